@@ -1,0 +1,1 @@
+"""sprec: repeatable research on LLM-based recommendation."""

@@ -1,0 +1,1 @@
+"""Recommenders that are not LLMs."""

@@ -1,0 +1,1 @@
+"""From raw files to examples: catalogues, splits, prompts and where the bytes come from."""

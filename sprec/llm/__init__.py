@@ -1,0 +1,1 @@
+"""The base LLM: weights, batches, decoding and grounding."""

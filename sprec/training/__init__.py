@@ -1,0 +1,1 @@
+"""Objectives, negatives, the Lightning module and the stages that use them."""
