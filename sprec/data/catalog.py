@@ -6,12 +6,12 @@ from functools import cached_property
 
 
 def normalise(title: str) -> str:
-    """Return the one spelling of a title that prompts, answers and catalogues share.
+    r"""Return the one spelling of a title that prompts, answers and catalogues share.
 
     White space (line breaks too) becomes single spaces and double quotes become single
     ones, so that a quoted title in a prompt ends where its closing quote stands.
 
-    >>> normalise('The  "Real"\\n Thing ')
+    >>> normalise('The  "Real"\n Thing ')
     "The 'Real' Thing"
     """
     return " ".join(title.replace('"', "'").split())
@@ -47,9 +47,7 @@ class Catalog:
         return self.ids.get(normalise(title))
 
 
-def merge_titles(
-    titles: Iterable[str], genres: Iterable[Sequence[str]]
-) -> tuple[Catalog, list[int], int]:
+def merge_titles(titles: Iterable[str], genres: Iterable[Sequence[str]]) -> tuple[Catalog, list[int], int]:
     """Return the catalogue of distinct titles, each row's item id, and how many rows were merged.
 
     Rows whose titles normalise alike become one item; its genres are the union in order of appearance.

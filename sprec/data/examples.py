@@ -6,7 +6,12 @@ from typing import overload
 
 import polars as pl
 
-SCHEMA = {"user": pl.Int64, "time": pl.Int64, "history": pl.List(pl.Int32), "target": pl.Int32}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "user": pl.Int64,
+    "time": pl.Int64,
+    "history": pl.List(pl.Int32),
+    "target": pl.Int32,
+}
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""One reader per raw format: file in, interactions or examples out."""
+"""Readers of raw files, one file per format."""

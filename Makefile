@@ -1,0 +1,23 @@
+# `make run` sets up .venv and runs the main job; `make test` sets up and runs every check.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test setup
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch>=2.6,<2.14"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+run: setup
+	$(BIN)/python -m sprec.run dataset=movielens
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sprec
+	$(BIN)/python -m pytest -q

@@ -1,0 +1,175 @@
+"""A dataset ready for use: catalogue, split, popularity, genres and wording."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sprec.data.catalog import Catalog
+from sprec.data.digests import fingerprint
+from sprec.data.examples import Examples, Split, Wording
+from sprec.data.interactions import InteractionReader
+from sprec.data.splits import NAMES, chronological, draw, short_users, windows
+
+CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "title": pl.String,
+    "genres": pl.List(pl.String),
+    "popularity": pl.Int64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Everything that methods and metrics need to know of one dataset.
+
+    `popularity[i]` counts the interactions with item `i` in the training rows, `genres` are the
+    selected genres of MGU and DGU, `digest` is a SHA-256 hex of all that the rows came from.
+    """
+
+    name: str
+    catalog: Catalog
+    split: Split
+    popularity: NDArray[np.int64]
+    genres: tuple[str, ...]
+    wording: Wording
+    digest: str
+
+    def sampled(
+        self,
+        train: int | None,
+        valid: int | None,
+        test: int | None,
+        seed_stream: Callable[[str], Generator],
+    ) -> "Dataset":
+        """Return the dataset with that many rows per split, drawn without replacement.
+
+        `seed_stream("train")` gives the generator of the training rows, and so on. None keeps all
+        rows in order; where a split has fewer than asked for, all are kept and `drops["train_short"]`
+        says how many were missing. Popularity stays that of the full training rows.
+        """
+        sizes = dict(zip(NAMES, (train, valid, test), strict=True))
+        parts = {name: getattr(self.split, name) for name in NAMES}
+        rows = {name: draw(len(parts[name]), sizes[name], seed_stream(name)) for name in NAMES}
+        short = {f"{name}_short": max(0, (sizes[name] or 0) - len(parts[name])) for name in NAMES}
+        drops = {**self.split.drops, **{name: count for name, count in short.items() if count}}
+        split = Split(**{name: parts[name].take(rows[name].tolist()) for name in NAMES}, drops=drops)
+        digest = fingerprint(
+            "sampled", parent=self.digest, rows={name: rows[name].tolist() for name in NAMES}
+        )
+        return replace(self, split=split, digest=digest)
+
+    def save(self, folder: Path) -> None:
+        """Write `catalog.parquet`, one parquet file per split and `dataset.json` into the folder.
+
+        The same dataset gives the same bytes each time.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = {"title": self.catalog.titles, "genres": self.catalog.genres, "popularity": self.popularity}
+        pl.DataFrame(columns, schema=CATALOG_SCHEMA).write_parquet(folder / "catalog.parquet")
+        for name in NAMES:
+            getattr(self.split, name).frame.write_parquet(folder / f"{name}.parquet")
+        rest = {key: getattr(self, key) for key in ("name", "genres", "digest")}
+        rest |= {"wording": asdict(self.wording), "drops": dict(self.split.drops)}
+        text = json.dumps(rest, indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dataset":
+        """Return the dataset that `save` wrote into the folder; `ValueError` where a file is missing."""
+        for name in ("catalog.parquet", *(f"{name}.parquet" for name in NAMES), "dataset.json"):
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder} has no {name}: it is no saved dataset; build the dataset again")
+        rest = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        table = pl.read_parquet(folder / "catalog.parquet")
+        parts = {name: Examples(pl.read_parquet(folder / f"{name}.parquet")) for name in NAMES}
+        return cls(
+            name=rest["name"],
+            catalog=Catalog(
+                tuple(table["title"]), tuple(tuple(labels) for labels in table["genres"].to_list())
+            ),
+            split=Split(**parts, drops=rest["drops"]),
+            popularity=table["popularity"].to_numpy().copy(),
+            genres=tuple(rest["genres"]),
+            wording=Wording(**rest["wording"]),
+            digest=rest["digest"],
+        )
+
+
+class Reader(Protocol):
+    """Builds one dataset; what configuration names with `_target_`."""
+
+    def digest(self) -> str:
+        """Return a SHA-256 hex of the source and of all settings, without downloading anything."""
+
+    def build(self) -> Dataset:
+        """Return the dataset with all its rows; raises `ValueError` where the raw data is faulty."""
+
+
+@dataclass(frozen=True)
+class FromInteractions:
+    """A dataset of sliding windows over a reader's interactions, split by time (BIGRec's way).
+
+    `ratios` are the shares of train, valid and test. `genres` are the selected ones.
+    """
+
+    name: str
+    reader: InteractionReader
+    genres: Sequence[str]
+    wording: Wording
+    history_min: int = 10
+    history_max: int = 10
+    ratios: Sequence[int] = (8, 1, 1)
+
+    def digest(self) -> str:
+        """Return the SHA-256 hex of the reader's digest and all settings here."""
+        settings = {key: getattr(self, key) for key in ("name", "history_min", "history_max")}
+        settings |= {
+            "genres": list(self.genres),
+            "ratios": list(self.ratios),
+            "wording": asdict(self.wording),
+        }
+        return fingerprint("interactions", reader=self.reader.digest(), **settings)
+
+    def build(self) -> Dataset:
+        """Return the dataset; users with `history_min` interactions or fewer are counted and left out.
+
+        Raises `ValueError` where a split would be empty, a selected genre belongs to no item, or
+        the raw data is faulty.
+        """
+        read = self.reader.read()
+        require_genres(self.genres, read.catalog, self.name)
+        drops = {**read.drops, "short_users": short_users(read.frame, history_min=self.history_min)}
+        rows = windows(read.frame, history_min=self.history_min, history_max=self.history_max)
+        split = chronological(rows, self.ratios, drops)
+        counts = popularity(split.train, items=len(read.catalog))
+        return Dataset(
+            self.name, read.catalog, split, counts, tuple(self.genres), self.wording, self.digest()
+        )
+
+
+def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
+    """Return how often each of `items` items was consumed in the training rows.
+
+    Every row counts its target. The first row of each user counts its history too, so that sliding
+    windows count each interaction once; rows without users, as released, count their targets only.
+    """
+    targets = train.frame["target"].to_numpy()
+    first = train.frame.filter(pl.col("user").is_not_null()).unique("user", keep="first", maintain_order=True)
+    histories = first["history"].explode().drop_nulls().to_numpy()
+    return np.bincount(targets, minlength=items) + np.bincount(histories, minlength=items)
+
+
+def require_genres(genres: Sequence[str], catalog: Catalog, name: str) -> None:
+    """Pass where every selected genre belongs to some item of the catalogue; else `ValueError`."""
+    there = {label for labels in catalog.genres for label in labels}
+    for genre in genres:
+        if genre not in there:
+            raise ValueError(
+                f"{name}: no item has the selected genre {genre!r}; choose from {', '.join(sorted(there))}"
+            )

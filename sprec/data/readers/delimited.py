@@ -1,0 +1,145 @@
+"""Delimited tables, read fast, with file, line and field named where something is wrong."""
+
+import gzip
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import polars as pl
+
+KINDS: dict[str, type[pl.DataType]] = {
+    "user": pl.Int64,
+    "item": pl.Int64,
+    "rating": pl.Float64,
+    "time": pl.Float64,
+}
+FIELDS = tuple(KINDS)
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Return the file's bytes as a stream, unpacked where its name ends in .gz."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """Yield line numbers from 1 and lines, their ends included.
+
+    Raises `ValueError` naming the line that `encoding` cannot decode, or a packed file cut short.
+    """
+    with open_bytes(path) as stream:
+        try:
+            for number, raw in enumerate(stream, start=1):
+                yield number, _decoded(raw, encoding, f"{path}:{number}")
+        except (EOFError, gzip.BadGzipFile) as problem:
+            raise ValueError(f"{path} is damaged ({problem}); fetch the file anew") from None
+
+
+def _decoded(raw: bytes, encoding: str, place: str) -> str:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as problem:
+        byte = f"{raw[problem.start]:#04x}"
+        raise ValueError(f"{place}: byte {byte} is not {encoding}; save the file as {encoding}") from None
+
+
+def rows(
+    path: Path, separator: str, *, width: int, skip: int = 0, encoding: str = "utf-8"
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield line numbers from 1 and the `width` fields of each line after the first `skip`.
+
+    Raises `ValueError` naming a line that has another number of fields.
+    """
+    for number, line in text_lines(path, encoding):
+        fields = line.rstrip("\r\n").split(separator)
+        if number > skip:
+            require_width(fields, width, f"{path}:{number}")
+            yield number, fields
+
+
+def require_width(fields: Sequence[str], width: int, place: str) -> None:
+    """Pass where there are `width` fields; else `ValueError` naming the place."""
+    if len(fields) != width:
+        raise ValueError(f"{place}: {len(fields)} fields, expected {width}; correct or delete this line")
+
+
+def header_positions(path: Path, header: Sequence[str], names: Mapping[str, str]) -> dict[str, int]:
+    """Return where each wanted field stands; `names` maps our fields to the file's column names.
+
+    Raises `ValueError` naming the column that the header lacks.
+    """
+    for name in names.values():
+        if name not in header:
+            found, wanted = ", ".join(header), ", ".join(names.values())
+            raise ValueError(f"{path}:1: no column {name!r} among {found[:80]!r}; the header needs {wanted}")
+    return {field: header.index(name) for field, name in names.items()}
+
+
+def header_of(path: Path, separator: str) -> list[str]:
+    """Return the fields of the first line; an empty file has one empty field."""
+    first = next((line for _, line in text_lines(path)), "")
+    return first.removeprefix("\ufeff").rstrip("\r\n").split(separator)
+
+
+def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None = None) -> pl.DataFrame:
+    """Return the columns user, item, rating and time (seconds) of a delimited file, in its order.
+
+    `separator` is one character, perhaps repeated. `names` maps our fields to the names in the
+    header; without it there is no header and the fields stand in the order above. Raises
+    `ValueError` naming file, line and field of the first value that is no finite number.
+    """
+    where = (
+        header_positions(path, header_of(path, separator), names)
+        if names
+        else dict(zip(FIELDS, range(4), strict=True))
+    )
+    frame = _parsed(path, separator, where, skip=int(bool(names)))
+    if frame is None or frame.is_empty() or not _sound(frame):
+        raise ValueError(_first_fault(path, separator, where, skip=int(bool(names))))
+    return frame.select(FIELDS).with_columns(pl.col("time").floor().cast(pl.Int64))
+
+
+def _parsed(path: Path, separator: str, where: Mapping[str, int], *, skip: int) -> pl.DataFrame | None:
+    # polars splits at single characters: "1::2" has an empty column between its two fields.
+    last = (len(header_of(path, separator)) - 1) * len(separator)
+    fields = {place * len(separator): field for field, place in where.items()}
+    schema = {fields.get(n, str(n)): KINDS.get(fields.get(n, ""), pl.String) for n in range(last + 1)}
+    try:
+        return pl.read_csv(
+            path,
+            has_header=False,
+            skip_rows=skip,
+            separator=separator[0],
+            quote_char=None,
+            columns=sorted(fields),
+            schema=schema,
+        )
+    except (pl.exceptions.PolarsError, OSError):  # _first_fault says which, and where
+        return None
+
+
+def _sound(frame: pl.DataFrame) -> bool:
+    finite = frame.select(pl.col("rating", "time").is_finite().all())
+    return not any(frame.null_count().row(0)) and all(finite.row(0))
+
+
+def _first_fault(path: Path, separator: str, where: Mapping[str, int], *, skip: int) -> str:
+    """Say what is wrong, reading line by line: slow, and needed only when something is."""
+    width = len(header_of(path, separator))
+    number = 0
+    for number, fields in rows(path, separator, width=max(width, 4), skip=skip):
+        for field, place in where.items():
+            if not _is_number(fields[place], whole=field in {"user", "item"}):
+                fault = f"field {field!r} is {fields[place][:40]!r}, expected a number"
+                return f"{path}:{number}: {fault}; correct or delete this line"
+    if not number:
+        return f"{path} has no rows; fetch the file anew"
+    return f"{path} cannot be read as numbers separated by {separator!r}; fetch the file anew"
+
+
+def _is_number(text: str, *, whole: bool) -> bool:
+    parse: Callable[[str], float] = int if whole else float
+    try:
+        return math.isfinite(parse(text))
+    except ValueError:
+        return False

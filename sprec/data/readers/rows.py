@@ -1,0 +1,94 @@
+"""The released row format: `{"instruction", "input", "output"}`, titles in double quotes."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sprec.data.examples import Wording
+from sprec.data.readers.delimited import text_lines
+
+FIELDS = ("instruction", "input", "output")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The titles of one released row as they stand there, and the texts around them."""
+
+    history: tuple[str, ...]
+    target: str
+    wording: Wording
+
+
+def parse_row(instruction: str, shown: str, output: str) -> Row:
+    r"""Return the titles of a row's input and output.
+
+    The history is what stands between the first and the last quote of the input, cut at `", "`,
+    so that quotes inside titles survive. The target loses white space and one outer pair of quotes.
+
+    >>> parse_row("", 'before: "A "B" C", "D", ', '"T"\n').history
+    ('A "B" C', 'D')
+    """
+    start, end = shown.find('"'), shown.rfind('"')
+    history = tuple(shown[start + 1 : end].split('", "')) if end > start else ()
+    lead, close = (shown[:start], shown[end + 1 :]) if end > start else (shown, "")
+    return Row(history, _unquoted(output.strip()), Wording(instruction, lead, close))
+
+
+def parse_released(text: str, *, empty: bool = True) -> list[str]:
+    """Return the quoted strings of a text by the released regular expression.
+
+    It pairs quotes from the left, so titles with quotes inside are cut. `empty` says whether `""`
+    counts as a title (the released `"([^"]*)"`) or not (`"([^"]+)"`).
+
+    >>> parse_released('"A", "" and "B "C""'), parse_released('"" "A"', empty=False)
+    (['A', '', 'B ', ''], [' '])
+    """
+    return re.findall(r'"([^"]*)"' if empty else r'"([^"]+)"', text)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a JSON list or of JSON lines, packed with gzip or not.
+
+    Raises `ValueError` naming file, row and field of what is no released row.
+    """
+    for number, record in enumerate(_records(path), start=1):
+        fields = record if isinstance(record, dict) else {}
+        for field in FIELDS:
+            if not isinstance(fields.get(field), str):
+                raise ValueError(
+                    f"{path}: row {number} has no text {field!r}; a row needs {', '.join(FIELDS)}"
+                )
+        yield parse_row(*(fields[field] for field in FIELDS))
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of one JSON file; raises `ValueError` naming file and line where it is none."""
+    return _decode(path, "".join(line for _, line in text_lines(path)), line=1)
+
+
+def _records(path: Path) -> Iterator[Any]:
+    lines = ((number, line) for number, line in text_lines(path) if line.strip())
+    number, first = next(lines, (1, ""))
+    if not first or first.lstrip().startswith("["):
+        yield from read_json(path)
+        return
+    yield _decode(path, first, line=number)
+    for number, line in lines:
+        yield _decode(path, line, line=number)
+
+
+def _decode(path: Path, text: str, *, line: int) -> Any:
+    try:
+        return json.loads(text.removeprefix("\ufeff").rstrip())
+    except json.JSONDecodeError as problem:
+        place = f"{path}:{line + problem.lineno - 1}"
+        raise ValueError(
+            f"{place}: no JSON ({problem.msg}); write a JSON list, or one object per line"
+        ) from None
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text

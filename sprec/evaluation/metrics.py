@@ -1,0 +1,180 @@
+"""What recommendation lists are measured by: accuracy per user, diversity and genre fairness per model.
+
+`ranked[user, place]` holds item ids, best first; -1 is a place without an item (a title that no
+catalogue item bears) and never counts as one. `target[user]` is the id of the true next item; -1
+says that the catalogue does not have it, and no list can hit it. A list is an order, so there are no
+ties to break in it; an item that stands in a list twice counts at its first place.
+
+N is the number of rows, N' of those whose target is in the catalogue. Accuracy is divided by N (take
+the mean over users), `div_ratio` and `or_ratio` by what the caller passes as `n`: N' in SPRec's
+released `evaluate.py`. Both ratios fall as N grows, so N belongs beside every one of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Lists = Int[np.ndarray, "users k"] | Sequence[Sequence[int]]
+
+
+def hit(ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]) -> Float[np.ndarray, " users"]:
+    """Return 1 for each user whose list holds the target, else 0; the mean is HR@k (Gao et al. 2025).
+
+    The second user's target is not in the catalogue, so the empty place does not match it:
+
+    >>> hit(np.array([[4, 7], [2, -1], [3, 5]]), np.array([7, -1, 9])).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    return _matches(ranked, target).any(axis=1).astype(float)
+
+
+def ndcg(
+    ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]
+) -> Float[np.ndarray, " users"]:
+    """Return 1 / log2(rank + 2) for each user whose target has that rank (from 0), else 0; in [0, 1].
+
+    With one relevant item the ideal gain is 1, so this is NDCG (Järvelin and Kekäläinen 2002).
+    Worked by hand: first place 1 / log2(2) = 1, third place 1 / log2(4) = 1/2.
+
+    >>> ndcg(np.array([[7, 4, 2], [4, 2, 7], [1, 2, 3]]), np.array([7, 7, 7])).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    found = _matches(ranked, target)
+    gain = 1 / np.log2(np.arange(ranked.shape[1]) + 2)
+    return np.where(found.any(axis=1), gain[found.argmax(axis=1)], 0.0)
+
+
+def _matches(
+    ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return where each list shows its target; a target of -1 is nowhere."""
+    if len(ranked) != len(target):
+        raise ValueError(f"{len(ranked)} lists but {len(target)} targets; give one per list")
+    found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = ranked == target[:, None]
+    return found & (target[:, None] >= 0)
+
+
+def div_ratio(ranked: Int[np.ndarray, "users k"], n: int) -> float:
+    """Return distinct recommended items / (k · n), in [0, 1] where n is the number of lists (DivRatio).
+
+    Two lists of two show three distinct items: 3 / (2 · 2). `ValueError` where n < 1.
+
+    >>> div_ratio(np.array([[1, 2], [1, 3]]), 2)
+    0.75
+    """
+    return len(_occurrences(ranked)) / _places(ranked, n)
+
+
+def or_ratio(ranked: Int[np.ndarray, "users k"], n: int, top: int = 3) -> float:
+    """Return the share of the `top` most recommended items in all k · n places, in [0, 1] (ORRatio).
+
+    Which of equally frequent items is "in the top" does not matter: only their counts are added.
+    Items 1 (three times), 2 (twice) and any one of the others: 6 of 8 places. `ValueError` where n < 1.
+
+    >>> or_ratio(np.array([[1, 2], [1, 3], [1, 4], [2, 5]]), 4)
+    0.75
+    """
+    return float(np.sort(_occurrences(ranked))[::-1][:top].sum()) / _places(ranked, n)
+
+
+def _places(ranked: Int[np.ndarray, "users k"], n: int) -> int:
+    """Return k · n, the denominator of both ratios."""
+    if n < 1:
+        raise ValueError(f"cannot share out over n = {n} rows; is no target in the catalogue?")
+    return int(ranked.shape[1]) * n
+
+
+def _occurrences(ranked: Int[np.ndarray, "users k"]) -> Int[np.ndarray, " distinct"]:
+    """Return how often each recommended item occurs, empty places left out."""
+    return np.unique(ranked[ranked >= 0], return_counts=True)[1]
+
+
+def genre_masses(
+    genres: Sequence[Iterable[str]], selected: Sequence[str]
+) -> Float[np.ndarray, "items genres"]:
+    """Return each item's unit of mass, split evenly over its genres that are selected; zeros where none is.
+
+    >>> genre_masses([["Crime", "Drama"], ["War"], ["Drama", "War"]], ["Crime", "Drama"]).tolist()
+    [[0.5, 0.5], [0.0, 0.0], [0.0, 1.0]]
+    """
+    column = {genre: place for place, genre in enumerate(selected)}
+    masses = np.zeros((len(genres), len(selected)))
+    for item, labels in enumerate(genres):
+        own = sorted({column[label] for label in labels if label in column})
+        masses[item, own] = 1 / max(len(own), 1)
+    return masses
+
+
+def genre_share(item_lists: Lists, masses: Float[np.ndarray, "items genres"]) -> Float[np.ndarray, " genres"]:
+    """Return the share of each selected genre in all lists together; sums to 1 (GH and GP of SPRec).
+
+    Lists may differ in length. Items without a selected genre, and empty places, carry no mass; where
+    no item carries any, every share is 0. Two items of genre 0 and one of both genres: 2.5 and 0.5 of 3.
+
+    >>> masses = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0]])
+    >>> genre_share([[0, 1], [0, 2, -1]], masses).round(4).tolist()
+    [0.8333, 0.1667]
+    """
+    rows = chain.from_iterable(item_lists)
+    items = item_lists if isinstance(item_lists, np.ndarray) else np.fromiter(rows, dtype=int)
+    mass = masses[items[items >= 0]].sum(axis=0)
+    share: Float[np.ndarray, " genres"] = mass / (mass.sum() or 1.0)
+    return share
+
+
+def mgu(
+    recommended_share: Float[np.ndarray, " genres"], history_share: Float[np.ndarray, " genres"]
+) -> float:
+    """Return the mean over genres of |GP − GH|, in [0, 2 / genres]; 0 is fair (Jiang et al. 2024, MGU).
+
+    >>> round(mgu(np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.4, 0.2])), 4)
+    0.0667
+    """
+    return float(np.abs(recommended_share - history_share).mean())
+
+
+def dgu(
+    recommended_share: Float[np.ndarray, " genres"], history_share: Float[np.ndarray, " genres"]
+) -> float:
+    """Return max(GP − GH) − min(GP − GH) over genres, in [0, 2]; 0 is fair (Jiang et al. 2024, DGU).
+
+    >>> round(dgu(np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.4, 0.2])), 4)
+    0.2
+    """
+    return float(np.ptp(recommended_share - history_share))
+
+
+def coverage(ranked: Int[np.ndarray, "users k"], items: int) -> float:
+    """Return the share of the catalogue's `items` that is recommended to anybody, in [0, 1].
+
+    >>> coverage(np.array([[1, 2], [1, -1]]), 8)
+    0.25
+    """
+    return len(_occurrences(ranked)) / items
+
+
+def gini(ranked: Int[np.ndarray, "users k"], items: int) -> float:
+    """Return the Gini index of how often each of `items` is recommended: 0 all alike, 1 − 1/items one only.
+
+    Counts 0, 0, 1, 3 by hand: Σ (2i − 5) · count / (4 · 4) = (1 · 1 + 3 · 3) / 16. Without any
+    recommendation it is 0.
+
+    >>> gini(np.array([[1, 2], [1, 1]]), 4)
+    0.625
+    """
+    seen = np.sort(_occurrences(ranked))
+    order = np.arange(items - len(seen) + 1, items + 1)
+    return float(((2 * order - items - 1) * seen).sum() / (items * max(seen.sum(), 1)))
+
+
+def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
+    """Return the Shannon entropy of the recommended items in nats: 0 one item only, log(items) all alike.
+
+    >>> round(entropy(np.array([[1, 2], [2, 1]])), 4)
+    0.6931
+    """
+    seen = _occurrences(ranked)
+    share = seen / max(seen.sum(), 1)
+    return float(-(share * np.log(share)).sum())

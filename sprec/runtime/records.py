@@ -1,0 +1,197 @@
+"""One run, one `run.json`: everything needed to trust or repeat its numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from sprec.runtime.decoding import decode, plain
+from sprec.runtime.files import write_whole
+from sprec.runtime.redaction import redact, redact_text
+
+SCHEMA = 1
+"""The one layout of `run.json` that is written and read here."""
+
+FILE_NAME = "run.json"
+"""The name under which a run's folder holds its record."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be read or written; the message is one line and names the file."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Number of examples per split."""
+
+    train: int
+    valid: int
+    test: int
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """The data behind a run: `digest` tells two builds of one name apart."""
+
+    name: str
+    digest: str
+    items: int
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """The base LLM's weights."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """One stage: `seconds` is what computing took, in this run or, where `reused`, in an earlier one."""
+
+    name: str
+    label: str
+    key: str
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one model over `n` users, of whom `n_in_catalog` were given a title of the catalogue.
+
+    `iteration` is None where nothing is iterated. A score of NaN means "not defined here".
+    """
+
+    label: str
+    iteration: int | None
+    n: int
+    n_in_catalog: int
+    scores: Mapping[str, float]
+    ranking: str
+    split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What `run.json` says, field by field; times are ISO 8601 in UTC.
+
+    `drops` counts, per label and reason, what was left out of training or evaluation.
+    """
+
+    command: str
+    started: str
+    config: Mapping[str, object]
+    seed: int
+    commit: str | None
+    dirty: bool
+    versions: Mapping[str, str]
+    threads: int
+    device: str
+    precision: str
+    dataset: DatasetEntry
+    weights: WeightsEntry
+    method: str
+    negatives: str
+    stages: tuple[StageEntry, ...] = ()
+    drops: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    status: Literal["running", "finished", "failed"] = "running"
+    finished: str | None = None
+    error: str | None = None
+    schema: int = SCHEMA
+
+    def with_stage(self, stage: StageEntry) -> "RunRecord":
+        """Return the record with one more stage."""
+        return replace(self, stages=(*self.stages, stage))
+
+    def with_evaluation(self, evaluation: Evaluation) -> "RunRecord":
+        """Return the record with one more evaluation."""
+        return replace(self, evaluations=(*self.evaluations, evaluation))
+
+    def with_drops(self, label: str, counts: Mapping[str, int]) -> "RunRecord":
+        """Return the record in which `label` dropped `counts` rows per reason."""
+        return replace(self, drops={**self.drops, label: dict(counts)})
+
+    def as_finished(self) -> "RunRecord":
+        """Return the record of a run that ended well, now."""
+        return replace(self, status="finished", finished=now(), error=None)
+
+    def as_failed(self, error: str) -> "RunRecord":
+        """Return the record of a run that `error` ended, now."""
+        return replace(self, status="failed", finished=now(), error=error)
+
+    @classmethod
+    def load(cls, path: Path) -> "RunRecord":
+        """Read a record; raises `RecordError` where the file is absent, broken or of a newer schema."""
+        document = _read(path)
+        _check_schema(document, path)
+        try:
+            return decode(cls, document)
+        except ValueError as error:
+            raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
+
+    def save(self, path: Path) -> None:
+        """Write the record to `path`, whole or not at all, with secrets replaced by `***`.
+
+        Raises `RecordError` for a configuration that JSON cannot hold, `OSError` for a full disk.
+        """
+        clean = replace(
+            self,
+            config={name: redact(value, name) for name, value in self.config.items()},
+            command=redact_text(self.command),
+            error=None if self.error is None else redact_text(self.error),
+        )
+        try:
+            text = json.dumps(plain(clean), allow_nan=False, ensure_ascii=False, indent=2, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{path} cannot be written: {error}; use plain finite values") from error
+        write_whole(path, text + "\n")
+
+
+def find_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
+    """Return the records at these files and anywhere below these folders, each once, sorted by path.
+
+    Raises `RecordError` for a path that does not exist and for a record that cannot be read.
+    """
+    files = {file for path in paths for file in _record_files(path)}
+    return [(file, RunRecord.load(file)) for file in sorted(files)]
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _record_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list(path.rglob(FILE_NAME))
+    if path.exists():
+        return [path]
+    raise RecordError(f"{path} does not exist; name a {FILE_NAME} or a folder that holds some")
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # broken JSON, or bytes that are not UTF-8
+        raise RecordError(f"{path} is not whole JSON ({error}); run again, or leave it out") from error
+    if not isinstance(document, dict):
+        raise RecordError(f"{path} holds a {type(document).__name__}, not a record; leave it out")
+    return document
+
+
+def _check_schema(document: Mapping[str, object], path: Path) -> None:
+    schema = document.get("schema")
+    if type(schema) is not int:
+        raise RecordError(f"{path} has no schema number, so it is no record of a run; leave it out")
+    if schema != SCHEMA:
+        raise RecordError(
+            f"{path} has schema {schema}, this sprec reads {SCHEMA}; use the sprec that wrote it"
+        )

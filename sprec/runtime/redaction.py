@@ -1,0 +1,64 @@
+"""Secrets leave a configuration or a command line before it is written down."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+HIDDEN = "***"
+"""What stands in place of a secret."""
+
+_WORDS = r"api[_-]?key|access[_-]?key|private[_-]?key|secret|passw(?:or)?d|passphrase|credential"
+_SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
+_SPECIAL_TOKEN = re.compile(r"(?:^|[_.-])(?:pad|bos|eos|unk|sep|cls|mask|stop|image)[_-]token$", re.I)
+_URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.I)
+_NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&}\]"']+)"""
+_ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
+_FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a value of this name must not be written down.
+
+    A tokenizer's special tokens and counts of tokens are not secret.
+
+    >>> [is_secret(name) for name in ("api_key", "HF_TOKEN", "eos_token", "max_new_tokens")]
+    [True, True, False, False]
+    """
+    return bool(_SECRET_NAME.search(name)) and not _SPECIAL_TOKEN.search(name)
+
+
+def redact(value: object, name: str = "") -> object:
+    """Return a copy of nested configuration in which secrets read `***`.
+
+    `name` is the key under which `value` stands. Empty and absent secrets stay as they are, so
+    that a record still says that none was given. Mappings come back as dict, sequences as list.
+
+    >>> redact({"tracker": {"api_key": "abc", "url": "https://me:abc@host/x"}})
+    {'tracker': {'api_key': '***', 'url': 'https://***@host/x'}}
+    """
+    if is_secret(name):
+        return value if value is None or value == "" or isinstance(value, bool) else HIDDEN
+    if isinstance(value, Mapping):
+        return {str(key): redact(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Sequence):
+        return [redact(inner) for inner in value]
+    return value
+
+
+def redact_text(text: str) -> str:
+    """Return a command line or message in which secrets read `***`.
+
+    Found are credentials in URLs, `name=value`, `name: value` and `--name value` with a secret's name.
+
+    >>> redact_text("sprec tracker.api_key=abc --password abc url=https://me:abc@host/x")
+    'sprec tracker.api_key=*** --password *** url=https://***@host/x'
+    """
+    text = _URL_CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    return _FLAG.sub(_hide_value, _ASSIGNED.sub(_hide_value, text))
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    name = match[1].rstrip(" =:\"'\t\n")
+    return match[1] + HIDDEN if is_secret(name) else match[0]

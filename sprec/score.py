@@ -1,0 +1,185 @@
+"""Score anybody's predictions on released rows: `python -m sprec.score FILE --data DIR --k 1 5`."""
+
+import argparse
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from sprec.evaluation.released_eval import Reading, released, robust
+from sprec.evaluation.scores import Scores, score
+from sprec.report.formats import show
+from sprec.report.tables import METRICS, Cell, Table
+
+READINGS: dict[str, Callable[[Path], Reading]] = {"robust": robust, "released": released}
+"""What reads a folder for each name of `--matching`."""
+
+
+@runtime_checkable
+class Grounder(Protocol):
+    """Finds catalogue items for generated titles."""
+
+    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
+        """Return the ids of the k items nearest to each title, nearest first; -1 is a place without one."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Grounds a title to the one item that bears it, in the first place, and else to nothing."""
+
+    reading: Reading
+
+    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
+        """Return the item of each title and k − 1 empty places."""
+        ranked = np.full((len(titles), k), -1)
+        ranked[:, 0] = [self.reading.find(title) if title else -1 for title in titles]
+        return ranked
+
+
+GROUNDINGS: dict[str, Callable[[Reading], Grounder]] = {"exact": Exact}
+"""What makes the grounder of each name of `--grounding`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the scores of a file of predictions; return 0, or 2 after one line on what is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        cutoffs = _cutoffs(options.k)
+        reading = READINGS[options.matching](options.data)
+        answers = read_answers(options.file, rows=len(reading.rows))
+        ranked = rank(answers, reading, GROUNDINGS[options.grounding](reading), k=cutoffs[-1])
+        scores = score(ranked, reading.target, reading.histories, reading.masses, cutoffs)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"sprec.score: {error}\n")
+        return 2
+    _print(scores, _remarks(ranked, reading, texts=isinstance(answers[0], str)), options)
+    return 0
+
+
+def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
+    """Return a file's predictions: a generated text per test row, or a ranked list of titles per test row.
+
+    The file is a JSON list, packed with gzip where its name ends in .gz. A released record counts as the
+    text in its `predict`. Raises `ValueError` naming file and row of what is neither text nor list, and
+    for another number of entries than `rows`.
+    """
+    entries = _json(path)
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} holds no JSON list; expected one entry per test row")
+    if len(entries) != rows:
+        raise ValueError(
+            f"{path} has {len(entries)} entries but there are {rows} test rows; give one per row"
+        )
+    answers = [_answer(entry, f"{path}: row {row}") for row, entry in enumerate(entries, start=1)]
+    texts = [answer for answer in answers if isinstance(answer, str)]
+    lists = [answer for answer in answers if not isinstance(answer, str)]
+    if texts and lists:
+        row = next(row for row, each in enumerate(answers, start=1) if type(each) is not type(answers[0]))
+        raise ValueError(f"{path}: row {row} is of another kind than row 1; give texts only, or lists only")
+    return texts or lists
+
+
+def rank(
+    answers: Sequence[str] | Sequence[Sequence[str]], reading: Reading, ground: Grounder, *, k: int
+) -> Int[np.ndarray, "rows k"]:
+    """Return k item ids per row: of the titles in ranked lists, or grounded from generated texts.
+
+    Titles of lists are matched exactly, a title that is not in the catalogue leaves its place empty (-1).
+    Raises `ValueError` naming the row whose list is shorter than k.
+    """
+    texts = [reading.title_of(answer) for answer in answers if isinstance(answer, str)]
+    if texts:
+        return ground(texts, k)
+    for row, titles in enumerate(answers, start=1):
+        if len(titles) < k:
+            raise ValueError(
+                f"row {row} of the predictions lists {len(titles)} titles, fewer than --k {k}; lower --k"
+            )
+    return np.array([[reading.find(title) for title in titles[:k]] for titles in answers])
+
+
+def _answer(entry: Any, place: str) -> str | list[str]:
+    match entry:
+        case str() | {"predict": str()} | {"predict": [str()]}:
+            text = entry if isinstance(entry, str) else entry["predict"]
+            return text if isinstance(text, str) else str(text[0])
+        case [*titles] if all(isinstance(title, str) for title in titles):
+            return titles
+    expected = "a list of titles, a generated text, or a record with one text in 'predict'"
+    raise ValueError(f"{place} is of type {type(entry).__name__} and not {expected}")
+
+
+def _json(path: Path) -> Any:
+    try:
+        packed = path.read_bytes()
+        return json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}); expected a list, one entry per test row") from error
+
+
+def _cutoffs(asked: Sequence[int]) -> list[int]:
+    if min(asked) < 1:
+        raise ValueError(f"--k {min(asked)} is no length of a list; take 1 or more")
+    return sorted(set(asked))
+
+
+def _remarks(ranked: Int[np.ndarray, "rows k"], reading: Reading, *, texts: bool) -> list[str]:
+    """Return what a reader must know beside the scores: what is no item, and what has no genre."""
+    named, items = ranked[:, :1] if texts else ranked, ranked[ranked >= 0]
+    plain = int((reading.masses[items].sum(axis=1) == 0).sum())
+    after = int((ranked[:, 1:] < 0).sum()) if texts else 0
+    counts = {
+        f"of {named.size} predicted titles are not in the catalogue": int((named < 0).sum()),
+        f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": plain,
+        f"of {ranked.size} places are empty because a text is grounded to one item": after,
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) -> None:
+    """Print one JSON object, with the remarks on standard error, or a table with the remarks below."""
+    if options.json:
+        found = {"n": scores.n, "n_in_catalog": scores.n_in_catalog, **scores.values}
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stderr.writelines(f"sprec.score: {remark}\n" for remark in remarks)
+        return
+    from rich.console import Console
+
+    cutoffs = sorted({int(key.split("@")[1]) for key in scores.values})
+    rows: list[tuple[Cell, ...]] = [
+        (head, *(scores.values[f"{metric}@{k}"] for k in cutoffs)) for metric, head in METRICS.items()
+    ]
+    counts = f"N {scores.n}, {scores.n_in_catalog} of them with a target in the catalogue"
+    source = f"{options.matching} matching on {options.data}"
+    notes = (*remarks, f"{counts}; {source}")
+    show(Table(str(options.file), ("metric", *(f"@{k}" for k in cutoffs)), tuple(rows), notes), Console())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sprec.score", description=__doc__)
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="JSON list, .gz or not, one entry per test row"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder with test.json and eval/"
+    )
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 5], help="list lengths (1 5)")
+    parser.add_argument(
+        "--matching", choices=READINGS, default="robust", help="whole titles, or as SPRec's code"
+    )
+    parser.add_argument("--grounding", choices=GROUNDINGS, default="exact", help="how texts become items")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,59 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sprec.data.catalog import Catalog, merge_titles, normalise
+
+LONG = "A Very " + "Long " * 120 + "Title"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("Heat (1995)", "Heat (1995)"),
+        ('"Great Performances" Cats (1998)', "'Great Performances' Cats (1998)"),
+        ("Two\nLines\r\n\tand a tab ", "Two Lines and a tab"),
+        ("Good, the Bad and the Ugly, The", "Good, the Bad and the Ugly, The"),
+        (LONG, LONG),
+        ("  ", ""),
+    ],
+    ids=["plain", "quotes", "line breaks", "commas", "600 characters", "blank"],
+)
+def test_a_title_has_one_spelling(raw, expected):
+    assert normalise(raw) == expected
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing_and_leaves_no_quote_or_line_break(title):
+    once = normalise(title)
+    assert normalise(once) == once
+    assert '"' not in once
+    assert "\n" not in once
+
+
+def test_items_are_found_by_any_spelling_of_their_title():
+    catalog = Catalog(("Heat", "The 'Real' Thing"), (("Crime",), ()))
+    assert catalog.find(' The "Real"\nThing ') == 1
+    assert catalog.find("Ran") is None
+    assert len(catalog) == 2
+
+
+def test_a_title_may_name_one_item_only():
+    with pytest.raises(ValueError, match="'Heat' names two items; merge them"):
+        Catalog(("Heat", "Ran", "Heat"), ((), (), ()))
+
+
+def test_titles_and_genres_must_pair_up():
+    with pytest.raises(ValueError, match="2 titles but 1 genre lists"):
+        Catalog(("Heat", "Ran"), ((),))
+
+
+def test_merging_unites_genres_in_order_of_appearance_and_counts_the_merged_rows():
+    catalog, ids, merged = merge_titles(
+        ["Chasing Amy (1997)", "Ran", "Chasing  Amy (1997)", "Ran"],
+        [["Drama"], [], ["Romance", "Drama"], ["War"]],
+    )
+    assert catalog.titles == ("Chasing Amy (1997)", "Ran")
+    assert catalog.genres == (("Drama", "Romance"), ("War",))
+    assert ids == [0, 1, 0, 1]
+    assert merged == 2

@@ -1,0 +1,200 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sprec.data.catalog import Catalog
+from sprec.data.dataset import Dataset, FromInteractions, popularity
+from sprec.data.examples import SCHEMA, Example, Examples, Split, Wording
+from sprec.data.interactions import COLUMNS, Interactions
+from sprec.data.readers.movielens import MovieLens
+from sprec.data.readers.toy import GENRES, WORDING, Toy, toy_dataset
+from sprec.data.sources import Folder
+
+LATEST_SMALL = Path(__file__).parents[2].parent / "shared" / "data" / "ml-latest-small"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Two users: one with five interactions, one with two; item 4 is never consumed."""
+
+    def digest(self):
+        return "fixed"
+
+    def read(self):
+        rows = [
+            (1, 0, 10, 5.0),
+            (1, 1, 20, 5.0),
+            (1, 2, 30, 5.0),
+            (1, 3, 40, 5.0),
+            (1, 0, 50, 5.0),
+            (2, 0, 1, 5.0),
+        ]
+        catalog = Catalog(("A", "B", "C", "D", "E"), (("x",), ("y",), (), ("x",), ()))
+        frame = pl.DataFrame(rows, schema=COLUMNS, orient="row")
+        return Interactions(frame, catalog, {"no_title": 7})
+
+
+def fixed(**settings):
+    values = {"history_min": 1, "history_max": 2, "ratios": (2, 1, 1), "genres": ("x",)} | settings
+    return FromInteractions("fixed", Fixed(), wording=Wording("i", "l", "c"), **values)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_windows_are_split_by_time_and_all_drops_are_counted():
+    split = fixed().build().split
+    assert list(split.train) == [Example((0,), 1), Example((0, 1), 2)]
+    assert list(split.valid) == [Example((1, 2), 3)]
+    assert list(split.test) == [Example((2, 3), 0)]
+    assert split.drops == {"no_title": 7, "short_users": 1}
+
+
+def test_popularity_counts_each_training_interaction_of_a_user_once():
+    # The user's first three interactions, 0 1 2, are the first history and the two training targets.
+    assert fixed().build().popularity.tolist() == [1, 1, 1, 0, 0]
+
+
+def test_popularity_of_rows_without_users_counts_targets_only():
+    rows = Examples.of([Example((0, 1), 2), Example((0, 0), 2)])
+    assert popularity(rows, items=4).tolist() == [0, 0, 2, 0]
+
+
+def test_popularity_of_every_split_together_is_every_interaction():
+    read = Toy().read()
+    dataset = toy_dataset()
+    parts = [part.frame for part in (dataset.split.train, dataset.split.valid, dataset.split.test)]
+    counts = popularity(Examples(pl.concat(parts)), items=60)
+    assert counts.tolist() == np.bincount(read.frame["item"].to_numpy(), minlength=60).tolist()
+
+
+def test_a_saved_dataset_loads_as_it_was(tmp_path):
+    dataset = fixed().build()
+    dataset.save(tmp_path / "d")
+    loaded = Dataset.load(tmp_path / "d")
+    assert (loaded.name, loaded.genres, loaded.wording, loaded.digest) == (
+        "fixed",
+        ("x",),
+        Wording("i", "l", "c"),
+        dataset.digest,
+    )
+    assert loaded.catalog == dataset.catalog
+    assert loaded.popularity.tolist() == dataset.popularity.tolist()
+    assert loaded.popularity.dtype == np.int64
+    assert loaded.split.drops == dataset.split.drops
+    for name in ("train", "valid", "test"):
+        assert getattr(loaded.split, name).frame.equals(getattr(dataset.split, name).frame)
+
+
+def test_titles_of_any_kind_survive_saving(tmp_path):
+    titles = ("A, B 'C' (1999)", "WALL·E", "Á köldum klaka", "x" * 600, "日本")
+    catalog = Catalog(titles, ((), ("g", "h"), (), (), ("g",)))
+    rows = Examples.of([Example((0, 1), 2)])
+    split = Split(rows, rows, rows)
+    Dataset("d", catalog, split, np.zeros(5, np.int64), ("g",), Wording("i", "l"), "0").save(tmp_path)
+    assert Dataset.load(tmp_path).catalog == catalog
+
+
+def test_saving_twice_writes_the_same_bytes(tmp_path):
+    toy_dataset().save(tmp_path / "a")
+    toy_dataset().save(tmp_path / "b")
+    Dataset.load(tmp_path / "a").save(tmp_path / "c")
+    assert files(tmp_path / "a") == files(tmp_path / "b") == files(tmp_path / "c")
+    assert sorted(files(tmp_path / "a")) == [
+        "catalog.parquet",
+        "dataset.json",
+        "test.parquet",
+        "train.parquet",
+        "valid.parquet",
+    ]
+
+
+def test_a_folder_that_is_no_dataset_says_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match=r"has no catalog\.parquet: it is no saved dataset; build"):
+        Dataset.load(tmp_path)
+
+
+def test_a_sampled_dataset_draws_each_split_by_its_own_stream():
+    dataset = toy_dataset()
+    asked = []
+
+    def stream(name):
+        asked.append(name)
+        return np.random.default_rng(len(name))
+
+    small = dataset.sampled(100, 20, None, stream)
+    assert asked == ["train", "valid", "test"]
+    assert (len(small.split.train), len(small.split.valid)) == (100, 20)
+    assert list(small.split.test) == list(dataset.split.test)
+    assert small.popularity is dataset.popularity
+    assert small.split.drops == dataset.split.drops
+
+
+def test_a_sample_has_a_digest_of_its_own_that_depends_on_the_rows_drawn():
+    def sampled(train, seed):
+        return toy_dataset().sampled(train, 20, 20, lambda _: np.random.default_rng(seed)).digest
+
+    assert sampled(100, 1) == sampled(100, 1)
+    assert len({toy_dataset().digest, sampled(100, 1), sampled(100, 2), sampled(101, 1)}) == 4
+
+
+def test_missing_rows_of_a_sample_are_counted():
+    small = toy_dataset().sampled(100, 20, 1000, lambda _: np.random.default_rng(0))
+    rows = len(toy_dataset().split.test)
+    assert len(small.split.test) == rows
+    assert small.split.drops == {"short_users": 0, "test_short": 1000 - rows}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"history_min": 2},
+        {"history_max": 3},
+        {"ratios": (3, 1, 1)},
+        {"genres": ("y",)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_setting_changes_the_digest(change):
+    assert fixed(**change).digest() != fixed().digest()
+
+
+def test_lists_and_tuples_give_the_same_digest():
+    assert fixed(ratios=[2, 1, 1], genres=["x"]).digest() == fixed().digest()
+
+
+def test_a_selected_genre_that_no_item_has_is_refused_with_the_ones_there():
+    with pytest.raises(ValueError, match="fixed: no item has the selected genre 'z'; choose from x, y"):
+        fixed(genres=("x", "z")).build()
+
+
+def test_too_little_data_names_the_empty_split():
+    with pytest.raises(ValueError, match="the train split is empty: 0 rows at 2:1:1"):
+        fixed(history_min=9, history_max=9).build()
+
+
+def test_the_toy_dataset_is_what_its_parts_say():
+    dataset = toy_dataset(3)
+    reader = FromInteractions("toy", Toy(3), GENRES, WORDING)
+    assert dataset.digest == reader.digest()
+    assert dict(dataset.split.train.frame.schema) == {
+        **SCHEMA,
+        "user": pl.Int64(),
+        "history": pl.List(pl.Int32),
+    }
+
+
+@pytest.mark.skipif(not LATEST_SMALL.exists(), reason=f"no {LATEST_SMALL}")
+def test_the_real_latest_small_gives_94736_windows():
+    reader = MovieLens(Folder(LATEST_SMALL, ("movies.csv", "ratings.csv*")), "latest-small")
+    dataset = FromInteractions("ml-latest-small", reader, ("Drama",), WORDING).build()
+    sizes = [len(part) for part in (dataset.split.train, dataset.split.valid, dataset.split.test)]
+    assert sizes == [75_788, 9_474, 9_474]
+    assert sum(sizes) == 94_736
+    assert dataset.split.drops["short_users"] == 0
+    train = dataset.split.train.frame
+    assert dataset.popularity.sum() == train.height + 10 * train["user"].n_unique()

@@ -1,0 +1,143 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sprec.data.examples import SCHEMA, Example, Examples
+from sprec.data.splits import chronological, draw, sample, short_users, windows
+
+
+def interactions(rows):
+    """Rows are (user, item, time)."""
+    return pl.DataFrame(rows, schema={"user": pl.Int64, "item": pl.Int32, "time": pl.Int64}, orient="row")
+
+
+def many(rows):
+    """Return `rows` examples whose target is their number and whose time is ten times it."""
+    columns = {
+        "user": [0] * rows,
+        "time": [10 * n for n in range(rows)],
+        "history": [[n] for n in range(rows)],
+    }
+    return pl.DataFrame({**columns, "target": range(rows)}).select(
+        pl.col(name).cast(kind) for name, kind in SCHEMA.items()
+    )
+
+
+def slow_windows(rows, low, high):
+    """The definition, one user and one target at a time."""
+    for user in sorted({row[0] for row in rows}):
+        own = sorted((row for row in rows if row[0] == user), key=lambda row: row[2])
+        for i in range(low, len(own)):
+            yield user, own[i][2], [row[1] for row in own[max(0, i - high) : i]], own[i][1]
+
+
+def test_every_item_with_enough_before_it_is_a_target_and_the_last_ones_are_its_history():
+    rows = [(1, 10, 5), (1, 11, 6), (1, 12, 7), (1, 13, 8)]
+    got = windows(interactions(rows), history_min=2, history_max=2)
+    assert got.rows() == [(1, 7, [10, 11], 12), (1, 8, [11, 12], 13)]
+    assert dict(got.schema) == {**SCHEMA, "user": pl.Int64(), "history": pl.List(pl.Int32)}
+
+
+def test_histories_grow_from_the_least_to_the_most():
+    rows = [(1, 10, 5), (1, 11, 6), (1, 12, 7), (1, 13, 8)]
+    got = windows(interactions(rows), history_min=1, history_max=2)
+    assert got["history"].to_list() == [[10], [10, 11], [11, 12]]
+
+
+def test_items_of_one_moment_keep_their_order_in_the_file():
+    rows = [(1, 12, 5), (2, 1, 0), (1, 11, 5), (1, 10, 5), (1, 9, 4)]
+    got = windows(interactions(rows), history_min=3, history_max=3)
+    assert got.rows() == [(1, 5, [9, 12, 11], 10)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 6)), max_size=40),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
+def test_windows_agree_with_their_definition(rows, low, more):
+    got = windows(interactions(rows), history_min=low, history_max=low + more)
+    assert got.rows() == list(slow_windows(rows, low, low + more))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (3, 2)])
+def test_history_bounds_must_make_sense(low, high):
+    with pytest.raises(ValueError, match=f"1 <= history_min <= history_max, got {low} and {high}"):
+        windows(interactions([]), history_min=low, history_max=high)
+
+
+def test_users_without_any_window_are_counted():
+    rows = [(1, 10, 5), (2, 10, 5), (2, 11, 6), (3, 10, 5), (3, 11, 6), (3, 12, 7)]
+    assert short_users(interactions(rows), history_min=2) == 2
+    assert windows(interactions(rows), history_min=2, history_max=2)["user"].to_list() == [3]
+
+
+def test_of_ten_rows_the_first_eight_in_time_are_for_training():
+    shuffled = many(10).sample(fraction=1, shuffle=True, seed=3)
+    split = chronological(shuffled)
+    assert [row.target for row in split.train] == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert [row.target for row in split.valid] == [8]
+    assert [row.target for row in split.test] == [9]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"),
+    [(19, (15, 2, 2)), (25, (20, 2, 3)), (94_736, (75_788, 9_474, 9_474))],
+)
+def test_borders_are_rounded_down(rows, sizes):
+    split = chronological(many(rows))
+    assert (len(split.train), len(split.valid), len(split.test)) == sizes
+
+
+def test_the_released_sizes_of_ml_10m_follow_from_the_same_rounding():
+    rows = 9_301_274
+    assert (rows * 8 // 10, rows * 9 // 10 - rows * 8 // 10) == (7_441_019, 930_127)
+
+
+def test_rows_of_one_moment_go_by_user_then_by_their_order():
+    columns = {"user": [2, 1, 1, 2], "time": [5, 5, 5, 5], "history": [[1]] * 4, "target": [0, 1, 2, 3]}
+    split = chronological(pl.DataFrame(columns), (2, 1, 1))
+    assert [row.target for part in (split.train, split.valid, split.test) for row in part] == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize(("rows", "name"), [(0, "train"), (5, "valid")])
+def test_an_empty_split_is_an_error_that_names_it(rows, name):
+    with pytest.raises(ValueError, match=f"the {name} split is empty: {rows} rows at 8:1:1; use more data"):
+        chronological(many(rows))
+
+
+def test_drops_travel_with_the_split():
+    assert chronological(many(10), drops={"short_users": 3}).drops == {"short_users": 3}
+
+
+def test_a_sample_has_distinct_rows_and_the_same_generator_draws_the_same():
+    examples = Examples(many(100))
+    first, short = sample(examples, 30, np.random.default_rng(5))
+    again, _ = sample(examples, 30, np.random.default_rng(5))
+    other, _ = sample(examples, 30, np.random.default_rng(6))
+    targets = [row.target for row in first]
+    assert len(set(targets)) == 30
+    assert short == 0
+    assert list(first) == list(again)
+    assert list(first) != list(other)
+    assert targets != sorted(targets)
+
+
+def test_no_size_means_all_rows_in_order():
+    chosen, short = sample(Examples(many(5)), None, np.random.default_rng(0))
+    assert [row.target for row in chosen] == [0, 1, 2, 3, 4]
+    assert short == 0
+
+
+def test_asking_for_more_rows_than_there_are_gives_all_and_says_how_many_are_missing():
+    chosen, short = sample(Examples.of([Example((1,), 2)] * 5), 8, np.random.default_rng(0))
+    assert (len(chosen), short) == (5, 3)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_sample_has_at_least_one_row(size):
+    with pytest.raises(ValueError, match=f"cannot sample {size} rows; give at least 1, or null"):
+        draw(5, size, np.random.default_rng(0))

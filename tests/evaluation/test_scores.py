@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from sprec.evaluation.scores import score
+
+RANKED = np.array([[0, 1], [0, -1], [2, 0]])
+TARGET = np.array([1, -1, 2])
+HISTORIES = [[0, 1], [2], [1, 1, 2]]
+MASSES = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+
+
+def test_scores_of_three_users_worked_by_hand():
+    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    assert (found.n, found.n_in_catalog) == (3, 2)
+    # history mass: item 0 once, item 1 three times, item 2 twice → (1 + 1, 3 + 1) / 6
+    # at 1: lists show 0 0 2 → (2.5, .5) / 3; at 2: 0 1 0 2 0 → (3.5, 1.5) / 5
+    assert found.values == pytest.approx(
+        {
+            "hr@1": 1 / 3,
+            "ndcg@1": 1 / 3,
+            "div_ratio@1": 2 / 2,
+            "or_ratio@1": 3 / 2,
+            "mgu@1": 2.5 / 3 - 2 / 6,
+            "dgu@1": 2 * (2.5 / 3 - 2 / 6),
+            "hr@2": 2 / 3,
+            "ndcg@2": (1 / np.log2(3) + 1) / 3,
+            "div_ratio@2": 3 / 4,
+            "or_ratio@2": 5 / 4,
+            "mgu@2": 3.5 / 5 - 2 / 6,
+            "dgu@2": 2 * (3.5 / 5 - 2 / 6),
+        }
+    )
+
+
+def test_keys_come_cutoff_by_cutoff_and_per_user_values_mean_to_the_score():
+    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    assert list(found.values)[:7] == ["hr@1", "ndcg@1", "div_ratio@1", "or_ratio@1", "mgu@1", "dgu@1", "hr@2"]
+    assert sorted(found.per_user) == ["hr@1", "hr@2", "ndcg@1", "ndcg@2"]
+    assert found.per_user["hr@2"].tolist() == [1, 0, 1]
+    for name, each in found.per_user.items():
+        assert each.mean() == found.values[name]
+
+
+def test_model_without_any_grounded_item_scores_zero_and_as_unfair_as_its_histories():
+    found = score(np.full((3, 1), -1), TARGET, HISTORIES, MASSES, cutoffs=(1,))
+    assert found.values == pytest.approx(
+        {"hr@1": 0, "ndcg@1": 0, "div_ratio@1": 0, "or_ratio@1": 0, "mgu@1": 0.5, "dgu@1": 1 / 3}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cutoffs": (1, 5)}, r"cutoffs \[1, 5\] do not fit lists of 2; take 1 to 2"),
+        ({"cutoffs": (0,)}, r"cutoffs \[0\] do not fit"),
+        ({"histories": [[1]]}, "3 lists, 3 targets, 1 histories; give one of each per row"),
+        ({"target": np.array([-1, -1, -1])}, "is no target in the catalogue"),
+        (
+            {"ranked": np.zeros((0, 2), int), "target": np.zeros(0, int), "histories": []},
+            "and at least one row",
+        ),
+    ],
+)
+def test_input_that_does_not_fit_is_refused_with_its_counts(change, message):
+    fitting = {"ranked": RANKED, "target": TARGET, "histories": HISTORIES, "masses": MASSES, "cutoffs": (1,)}
+    with pytest.raises(ValueError, match=message):
+        score(**(fitting | change))

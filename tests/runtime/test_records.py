@@ -1,0 +1,243 @@
+"""`run.json`: what is saved comes back, whole; what is broken says so in one line."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from sprec.runtime.records import (
+    DatasetEntry,
+    Evaluation,
+    RecordError,
+    Rows,
+    RunRecord,
+    StageEntry,
+    WeightsEntry,
+    find_records,
+)
+
+RECORD = RunRecord(
+    command="sprec dataset=toy",
+    started="2025-01-02T03:04:05+00:00",
+    config={"seed": 7, "method": {"name": "sprec", "beta": 0.1, "arms": ["a", None]}},
+    seed=7,
+    commit="c0ffee",
+    dirty=False,
+    versions={"torch": "2.6.0"},
+    threads=2,
+    device="cpu",
+    precision="bf16",
+    dataset=DatasetEntry("toy", "d1", 30, Rows(100, 10, 20)),
+    weights=WeightsEntry("tiny", "w1"),
+    method="sprec",
+    negatives="self_play",
+)
+STAGE = StageEntry("sft", "SFT, iteration 1", "k1", 1.5, False)
+EVALUATION = Evaluation("SPRec", 1, 20, 19, {"hr@1": 0.25, "ndcg@5": 0.5}, "grounded", "test")
+
+DOCUMENT = {
+    "schema": 1,
+    "status": "running",
+    "command": "sprec dataset=toy",
+    "started": "2025-01-02T03:04:05+00:00",
+    "finished": None,
+    "error": None,
+    "config": {"seed": 7, "method": {"name": "sprec", "beta": 0.1, "arms": ["a", None]}},
+    "seed": 7,
+    "commit": "c0ffee",
+    "dirty": False,
+    "versions": {"torch": "2.6.0"},
+    "threads": 2,
+    "device": "cpu",
+    "precision": "bf16",
+    "dataset": {
+        "name": "toy",
+        "digest": "d1",
+        "items": 30,
+        "rows": {"train": 100, "valid": 10, "test": 20},
+    },
+    "weights": {"name": "tiny", "digest": "w1"},
+    "method": "sprec",
+    "negatives": "self_play",
+    "stages": [{"name": "sft", "label": "SFT, iteration 1", "key": "k1", "seconds": 1.5, "reused": False}],
+    "drops": {"DPO, iteration 1": {"no title": 3, "equal to target": 1}},
+    "evaluations": [
+        {
+            "label": "SPRec",
+            "iteration": 1,
+            "n": 20,
+            "n_in_catalog": 19,
+            "scores": {"hr@1": 0.25, "ndcg@5": 0.5},
+            "ranking": "grounded",
+            "split": "test",
+        }
+    ],
+}
+
+
+@pytest.fixture
+def full():
+    drops = {"no title": 3, "equal to target": 1}
+    return RECORD.with_stage(STAGE).with_evaluation(EVALUATION).with_drops("DPO, iteration 1", drops)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "run.json"
+
+
+def write(path, **changes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(DOCUMENT | changes))
+    return path
+
+
+def test_the_document_is_schema_1(full, path):
+    full.save(path)
+    assert json.loads(path.read_text()) == DOCUMENT
+
+
+def test_what_is_saved_comes_back(full, path):
+    full.save(path)
+    assert RunRecord.load(path) == full
+
+
+def test_equal_records_are_equal_bytes(full, path):
+    full.save(path)
+    first = path.read_bytes()
+    replace(full, config=dict(reversed(full.config.items()))).save(path)
+    assert path.read_bytes() == first
+    assert first.endswith(b"}\n")
+
+
+def test_growing_a_record_leaves_the_old_one_alone(full):
+    assert RECORD.stages == RECORD.evaluations == ()
+    assert RECORD.drops == {}
+    assert full.with_stage(STAGE).stages == (STAGE, STAGE)
+    assert full.with_drops("SFT", {}).drops == {**full.drops, "SFT": {}}
+
+
+def test_a_run_ends_well_or_badly():
+    ended, failed = RECORD.as_finished(), RECORD.as_failed("ValueError: no titles")
+    assert (ended.status, ended.error) == ("finished", None)
+    assert (failed.status, failed.error) == ("failed", "ValueError: no titles")
+    assert datetime.fromisoformat(ended.finished) > datetime.fromisoformat(RECORD.started)
+
+
+def test_an_undefined_score_is_null_in_the_file_and_nan_here(path):
+    RECORD.with_evaluation(replace(EVALUATION, scores={"mgu@1": math.nan})).save(path)
+    assert json.loads(path.read_text())["evaluations"][0]["scores"] == {"mgu@1": None}
+    assert math.isnan(RunRecord.load(path).evaluations[0].scores["mgu@1"])
+
+
+@pytest.mark.parametrize("value", [math.inf, {1, 2}, Path("x")], ids=["infinite", "set", "path"])
+def test_a_configuration_that_json_cannot_hold_is_refused(path, value):
+    with pytest.raises(RecordError, match=r"run\.json cannot be written: .*; use plain finite values"):
+        replace(RECORD, config={"x": value}).save(path)
+    assert not path.exists()
+
+
+def test_secrets_stay_out_of_the_file(path):
+    url = "https://me:k2@host/x"
+    secret = replace(
+        RECORD, config={"tracker": {"api_key": "k1"}, "token": "k1", "url": url}, command="sprec a.api_key=k1"
+    )
+    secret.as_failed(f"no answer from {url}").save(path)
+    saved = RunRecord.load(path)
+    assert saved.config == {"tracker": {"api_key": "***"}, "token": "***", "url": "https://***@host/x"}
+    assert saved.command == "sprec a.api_key=***"
+    assert saved.error == "no answer from https://***@host/x"
+
+
+@pytest.mark.parametrize("when", ["fsync", "replace"])
+def test_a_save_that_fails_leaves_the_old_record(full, path, monkeypatch, when):
+    RECORD.save(path)
+
+    def full_disk(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*{"fsync": ("os.fsync", full_disk), "replace": (Path, "replace", full_disk)}[when])
+    with pytest.raises(OSError, match="No space left"):
+        full.save(path)
+    assert RunRecord.load(path) == RECORD
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps(DOCUMENT)[:-40], "is not whole JSON"),
+        ("", "is not whole JSON"),
+        ("[]", "holds a list, not a record"),
+        ("{}", "has no schema number"),
+        ('{"schema": 2, "new": 1}', "has schema 2, this sprec reads 1; use the sprec that wrote it"),
+    ],
+    ids=["truncated", "empty", "list", "foreign", "newer"],
+)
+def test_a_file_that_is_no_record_says_so_in_one_line(path, text, message):
+    write(path).write_text(text)
+    with pytest.raises(RecordError, match=message) as caught:
+        RunRecord.load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": "7"}, "field 'seed' is '7', not int"),
+        ({"dirty": 0}, "field 'dirty' is 0, not bool"),
+        ({"status": "done"}, "field 'status' is 'done', not one of running, finished, failed"),
+        ({"dataset": {"name": "toy"}}, r"field 'dataset\.digest' is missing"),
+        ({"weights": None}, "field 'weights' must be an object"),
+        ({"stages": [{"name": "sft"}]}, r"field 'stages\[0\]\.label' is missing"),
+        ({"stages": {}}, "field 'stages' must be a list"),
+        ({"drops": {"SFT": {"no title": 1.5}}}, r"field 'drops\.SFT\.no title' is 1\.5, not int"),
+        ({"colour": "red"}, "field 'colour' is unknown"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(path, changes, message):
+    with pytest.raises(RecordError, match=message):
+        RunRecord.load(write(path, **changes))
+
+
+def test_a_missing_field_is_named(path):
+    document = {name: value for name, value in DOCUMENT.items() if name != "versions"}
+    write(path).write_text(json.dumps(document))
+    with pytest.raises(RecordError, match="field 'versions' is missing; run again, or leave the file out"):
+        RunRecord.load(path)
+
+
+def test_whole_numbers_are_seconds_too(path):
+    stages = [{**DOCUMENT["stages"][0], "seconds": 2}]
+    assert RunRecord.load(write(path, stages=stages)).stages[0].seconds == 2.0
+
+
+def test_records_are_found_in_folders_and_by_name_once_and_in_order(tmp_path):
+    for name in ("b/run.json", "a/1/run.json", "a/other.json"):
+        RECORD.save(tmp_path / name)
+    found = find_records([tmp_path / "b", tmp_path, tmp_path / "a" / "other.json"])
+    names = [path.relative_to(tmp_path).as_posix() for path, _ in found]
+    assert names == ["a/1/run.json", "a/other.json", "b/run.json"]
+    assert all(record == RECORD for _, record in found)
+
+
+def test_an_empty_folder_holds_no_records(tmp_path):
+    assert find_records([tmp_path]) == []
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(RecordError, match=r"gone does not exist; name a run\.json or a folder"):
+        find_records([tmp_path / "gone"])
+
+
+def test_reading_records_imports_the_standard_library_only():
+    script = "import sys, sprec.runtime.records; print(*{name.split('.')[0] for name in sys.modules})"
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    foreign = set(out.split()) - sys.stdlib_module_names - {"sprec"}
+    assert not foreign & {"numpy", "torch", "wandb", "filelock", "polars", "pydantic", "transformers"}

@@ -1,0 +1,53 @@
+"""Secrets never reach a record."""
+
+import pytest
+
+from sprec.runtime.redaction import is_secret, redact, redact_text
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "apiKey", "WANDB_API_KEY", "hf_token", "token", "client_secret", "password", "passwd"]
+)
+def test_names_of_secrets(name):
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["max_new_tokens", "tokenizer", "pad_token", "base_llm.eos_token", "key", "seed"],
+)
+def test_names_of_everything_else(name):
+    assert not is_secret(name)
+
+
+def test_secrets_are_hidden_at_any_depth_and_the_rest_stays():
+    config = {
+        "seed": 0,
+        "tracker": {"api_key": "k1", "token": None, "password": "", "use_token": True},
+        "mirrors": [{"url": "https://me:p@ss@host/x?token=k2&y=1", "secret": {"a": "k3"}}],
+        "prompt": {"template": "User:\n{history}", "eos_token": "</s>"},
+    }
+    assert redact(config) == {
+        "seed": 0,
+        "tracker": {"api_key": "***", "token": None, "password": "", "use_token": True},
+        "mirrors": [{"url": "https://***@host/x?token=***&y=1", "secret": "***"}],
+        "prompt": {"template": "User:\n{history}", "eos_token": "</s>"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("sprec tracker.api_key=abc seed=1", "sprec tracker.api_key=*** seed=1"),
+        ("sprec '+tracker={api_key:abc}'", "sprec '+tracker={api_key:***}'"),
+        ("WANDB_API_KEY='a b' sprec", "WANDB_API_KEY=*** sprec"),
+        ("sprec --api-key abc --seed 1", "sprec --api-key *** --seed 1"),
+        ("sprec x.secret=1,2", "sprec x.secret=***"),
+        ('{"password": "abc"}', '{"password": ***}'),
+        ("git clone ssh://me:abc@host:22/x", "git clone ssh://***@host:22/x"),
+        ("sprec max_new_tokens=5 pad_token=<pad>", "sprec max_new_tokens=5 pad_token=<pad>"),
+        ("the token is here: look", "the token is here: look"),
+    ],
+)
+def test_secrets_in_a_command_line(command, expected):
+    assert redact_text(command) == expected
