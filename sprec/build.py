@@ -1,0 +1,149 @@
+"""Configuration → objects: the only place besides run.py that knows Hydra."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+
+from sprec.config import Settings, Tuning
+from sprec.data.dataset import Dataset, Reader
+from sprec.data.prompts import Prompt
+from sprec.data.sources import home
+from sprec.evaluation.evaluate import Ranker
+from sprec.llm.recommender import Lora, Recommender, has_bf16
+from sprec.llm.weights import Weights
+from sprec.methods import Method
+from sprec.runtime.seeds import derived, stream
+from sprec.runtime.store import Stage, Store
+from sprec.runtime.tracking import Tracker
+from sprec.training.stages import Engine, Sizes, State
+from sprec.training.tuner import Schedule
+
+
+@dataclass(frozen=True)
+class Built:
+    """The objects of one run, nothing loaded yet."""
+
+    reader: Reader
+    weights: Weights
+    ranker: Ranker
+    method: Method
+    tracker: Tracker
+    store: Store
+    device: str
+    bf16: bool
+
+
+def build(settings: Settings) -> Built:
+    """Return the run's objects; `ValueError` for an unknown device or option."""
+    device = _device(settings.trainer.device)
+    bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
+    torch.set_num_threads(threads(settings))
+    torch.use_deterministic_algorithms(device == "cpu")
+    store = Path(settings.store.path).expanduser() if settings.store.path else home() / "stages"
+    make: Any = instantiate
+    ranking = dict(settings.ranking)
+    if "embedder" in ranking:
+        ranking["embedder"] = settings.embeddings
+    return Built(
+        reader=make(settings.dataset, _convert_="all"),
+        weights=make(settings.base_llm.weights, _convert_="all"),
+        ranker=make(ranking, _convert_="all"),
+        method=_method(settings),
+        tracker=make(settings.tracker, _convert_="all"),
+        store=Store(store),
+        device=device,
+        bf16=bf16,
+    )
+
+
+def threads(settings: Settings) -> int:
+    """Return the number of CPU threads: results differ in the last bits between counts, so it is fixed."""
+    return settings.trainer.threads or len(os.sched_getaffinity(0))
+
+
+def prepare(built: Built, settings: Settings) -> Dataset:
+    """Return the dataset with its validation and test rows drawn; reads raw data once."""
+    stage = Stage("dataset", 1, {}, {"reader": built.reader.digest()})
+    folder = built.store.run(stage, lambda place: built.reader.build().save(place)).path
+    return Dataset.load(folder).sampled(
+        None,
+        settings.budget.valid_rows,
+        settings.budget.test_rows,
+        lambda name: stream(settings.seed, "rows", name),
+    )
+
+
+def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, State]:
+    """Return what the stages share, and the untuned model's state."""
+    texts = _texts(dataset)
+    key = built.weights.digest(texts)
+    llm = settings.base_llm
+
+    def load() -> Recommender:
+        stage = Stage("weights", 1, {}, {"weights": key})
+        folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
+        return Recommender(
+            folder,
+            Prompt(dataset.wording),
+            lora=Lora(**llm.lora.model_dump()),
+            bf16=built.bf16,
+            device=built.device,
+            cutoff_tokens=llm.cutoff_tokens,
+            seed=derived(settings.seed, "adapter"),
+        )
+
+    numerics = {
+        "device": built.device.split(":")[0],
+        "bf16": built.bf16,
+        "threads": threads(settings),
+        "batch_tokens": settings.trainer.batch_tokens,
+        "cutoff_tokens": llm.cutoff_tokens,
+        "lora": llm.lora.model_dump(),
+    }
+    trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
+    shared = Engine(dataset, load, settings.seed, settings.trainer.batch_tokens, numerics, trainer)
+    return shared, State(key, None)
+
+
+def sizes(settings: Settings) -> Sizes:
+    """Return the rows per stage."""
+    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows)
+
+
+def _device(name: str) -> str:
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    if chosen.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"trainer.device={name}: no CUDA device here; use trainer.device=cpu")
+    return chosen
+
+
+def _method(settings: Settings) -> Method:
+    make: Any = instantiate
+    budget, method, trainer = settings.budget, settings.method, settings.trainer
+
+    def schedule(tuning: Tuning) -> Schedule:
+        return Schedule(
+            **tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens
+        )
+
+    return Method(
+        iterations=budget.iterations,
+        with_sft=method.with_sft,
+        with_dpo=method.with_dpo,
+        beta=method.beta,
+        negatives=make(settings.negatives, _convert_="all"),
+        decoding=make(settings.decoding, _convert_="all"),
+        initial=schedule(budget.initial),
+        sft=schedule(budget.sft),
+        dpo=schedule(budget.dpo),
+    )
+
+
+def _texts(dataset: Dataset) -> list[str]:
+    """Return what a tokenizer has to know: a prompt's frame and every title as it stands in one."""
+    prompt = Prompt(dataset.wording)
+    return [prompt.text(())] * 100 + [f'"{title}", "' for title in dataset.catalog.titles]

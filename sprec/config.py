@@ -1,0 +1,108 @@
+"""The typed schema behind conf/: every key, its type, and what it must be."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+Node = dict[str, Any]
+
+
+class Part(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Tuning(Part):
+    """One stage's schedule: epochs, rows per optimiser step, AdamW learning rate, warm-up steps."""
+
+    epochs: PositiveInt
+    batch_rows: PositiveInt
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+
+
+class Budget(Part):
+    """How much is trained and tested; rows are counts, None means all."""
+
+    name: str
+    sft_rows: PositiveInt | None
+    iteration_rows: PositiveInt | None
+    valid_rows: PositiveInt | None
+    test_rows: PositiveInt | None
+    iterations: int = Field(ge=0)
+    initial: Tuning
+    sft: Tuning
+    dpo: Tuning
+
+
+class LoraSettings(Part):
+    """Adapter size; rank 0 tunes all weights."""
+
+    rank: int = Field(ge=0)
+    alpha: PositiveInt
+    dropout: float = Field(ge=0, lt=1)
+
+
+class BaseLlm(Part):
+    """The language model: where its weights come from, its adapter, the longest prompt."""
+
+    name: str
+    weights: Node
+    lora: LoraSettings
+    cutoff_tokens: PositiveInt
+
+
+class MethodSettings(Part):
+    """Which steps an iteration has, and DPO's beta."""
+
+    name: str
+    with_sft: bool
+    with_dpo: bool
+    beta: float = Field(gt=0)
+
+
+class TrainerSettings(Part):
+    """Where and how the numbers are computed."""
+
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["auto", "bf16", "float32"]
+    threads: PositiveInt | None
+    batch_tokens: PositiveInt
+    clip_norm: float = Field(gt=0)
+
+
+class StoreSettings(Part):
+    """Where stages are kept; None means $SPREC_HOME/stages."""
+
+    path: str | None
+
+
+class Settings(Part):
+    """One run."""
+
+    dataset: Node
+    base_llm: BaseLlm
+    embeddings: Node
+    ranking: Node
+    budget: Budget
+    negatives: Node
+    decoding: Node
+    method: MethodSettings
+    trainer: TrainerSettings
+    tracker: Node
+    store: StoreSettings
+    seed: int = Field(ge=0)
+    cutoffs: tuple[PositiveInt, ...]
+    split: Literal["valid", "test"]
+    plan: bool = False
+    group: str | None = None
+
+
+def validated(config: dict[str, Any]) -> Settings:
+    """Return the typed settings; `ValueError` with one line that names each wrong key."""
+    try:
+        return Settings.model_validate(config)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ValueError("configuration: " + "; ".join(lines)) from error

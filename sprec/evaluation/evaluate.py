@@ -1,0 +1,79 @@
+"""Rankers: from an example to ranked catalogue ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from sprec.data.catalog import Catalog
+from sprec.data.examples import Example
+from sprec.llm.decoding import Greedy, Trie, beams, complete
+from sprec.llm.grounding import Embedder, nearest
+from sprec.llm.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Lists of item ids, best first, and the title that each was made from (empty for a search)."""
+
+    ids: Int[np.ndarray, "users k"]
+    written: list[str]
+
+
+class Ranker(Protocol):
+    """Ranks the catalogue for each example."""
+
+    def __call__(
+        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+    ) -> Ranked:
+        """Return k ids per example."""
+        ...
+
+
+def prompts(model: Recommender, catalog: Catalog, examples: Sequence[Example]) -> list[tuple[int, ...]]:
+    """Return the prompt tokens of each example."""
+    return [model.encode([catalog.titles[i] for i in example.history]).prompt for example in examples]
+
+
+def written_titles(
+    model: Recommender, catalog: Catalog, examples: Sequence[Example], *, batch_tokens: int
+) -> list[str]:
+    """Return the greedy title of each example."""
+    texts = prompts(model, catalog, examples)
+    none = np.random.default_rng(0)
+    return complete(model, texts, Greedy(), none, max_tokens=32, batch_tokens=batch_tokens)
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """The paper's way: the catalogue titles nearest to the one greedy title."""
+
+    embedder: Embedder
+
+    def __call__(
+        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+    ) -> Ranked:
+        """Return the k nearest items of the written title."""
+        written = written_titles(model, catalog, examples, batch_tokens=batch_tokens)
+        distinct = sorted(set(written))
+        near = nearest(self.embedder.embed(distinct), self.embedder.embed(catalog.titles), k=k)
+        place = {title: row for row, title in enumerate(distinct)}
+        return Ranked(near[[place[title] for title in written]], written)
+
+
+@dataclass(frozen=True)
+class Beam:
+    """The k most probable items by beam search over the catalogue's titles (D3's decoding)."""
+
+    width: int = 10
+
+    def __call__(
+        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+    ) -> Ranked:
+        """Return the k best of `width` beams."""
+        texts = prompts(model, catalog, examples)
+        trie = Trie.of([model.answer(title) for title in catalog.titles])
+        ids, _ = beams(model, texts, trie, k=max(k, self.width), batch_tokens=batch_tokens)
+        return Ranked(ids[:, :k], written_titles(model, catalog, examples, batch_tokens=batch_tokens))

@@ -1,0 +1,157 @@
+"""The recommender: a base LLM, what was tuned of it, and its tokenizer."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from peft import LoraConfig, get_peft_model
+from peft.helpers import disable_input_dtype_casting
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from sprec.data.prompts import Prompt
+from sprec.llm import attention
+from sprec.llm.batches import Batch, Row
+
+TUNED = "tuned.safetensors"
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters on all projections (Hu et al. 2022); `rank` 0 tunes every weight instead."""
+
+    rank: int
+    alpha: int
+    dropout: float
+
+
+def has_bf16(device: str) -> bool:
+    """Return whether the device multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+class Recommender:
+    """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned."""
+
+    def __init__(
+        self, folder: Path, prompt: Prompt, *, lora: Lora, bf16: bool, device: str, cutoff_tokens: int, seed: int
+    ) -> None:
+        attention.register()
+        self.prompt, self.device, self.cutoff_tokens, self.cut = prompt, torch.device(device), cutoff_tokens, 0
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        half = bf16 and lora.rank > 0
+        base = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.bfloat16 if half else torch.float32, use_safetensors=True
+        )
+        base.config._attn_implementation = attention.NAME
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.model: nn.Module = _adapted(base, lora) if lora.rank else base
+        self.model.to(self.device)
+        self.base: Any = base
+        self.half = half
+        self._initial = {name: value.clone() for name, value in self.tuned().items()}
+
+    def tuned(self) -> dict[str, Tensor]:
+        """Return the trainable weights by name."""
+        return {
+            name: weight.detach() for name, weight in self.model.named_parameters() if weight.requires_grad
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the tuned weights as safetensors."""
+        weights = {name: value.cpu().contiguous() for name, value in self.tuned().items()}
+        save_file(weights, folder / TUNED)
+
+    def load(self, folder: Path | None) -> "Recommender":
+        """Take the tuned weights of a folder, or the initial ones for None; returns itself."""
+        weights = load_file(folder / TUNED) if folder else self._initial
+        own = self.tuned()
+        with torch.no_grad():
+            for name, value in weights.items():
+                own[name].copy_(value)
+        return self
+
+    @cached_property
+    def stops(self) -> Bool[Tensor, " vocabulary"]:
+        """Which tokens end a title: those with a quote or line break, and the end of text."""
+        pieces = self.tokenizer.batch_decode([[token] for token in range(self.base.config.vocab_size)])
+        ends = torch.tensor(['"' in piece or "\n" in piece for piece in pieces])
+        ends[self.tokenizer.eos_token_id] = True
+        return ends.to(self.device)
+
+    def encode(self, history: Sequence[str], answers: Sequence[str] = ()) -> Row:
+        """Return the tokens of a prompt and of the titles that answer it.
+
+        A prompt over the cutoff loses its oldest titles; `cut` counts such prompts.
+        """
+        kept = list(history)
+        tokens = self._tokens(self.prompt.text(kept))
+        while len(tokens) > self.cutoff_tokens and len(kept) > 1:
+            kept = kept[1:]
+            tokens = self._tokens(self.prompt.text(kept))
+        self.cut += len(kept) < len(history)
+        start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
+        return Row((*start, *tokens), tuple(self.answer(title) for title in answers))
+
+    def answer(self, title: str) -> tuple[int, ...]:
+        """Return the tokens of a title and its closing quote."""
+        return self._tokens(self.prompt.answer(title))
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Multiply in bfloat16 where the base weights are so; adapters stay float32."""
+        with ExitStack() as stack:
+            if self.half:
+                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+                stack.enter_context(disable_input_dtype_casting(self.model))
+            yield
+
+    def begin(self, prefix: Tensor, rows: int) -> DynamicCache:
+        """Return the keys and values of what all prompts begin with, seen by each of `rows` rows."""
+        cache = DynamicCache()
+        if len(prefix):
+            self.base.model(prefix[None].to(self.device), past_key_values=cache, use_cache=True)
+            cache.batch_repeat_interleave(rows)
+        return cache
+
+    def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:
+        """Return the summed log-probability of each answer, in nats."""
+        batch = batch.to(self.device)
+        with self.computing():
+            hidden = self.base.model(
+                batch.tokens,
+                attention_mask=batch.visible(),
+                position_ids=batch.positions,
+                past_key_values=self.begin(batch.prefix, len(batch.tokens)),
+                use_cache=True,
+            ).last_hidden_state
+            logits = self.base.lm_head(hidden[batch.rows, batch.columns])
+        chosen = logits.float().log_softmax(-1).gather(1, batch.labels[:, None])[:, 0]
+        return chosen.new_zeros(batch.shape).index_put((batch.rows, batch.answers), chosen, accumulate=True)
+
+
+def _adapted(base: Any, lora: Lora) -> nn.Module:
+    """Return the model with adapters; adapter weights are float32 whatever the base is."""
+    settings = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(PROJECTIONS),
+        task_type="CAUSAL_LM",
+    )
+    model: nn.Module = get_peft_model(base, settings)
+    return model

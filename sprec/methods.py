@@ -1,0 +1,37 @@
+"""SPRec's loop (Gao et al. 2025, algorithm 1): the file to read first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sprec.llm.decoding import Decoding
+from sprec.training.negatives import NegativeSampler
+from sprec.training.stages import Stages, State
+from sprec.training.tuner import Schedule
+
+
+@dataclass(frozen=True)
+class Method:
+    """What one arm does: whether each iteration has SFT and DPO steps, and where its rejected titles come from."""
+
+    iterations: int
+    with_sft: bool
+    with_dpo: bool
+    beta: float
+    negatives: NegativeSampler
+    decoding: Decoding
+    initial: Schedule
+    sft: Schedule
+    dpo: Schedule
+
+    def states(self, stages: Stages, base: State) -> Iterator[tuple[str, int, State]]:
+        """Yield the model after the initial SFT and after each iteration."""
+        model = stages.sft(base, 0, self.initial)
+        yield "initial_sft", 0, model
+        for iteration in range(1, self.iterations + 1):
+            previous = model
+            if self.with_sft:
+                model = stages.sft(model, iteration, self.sft)
+            if self.with_dpo:
+                pairs = stages.negatives(previous, iteration, self.negatives, self.decoding)
+                model = stages.dpo(model, pairs, iteration, self.dpo, beta=self.beta)
+            yield f"iteration_{iteration}", iteration, model

@@ -1,0 +1,49 @@
+"""`python -m sprec.run dataset=movielens`: one run, from raw ratings to a table."""
+
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from sprec.config import Settings, validated
+
+if TYPE_CHECKING:
+    from sprec.session import Session
+
+log = logging.getLogger(__name__)
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
+
+
+def _settings(config: DictConfig) -> Settings:
+    container: Any = OmegaConf.to_container(config, resolve=True)
+    container.pop("sweep", None)
+    return validated(container)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(config: DictConfig) -> None:
+    """Run what the configuration says, and leave `run.json` in the job's output folder."""
+    settings = _settings(config)
+    from sprec.session import Session
+
+    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
+    session: Session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
+    session.run()
+
+
+def main() -> None:
+    """Console entry: user errors are one line and exit status 1."""
+    try:
+        job()
+    except (ValueError, FloatingPointError, OSError, RuntimeError) as error:
+        log.debug("failed", exc_info=True)
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""One run from settings to `run.json`: prepares, runs the method's stages, records, shows and tracks."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+
+from sprec.baselines.most_popular import most_popular
+from sprec.build import Built, build, engine, prepare, sizes, threads
+from sprec.config import Settings
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Examples
+from sprec.evaluation.metrics import genre_masses
+from sprec.evaluation.scores import score
+from sprec.report.formats import show
+from sprec.report.tables import run_table
+from sprec.runtime.provenance import provenance
+from sprec.runtime.records import (
+    FILE_NAME,
+    DatasetEntry,
+    Evaluation,
+    Rows,
+    RunRecord,
+    StageEntry,
+    WeightsEntry,
+    now,
+)
+from sprec.runtime.store import Result, Stage
+from sprec.training.stages import Stages, State
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Session:
+    """A run in its output folder; `record` is what `run.json` holds so far."""
+
+    settings: Settings
+    folder: Path
+    command: str
+    record: RunRecord = field(init=False)
+    console: Console = field(default_factory=Console)
+
+    def run(self) -> RunRecord:
+        """Run everything; a failure is recorded before it is raised."""
+        built = build(self.settings)
+        dataset = prepare(built, self.settings)
+        shared, base = engine(built, self.settings, dataset)
+        self.record = self._opening(built, dataset, base)
+        stages = Stages(
+            shared, built.store, sizes(self.settings), done=self._done, plan=self.settings.plan
+        )
+        if self.settings.plan:
+            return self._plan(built, stages, base)
+        with self._recorded(built):
+            self._baseline(dataset, built)
+            for label, iteration, state in built.method.states(stages, base):
+                place = stages.evaluate(
+                    state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs)
+                )
+                self._evaluated(dataset, place, label, iteration, built)
+        return self.record
+
+    def _plan(self, built: Built, stages: Stages, base: State) -> RunRecord:
+        """Print which stages the command would run and which are stored."""
+        for label, _, state in built.method.states(stages, base):
+            stages.evaluate(state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs))
+        for entry in self.record.stages:
+            self.console.print(f"{'stored' if entry.reused else 'to run':8}{entry.label:28}{entry.key}")
+        return self.record
+
+    @contextmanager
+    def _recorded(self, built: Built) -> Iterator[None]:
+        """Keep run.json and the tracker in step with how the run ends."""
+        settings = self.settings
+        built.tracker.start(
+            config=settings.model_dump(),
+            group=settings.group,
+            job_type=settings.method.name,
+            tags=[settings.base_llm.name, self.record.dataset.name, settings.budget.name],
+            name=f"{settings.method.name}-{settings.seed}",
+            folder=self.folder,
+        )
+        self._save()
+        try:
+            yield
+        except BaseException as error:
+            self.record = self.record.as_failed(f"{type(error).__name__}: {error}")
+            self._save()
+            built.tracker.finish("failed")
+            raise
+        self.record = self.record.as_finished()
+        self._save()
+        built.tracker.finish("finished")
+        show(run_table(self.record), self.console)
+
+    def _save(self) -> None:
+        self.record.save(self.folder / FILE_NAME)
+
+    def _done(self, label: str, stage: Stage, result: Result) -> None:
+        """Record a stage and what it dropped."""
+        entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
+        self.record = self.record.with_stage(entry)
+        drops = result.path / "drops.json"
+        if drops.is_file():
+            self.record = self.record.with_drops(label, json.loads(drops.read_text()))
+        log.info("%s: %s, %.1f s", label, "stored" if result.reused else "done", result.seconds)
+
+    def _opening(self, built: Built, dataset: Dataset, base: State) -> RunRecord:
+        """Return the record as it is before the first stage."""
+        settings, split = self.settings, dataset.split
+        sampler = str(settings.negatives["_target_"]).rsplit(".", 1)[-1]
+        decoding = str(settings.decoding["_target_"]).rsplit(".", 1)[-1]
+        rows = Rows(len(split.train), len(split.valid), len(split.test))
+        entry = DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), rows)
+        record = RunRecord(
+            **provenance(),
+            command=self.command,
+            started=now(),
+            config=settings.model_dump(),
+            seed=settings.seed,
+            threads=threads(settings),
+            device=built.device,
+            precision="bf16" if built.bf16 else "float32",
+            dataset=entry,
+            weights=WeightsEntry(settings.base_llm.name, base.key),
+            method=settings.method.name,
+            negatives=f"{sampler} {decoding}" if built.method.negatives.uses_model else sampler,
+        )
+        return record.with_drops("dataset", dict(split.drops))
+
+    def _rows(self, dataset: Dataset) -> Examples:
+        rows: Examples = getattr(dataset.split, self.settings.split)
+        return rows
+
+    def _baseline(self, dataset: Dataset, built: Built) -> None:
+        """Score the popularity list."""
+        rows = self._rows(dataset)
+        ids = most_popular(dataset.popularity, users=len(rows), k=max(self.settings.cutoffs))
+        self._score(dataset, ids, ["" for _ in rows], "most_popular", None, built)
+
+    def _evaluated(self, dataset: Dataset, place: Path, label: str, iteration: int, built: Built) -> None:
+        """Score stored lists and show the table so far."""
+        frame = pl.read_parquet(place / "predictions.parquet")
+        ids = np.array(frame["ranked"].to_list())
+        self._score(dataset, ids, frame["written"].to_list(), label, iteration, built)
+        show(run_table(self.record), self.console)
+
+    def _score(
+        self,
+        dataset: Dataset,
+        ids: np.ndarray,
+        written: list[str],
+        label: str,
+        iteration: int | None,
+        built: Built,
+    ) -> None:
+        """Add one evaluation to the record, run.json and the tracker."""
+        rows = list(self._rows(dataset))
+        masses = genre_masses(dataset.catalog.genres, dataset.genres)
+        target = np.array([row.target for row in rows])
+        found = score(ids, target, [row.history for row in rows], masses, self.settings.cutoffs)
+        lost = sum(dataset.catalog.find(title) is None for title in written) / len(written)
+        scores = {**found.values, "off_catalog": 0.0 if iteration is None else lost}
+        ranking = "popularity" if iteration is None else type(built.ranker).__name__.lower()
+        self.record = self.record.with_evaluation(
+            Evaluation(label, iteration, found.n, found.n_in_catalog, scores, ranking, self.settings.split)
+        )
+        self._save()
+        if iteration is not None:
+            built.tracker.log(scores, step=iteration, axis="iteration")

@@ -1,0 +1,216 @@
+"""The stages of a method: each computed once, stored under the key of all it depends on."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Examples
+from sprec.evaluation.evaluate import Ranker, prompts
+from sprec.llm.decoding import Decoding, complete
+from sprec.llm.recommender import Recommender
+from sprec.runtime.seeds import derived, stream
+from sprec.runtime.store import Result, Stage, Store
+from sprec.training.negatives import NegativeSampler
+from sprec.training.objectives import Objective, dpo, sft
+from sprec.training.tuner import Schedule, reference_log_probs, tune
+
+log = logging.getLogger(__name__)
+PAIRS = "pairs.parquet"
+
+
+@dataclass(frozen=True)
+class State:
+    """A model between stages: the key of the stage that tuned it, and where its weights lie (None: untuned)."""
+
+    key: str
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows per stage: `sft_rows` for the initial SFT, `iteration_rows` for each iteration; None takes all."""
+
+    sft_rows: int | None
+    iteration_rows: int | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What every stage shares: data, how a model is loaded, seeds, and numbers that change results."""
+
+    dataset: Dataset
+    load: Callable[[], Recommender]
+    seed: int
+    batch_tokens: int
+    numerics: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+
+    @cached_property
+    def model(self) -> Recommender:
+        """The recommender, loaded when the first stage needs it."""
+        return self.load()
+
+
+class Stages:
+    """Runs stages through the store; `done` hears of each result, `plan` keeps anything from being computed."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        sizes: Sizes,
+        *,
+        done: Callable[[str, Stage, Result], None],
+        plan: bool = False,
+    ) -> None:
+        self.engine, self.store, self.sizes, self.done, self.plan = engine, store, sizes, done, plan
+
+    def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+        """Return the stage's folder, computing it where it is not stored."""
+        if self.plan:
+            self.done(label, stage, Result(self.store.path(stage), 0.0, self.store.has(stage)))
+            return self.store.path(stage)
+        log.info("%s", label)
+        result = self.store.run(stage, work)
+        self.done(label, stage, result)
+        return result.path
+
+    def _stage(self, name: str, settings: Mapping[str, Any], **inputs: str) -> Stage:
+        shared = {"seed": self.engine.seed, **self.engine.numerics}
+        return Stage(name, 1, {**shared, **settings}, {"dataset": self.engine.dataset.digest, **inputs})
+
+    def rows(self, iteration: int) -> Examples:
+        """Return the training rows of an iteration, drawn anew by name; iteration 0 is the initial SFT."""
+        train = self.engine.dataset.split.train
+        size = self.sizes.iteration_rows if iteration else self.sizes.sft_rows
+        if size is None or size >= len(train):
+            return train
+        chosen = stream(self.engine.seed, "rows", iteration).choice(len(train), size, replace=False)
+        return train.take(chosen.tolist())
+
+    def _drawn(self, iteration: int) -> dict[str, Any]:
+        return {"rows": self.sizes.iteration_rows if iteration else self.sizes.sft_rows, "draw": iteration}
+
+    def sft(self, state: State, iteration: int, schedule: Schedule) -> State:
+        """Return the model after SFT on the iteration's rows, continuing `state`."""
+        label = f"sft {iteration}" if iteration else "initial sft"
+        stage = self._stage("sft", {**self._drawn(iteration), **asdict(schedule)}, model=state.key)
+        pairs = [(example.history, [example.target]) for example in self.rows(iteration)]
+        work = partial(self._tune, state, pairs, sft, schedule, label)
+        return State(stage.key, self._run(label, stage, work))
+
+    def negatives(
+        self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding
+    ) -> State:
+        """Return the stored pairs of the iteration: chosen and rejected titles of each row that has both."""
+        uses = {"decoding": repr(decoding), "model": state.key} if sampler.uses_model else {}
+        settings = {**self._drawn(iteration), "sampler": repr(sampler), **uses}
+        stage = self._stage("negatives", settings, model=state.key if uses else "none")
+        work = partial(self._negatives, state, iteration, sampler, decoding)
+        return State(stage.key, self._run(f"negatives {iteration}", stage, work))
+
+    def dpo(self, state: State, pairs: State, iteration: int, schedule: Schedule, *, beta: float) -> State:
+        """Return the model after DPO on the pairs; the reference is `state`, frozen."""
+        settings = {**asdict(schedule), "beta": beta}
+        stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
+
+        def work(folder: Path) -> None:
+            assert pairs.folder is not None
+            frame = pl.read_parquet(pairs.folder / PAIRS)
+            rows = list(frame.select("history", "answers").iter_rows())
+            self._tune(state, rows, partial(dpo, beta=beta), schedule, f"dpo {iteration}", folder)
+
+        return State(stage.key, self._run(f"dpo {iteration}", stage, work))
+
+    def evaluate(self, state: State, label: str, ranker: Ranker, *, split: str, k: int) -> Path:
+        """Return the folder with the ranked lists of the split's rows (`predictions.parquet`)."""
+        settings = {"ranker": repr(ranker), "split": split, "k": k, "n": len(self._split(split))}
+        stage = self._stage("evaluate", settings, model=state.key)
+
+        def work(folder: Path) -> None:
+            engine = self.engine
+            model = engine.model.load(state.folder)
+            ranked = ranker(
+                model, engine.dataset.catalog, self._split(split), k=k, batch_tokens=engine.batch_tokens
+            )
+            frame = pl.DataFrame(
+                {"target": self._split(split).frame["target"], "ranked": ranked.ids.tolist(), "written": ranked.written}
+            )
+            frame.write_parquet(folder / "predictions.parquet")
+
+        return self._run(f"evaluate {label}", stage, work)
+
+    def _split(self, name: str) -> Examples:
+        rows: Examples = getattr(self.engine.dataset.split, name)
+        return rows
+
+    def _tune(
+        self,
+        state: State,
+        pairs: list[tuple[Any, list[Any]]],
+        objective: Objective,
+        schedule: Schedule,
+        label: str,
+        folder: Path,
+    ) -> None:
+        """Tune the model of `state` and write weights and loss curve."""
+        engine = self.engine
+        model, titles = engine.model.load(state.folder), engine.dataset.catalog.titles
+        rows = [
+            model.encode(
+                [titles[i] for i in history], [a if isinstance(a, str) else titles[a] for a in answers]
+            )
+            for history, answers in pairs
+        ]
+        width = len(rows[0].answers)
+        tokens = engine.batch_tokens
+        reference = reference_log_probs(model, rows, batch_tokens=tokens) if width > 1 else torch.zeros(len(rows), width)
+        curve = tune(
+            model,
+            rows,
+            reference,
+            objective,
+            schedule,
+            rng=stream(engine.seed, label, "order"),
+            torch_seed=derived(engine.seed, label, "dropout"),
+            trainer=engine.trainer,
+        )
+        model.save(folder)
+        pl.DataFrame(curve).write_parquet(folder / "curve.parquet")
+
+    def _negatives(
+        self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding, folder: Path
+    ) -> None:
+        """Write the pairs of an iteration and what was dropped."""
+        engine, examples = self.engine, self.rows(iteration)
+        catalog = engine.dataset.catalog
+
+        def write(rows: Any, rng: np.random.Generator) -> list[str]:
+            model = engine.model.load(state.folder)
+            texts = prompts(model, catalog, rows)
+            return complete(model, texts, decoding, rng, max_tokens=32, batch_tokens=engine.batch_tokens)
+
+        rejected = sampler(list(examples), catalog, write, stream(engine.seed, "negatives", iteration))
+        kept: list[tuple[list[int], list[str]]] = []
+        drops = {"no_title": 0, "equal_to_target": 0, "off_catalog_kept": 0}
+        for example, titles in zip(examples, rejected, strict=True):
+            target = catalog.titles[example.target]
+            drops["no_title"] += not titles
+            drops["equal_to_target"] += target in titles
+            if titles and target not in titles:
+                drops["off_catalog_kept"] += any(catalog.find(title) is None for title in titles)
+                kept.append((list(example.history), [target, *titles]))
+        if not kept:
+            raise ValueError(f"iteration {iteration} has no pair left of {len(examples)} rows ({drops})")
+        schema = {"history": pl.List(pl.Int32), "answers": pl.List(pl.String)}
+        pl.DataFrame(kept, schema=schema, orient="row").write_parquet(folder / PAIRS)
+        (folder / "drops.json").write_text(json.dumps(drops))

@@ -1,0 +1,131 @@
+"""The one Lightning module: SFT and preference tuning are the same loop over other objectives."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.recommender import Recommender
+from sprec.training.objectives import Objective
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero."""
+
+    epochs: int
+    batch_rows: int
+    learning_rate: float
+    warmup_steps: int
+    clip_norm: float
+    batch_tokens: int
+
+
+class Tuner(lightning.LightningModule):
+    """Minimises the mean objective over batches of rows; `curve` keeps one entry per optimiser step."""
+
+    def __init__(
+        self,
+        model: Recommender,
+        rows: Sequence[Row],
+        reference: Float[Tensor, "rows answers"],
+        objective: Objective,
+        schedule: Schedule,
+        *,
+        steps: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model.model
+        self.recommender, self.rows, self.reference = model, rows, reference
+        self.objective, self.schedule, self.steps = objective, schedule, steps
+        self.curve: list[dict[str, float]] = []
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW with the schedule's warm-up and decay."""
+        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimiser = torch.optim.AdamW(weights, lr=self.schedule.learning_rate, weight_decay=0.0)
+        warm = max(self.schedule.warmup_steps, 1)
+        decay = max(self.steps - warm, 1)
+        shape = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: min((step + 1) / warm, max(0.0, (self.steps - step) / decay))
+        )
+        return [optimiser], [shape]
+
+    def training_step(self, numbers: list[int], batch_idx: int) -> None:
+        """Take one optimiser step on these rows, a few at a time so that padding and memory stay small."""
+        optimiser: Any = self.optimizers()
+        shape: Any = self.lr_schedulers()
+        optimiser.zero_grad()
+        rows = [self.rows[number] for number in numbers]
+        totals = [self._backward(rows, numbers, group) for group in microbatches(rows, self.schedule.batch_tokens)]
+        values = {key: sum(total[key] for total in totals) / len(rows) for key in totals[0]}
+        if not math.isfinite(values["loss"]):
+            raise FloatingPointError(
+                f"loss is {values['loss']} at step {batch_idx + 1}, rows {numbers}; lower the learning rate"
+            )
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip_norm)
+        optimiser.step()
+        shape.step()
+        self.curve.append(values)
+        self.log_dict(values, prog_bar=True, batch_size=len(rows))
+
+    def _backward(self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]) -> dict[str, float]:
+        """Add the gradient of some rows of the batch; returns their summed loss and margin."""
+        policy = self.recommender.log_probs(collate([rows[i] for i in group]))
+        reference = self.reference[[numbers[i] for i in group]].to(policy.device)
+        losses = self.objective(policy, reference)
+        self.manual_backward(losses.sum() / len(rows))
+        delta = (policy - reference).detach()
+        margin = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else delta[:, 0]
+        return {"loss": float(losses.detach().sum()), "margin": float(margin.sum())}
+
+
+def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[int]]:
+    """Yield the row numbers of each optimiser step: one flat stream over all epochs, fixed by `rng`."""
+    for _ in range(epochs):
+        order = rng.permutation(rows).tolist()
+        yield from (order[start : start + batch] for start in range(0, rows, batch))
+
+
+def reference_log_probs(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> Float[Tensor, "rows answers"]:
+    """Return the frozen model's log-probabilities of all answers, computed once."""
+    found = torch.zeros(len(rows), len(rows[0].answers))
+    model.model.eval()
+    with torch.no_grad():
+        for group in microbatches(rows, batch_tokens):
+            found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
+    return found
+
+
+def tune(
+    model: Recommender,
+    rows: Sequence[Row],
+    reference: Float[Tensor, "rows answers"],
+    objective: Objective,
+    schedule: Schedule,
+    *,
+    rng: Any,
+    torch_seed: int,
+    trainer: Mapping[str, Any],
+) -> list[dict[str, float]]:
+    """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step."""
+    stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
+    tuner = Tuner(model, rows, reference, objective, schedule, steps=len(stream))
+    loop = lightning.Trainer(
+        max_epochs=1, logger=False, enable_checkpointing=False, enable_model_summary=False, **trainer
+    )
+    torch.manual_seed(torch_seed)
+    model.model.train()
+    loop.fit(tuner, DataLoader(stream, batch_size=None, shuffle=False))  # type: ignore[arg-type]
+    return tuner.curve
