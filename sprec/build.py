@@ -126,9 +126,7 @@ def _method(settings: Settings) -> Method:
     budget, method, trainer = settings.budget, settings.method, settings.trainer
 
     def schedule(tuning: Tuning) -> Schedule:
-        return Schedule(
-            **tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens
-        )
+        return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)
 
     return Method(
         iterations=budget.iterations,

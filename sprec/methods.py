@@ -11,7 +11,7 @@ from sprec.training.tuner import Schedule
 
 @dataclass(frozen=True)
 class Method:
-    """What one arm does: whether each iteration has SFT and DPO steps, and where its rejected titles come from."""
+    """What one arm does: which steps an iteration has, and where its rejected titles come from."""
 
     iterations: int
     with_sft: bool

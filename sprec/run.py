@@ -4,15 +4,13 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sprec.config import Settings, validated
-
-if TYPE_CHECKING:
-    from sprec.session import Session
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent
@@ -31,8 +29,8 @@ def job(config: DictConfig) -> None:
     settings = _settings(config)
     from sprec.session import Session
 
-    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
-    session: Session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
     session.run()
 
 

@@ -53,9 +53,7 @@ class Session:
         dataset = prepare(built, self.settings)
         shared, base = engine(built, self.settings, dataset)
         self.record = self._opening(built, dataset, base)
-        stages = Stages(
-            shared, built.store, sizes(self.settings), done=self._done, plan=self.settings.plan
-        )
+        stages = Stages(shared, built.store, sizes(self.settings), done=self._done, plan=self.settings.plan)
         if self.settings.plan:
             return self._plan(built, stages, base)
         with self._recorded(built):
@@ -70,7 +68,9 @@ class Session:
     def _plan(self, built: Built, stages: Stages, base: State) -> RunRecord:
         """Print which stages the command would run and which are stored."""
         for label, _, state in built.method.states(stages, base):
-            stages.evaluate(state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs))
+            stages.evaluate(
+                state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs)
+            )
         for entry in self.record.stages:
             self.console.print(f"{'stored' if entry.reused else 'to run':8}{entry.label:28}{entry.key}")
         return self.record

@@ -40,18 +40,18 @@ class Prompt:
 
     @staticmethod
     def answer(title: str) -> str:
-        """Return what the model has to write for a title.
+        r"""Return what the model has to write for a title.
 
         >>> Prompt.answer('The "Real" Thing')
-        'The \\'Real\\' Thing"'
+        'The \'Real\' Thing"'
         """
         return normalise(title) + '"'
 
     @staticmethod
     def title(answer: str) -> str:
-        """Return the title that an answer states: what stands before its first quote or line break.
+        r"""Return the title that an answer states: what stands before its first quote or line break.
 
-        >>> Prompt.title('Heat (1995)", "Ran'), Prompt.title("\\n")
+        >>> Prompt.title('Heat (1995)", "Ran'), Prompt.title("\n")
         ('Heat (1995)', '')
         """
         return normalise(answer.split('"')[0].split("\n")[0])

@@ -38,8 +38,6 @@ def short_attention(
     return mixed.view(batch, heads, width, size).transpose(1, 2), None
 
 
-
-
 def register() -> None:
     """Make the function known to transformers under `NAME`."""
     ALL_ATTENTION_FUNCTIONS.register(NAME, short_attention)

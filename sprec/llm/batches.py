@@ -1,7 +1,8 @@
 """The shared-prompt batch: each prompt once, every answer beside it, logits where answers are read.
 
-A row is `[prompt | answer₀ | answer₁ | …]`. An answer sees the prompt and itself, never another answer, and its
-positions restart after the prompt. What all prompts of a batch begin with stands once for the whole batch.
+A row is `[prompt | answer₀ | answer₁ | …]`. An answer sees the prompt and itself, never another
+answer, and its positions restart after the prompt. What all prompts of a batch begin with stands
+once for the whole batch.
 """
 
 from collections.abc import Sequence
@@ -32,8 +33,8 @@ class Row:
 class Batch:
     """Rows laid out for one pass of the model.
 
-    `segments` is 0 in the prompt, 1 + a in answer a, `PADDING` elsewhere. Predicted token i is `labels[i]`, read at
-    `tokens[rows[i], columns[i]]`, and belongs to answer `answers[i]` of its row.
+    `segments` is 0 in the prompt, 1 + a in answer a, `PADDING` elsewhere. Predicted token i is `labels[i]`,
+    read at `tokens[rows[i], columns[i]]`, and belongs to answer `answers[i]` of its row.
     """
 
     prefix: Int[Tensor, " shared"]
@@ -90,9 +91,7 @@ def collate(rows: Sequence[Row]) -> Batch:
     return Batch(prefix, tokens, positions, segments, where, columns, answers, labels)
 
 
-def _lay_out(
-    row: Row, shared: int
-) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
+def _lay_out(row: Row, shared: int) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
     """Return a row's tokens, positions and segments, and (column, answer, label) of each predicted token."""
     own = list(row.prompt[shared:])
     tokens, positions, segments = own, list(range(shared, len(row.prompt))), [0] * len(own)

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sprec.llm.batches import common_prefix
+from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
 
 Prompts = Sequence[tuple[int, ...]]
@@ -25,7 +26,9 @@ class Decoding(Protocol):
         """Return the uniform draws that each row will use: they do not depend on how rows are batched."""
         ...
 
-    def pick(self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    def pick(
+        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    ) -> Int[Tensor, " rows"]:
         """Return one token per row."""
         ...
 
@@ -38,7 +41,9 @@ class Greedy:
         """Return zeros: nothing is drawn."""
         return np.zeros((rows, steps))
 
-    def pick(self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    def pick(
+        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    ) -> Int[Tensor, " rows"]:
         """Return the tokens with the highest logits."""
         return logits.argmax(-1)
 
@@ -53,7 +58,9 @@ class Sampled:
         """Return uniform draws from [0, 1)."""
         return rng.random((rows, steps))
 
-    def pick(self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    def pick(
+        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    ) -> Int[Tensor, " rows"]:
         """Return the tokens where the cumulative distribution passes the draws."""
         mass = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
         aim = draw[:, None].double() * mass[:, -1:]
@@ -125,7 +132,13 @@ def _advance(model: Recommender, state: _Reading, tokens: Int[Tensor, " rows"]) 
 
 @torch.no_grad()
 def complete(
-    model: Recommender, prompts: Prompts, decoding: Decoding, rng: Generator, *, max_tokens: int, batch_tokens: int
+    model: Recommender,
+    prompts: Prompts,
+    decoding: Decoding,
+    rng: Generator,
+    *,
+    max_tokens: int,
+    batch_tokens: int,
 ) -> list[str]:
     """Return the title written for each prompt; a title ends at its closing quote or a line break.
 
@@ -135,7 +148,8 @@ def complete(
     draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
     written: list[list[int]] = [[] for _ in prompts]
     with model.computing():
-        for group in batches(prompts, batch_tokens):
+        groups = list(batches(prompts, batch_tokens))
+        for group in track(groups, "writing titles", len(groups)):
             _write(model, _read(model, [prompts[i] for i in group]), decoding, draws[group], group, written)
     return [model.prompt.title(text) for text in model.tokenizer.batch_decode(written)]
 
@@ -200,7 +214,8 @@ def beams(
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
     with model.computing():
-        for group in batches(prompts, max(batch_tokens // k, 1)):
+        groups = list(batches(prompts, max(batch_tokens // k, 1)))
+        for group in track(groups, "beam search", len(groups)):
             for number, found in zip(
                 group, _search(model, [prompts[i] for i in group], trie, k), strict=True
             ):
@@ -216,9 +231,7 @@ def _search(model: Recommender, prompts: Prompts, trie: Trie, k: int) -> list[li
     going: list[list[Beam]] = [[(0.0, row, -1, 0)] for row in range(len(prompts))]
     while any(going):
         table = state.logits.log_softmax(-1).cpu().numpy()
-        going = [
-            _grow(kept, table, trie, found, k) for kept, found in zip(going, done, strict=True)
-        ]
+        going = [_grow(kept, table, trie, found, k) for kept, found in zip(going, done, strict=True)]
         flat = list(chain.from_iterable(going))
         if flat:
             state.select(torch.tensor([row for _, row, _, _ in flat], device=model.device))

@@ -48,7 +48,9 @@ class CharacterNgrams:
             for length in range(self.shortest, self.longest + 1):
                 for start in range(len(text) - length + 1):
                     vectors[row, zlib.crc32(text[start : start + length].encode()) % self.size] += 1
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        norms: Float[np.ndarray, "titles 1"] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.maximum(norms, 1e-12)
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class SentenceModel:
         model = AutoModel.from_pretrained(place, use_safetensors=True).eval()
         found = []
         for start in range(0, len(titles), 256):
-            batch = tokenizer(list(titles[start : start + 256]), padding=True, truncation=True, return_tensors="pt")
+            batch = tokenizer(
+                list(titles[start : start + 256]), padding=True, truncation=True, return_tensors="pt"
+            )
             mask = batch["attention_mask"][..., None]
             mean = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
             found.append(torch.nn.functional.normalize(mean, dim=-1).numpy())

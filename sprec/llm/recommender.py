@@ -35,7 +35,7 @@ class Lora:
 def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
@@ -44,10 +44,23 @@ class Recommender:
     """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned."""
 
     def __init__(
-        self, folder: Path, prompt: Prompt, *, lora: Lora, bf16: bool, device: str, cutoff_tokens: int, seed: int
+        self,
+        folder: Path,
+        prompt: Prompt,
+        *,
+        lora: Lora,
+        bf16: bool,
+        device: str,
+        cutoff_tokens: int,
+        seed: int,
     ) -> None:
         attention.register()
-        self.prompt, self.device, self.cutoff_tokens, self.cut = prompt, torch.device(device), cutoff_tokens, 0
+        self.prompt, self.device, self.cutoff_tokens, self.cut = (
+            prompt,
+            torch.device(device),
+            cutoff_tokens,
+            0,
+        )
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         half = bf16 and lora.rank > 0
         base = AutoModelForCausalLM.from_pretrained(
@@ -141,7 +154,8 @@ class Recommender:
             ).last_hidden_state
             logits = self.base.lm_head(hidden[batch.rows, batch.columns])
         chosen = logits.float().log_softmax(-1).gather(1, batch.labels[:, None])[:, 0]
-        return chosen.new_zeros(batch.shape).index_put((batch.rows, batch.answers), chosen, accumulate=True)
+        empty: Tensor = chosen.new_zeros(batch.shape)
+        return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:

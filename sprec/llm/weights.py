@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from sprec.data.digests import fingerprint
 from sprec.data.sources import Folder, Source
@@ -25,7 +31,7 @@ class Weights(Protocol):
         ...
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write model and tokenizer; `texts` are the prompts and titles that a tokenizer may be trained on."""
+        """Write model and tokenizer; `texts` are what a tokenizer may be trained on."""
         ...
 
 
@@ -50,7 +56,8 @@ class Gguf:
         )
         model = LlamaForCausalLM(config)
         model.load_state_dict(read.state_dict())
-        model.to(torch.bfloat16).save_pretrained(folder)
+        torch.nn.Module.to(model, torch.bfloat16)
+        model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(place, gguf_file=self.file).save_pretrained(folder)
 
 
@@ -79,7 +86,8 @@ class Pretrained:
         except OSError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
-                f"base LLM {self.source!r} cannot be loaded ({reason}); set base_llm.weights.source to a folder"
+                f"base LLM {self.source!r} cannot be loaded ({reason}); "
+                "set base_llm.weights.source to a folder"
             ) from error
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -130,6 +138,8 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast
         vocab_size=vocabulary, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast
+    made: PreTrainedTokenizerFast = make(
         tokenizer_object=bpe, unk_token=SPECIAL[0], bos_token=SPECIAL[1], eos_token=SPECIAL[2]
     )
+    return made

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
-
-if TYPE_CHECKING:
-    from sprec.llm.recommender import Recommender
 
 
 class Writer(Protocol):
@@ -61,6 +58,6 @@ class Random:
         drawn = []
         for example in examples:
             free = np.setdiff1d(np.arange(len(catalog)), [*example.history, example.target])
-            picks = rng.choice(free, self.count, replace=False) if len(free) >= self.count else []
+            picks = rng.choice(free, self.count, replace=False) if len(free) >= self.count else free[:0]
             drawn.append([catalog.titles[item] for item in picks])
         return drawn

@@ -20,7 +20,7 @@ class Objective(Protocol):
 def sft(
     policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"]
 ) -> Float[Tensor, " batch"]:
-    """Return the negative log-likelihood of the chosen answer in nats per title; the reference is not used."""
+    """Return the negative log-likelihood of the chosen answer, in nats per title."""
     return -policy[:, 0]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from sprec.data.dataset import Dataset
-from sprec.data.examples import Examples
+from sprec.data.examples import Example, Examples
 from sprec.evaluation.evaluate import Ranker, prompts
 from sprec.llm.decoding import Decoding, complete
 from sprec.llm.recommender import Recommender
@@ -29,7 +29,7 @@ PAIRS = "pairs.parquet"
 
 @dataclass(frozen=True)
 class State:
-    """A model between stages: the key of the stage that tuned it, and where its weights lie (None: untuned)."""
+    """A model between stages: key of the stage that made it, and where its files lie (None: untuned)."""
 
     key: str
     folder: Path | None
@@ -61,7 +61,7 @@ class Engine:
 
 
 class Stages:
-    """Runs stages through the store; `done` hears of each result, `plan` keeps anything from being computed."""
+    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed."""
 
     def __init__(
         self,
@@ -108,9 +108,7 @@ class Stages:
         work = partial(self._tune, state, pairs, sft, schedule, label)
         return State(stage.key, self._run(label, stage, work))
 
-    def negatives(
-        self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding
-    ) -> State:
+    def negatives(self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding) -> State:
         """Return the stored pairs of the iteration: chosen and rejected titles of each row that has both."""
         uses = {"decoding": repr(decoding), "model": state.key} if sampler.uses_model else {}
         settings = {**self._drawn(iteration), "sampler": repr(sampler), **uses}
@@ -143,7 +141,11 @@ class Stages:
                 model, engine.dataset.catalog, self._split(split), k=k, batch_tokens=engine.batch_tokens
             )
             frame = pl.DataFrame(
-                {"target": self._split(split).frame["target"], "ranked": ranked.ids.tolist(), "written": ranked.written}
+                {
+                    "target": self._split(split).frame["target"],
+                    "ranked": ranked.ids.tolist(),
+                    "written": ranked.written,
+                }
             )
             frame.write_parquet(folder / "predictions.parquet")
 
@@ -173,7 +175,11 @@ class Stages:
         ]
         width = len(rows[0].answers)
         tokens = engine.batch_tokens
-        reference = reference_log_probs(model, rows, batch_tokens=tokens) if width > 1 else torch.zeros(len(rows), width)
+        reference = (
+            reference_log_probs(model, rows, batch_tokens=tokens)
+            if width > 1
+            else torch.zeros(len(rows), width)
+        )
         curve = tune(
             model,
             rows,
@@ -194,9 +200,9 @@ class Stages:
         engine, examples = self.engine, self.rows(iteration)
         catalog = engine.dataset.catalog
 
-        def write(rows: Any, rng: np.random.Generator) -> list[str]:
+        def write(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
             model = engine.model.load(state.folder)
-            texts = prompts(model, catalog, rows)
+            texts = prompts(model, catalog, examples)
             return complete(model, texts, decoding, rng, max_tokens=32, batch_tokens=engine.batch_tokens)
 
         rejected = sampler(list(examples), catalog, write, stream(engine.seed, "negatives", iteration))

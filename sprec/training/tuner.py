@@ -10,9 +10,9 @@ import lightning
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
 from sprec.training.objectives import Objective
 
@@ -68,7 +68,9 @@ class Tuner(lightning.LightningModule):
         shape: Any = self.lr_schedulers()
         optimiser.zero_grad()
         rows = [self.rows[number] for number in numbers]
-        totals = [self._backward(rows, numbers, group) for group in microbatches(rows, self.schedule.batch_tokens)]
+        totals = [
+            self._backward(rows, numbers, group) for group in microbatches(rows, self.schedule.batch_tokens)
+        ]
         values = {key: sum(total[key] for total in totals) / len(rows) for key in totals[0]}
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
@@ -78,9 +80,11 @@ class Tuner(lightning.LightningModule):
         optimiser.step()
         shape.step()
         self.curve.append(values)
-        self.log_dict(values, prog_bar=True, batch_size=len(rows))
+        self.log_dict(values, batch_size=len(rows))
 
-    def _backward(self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]) -> dict[str, float]:
+    def _backward(
+        self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]
+    ) -> dict[str, float]:
         """Add the gradient of some rows of the batch; returns their summed loss and margin."""
         policy = self.recommender.log_probs(collate([rows[i] for i in group]))
         reference = self.reference[[numbers[i] for i in group]].to(policy.device)
@@ -98,12 +102,15 @@ def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[
         yield from (order[start : start + batch] for start in range(0, rows, batch))
 
 
-def reference_log_probs(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> Float[Tensor, "rows answers"]:
+def reference_log_probs(
+    model: Recommender, rows: Sequence[Row], *, batch_tokens: int
+) -> Float[Tensor, "rows answers"]:
     """Return the frozen model's log-probabilities of all answers, computed once."""
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
-        for group in microbatches(rows, batch_tokens):
+        groups = microbatches(rows, batch_tokens)
+        for group in track(groups, "reference log-probabilities", len(groups)):
             found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
     return found
 
@@ -123,9 +130,14 @@ def tune(
     stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
     tuner = Tuner(model, rows, reference, objective, schedule, steps=len(stream))
     loop = lightning.Trainer(
-        max_epochs=1, logger=False, enable_checkpointing=False, enable_model_summary=False, **trainer
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        **trainer,
     )
     torch.manual_seed(torch_seed)
     model.model.train()
-    loop.fit(tuner, DataLoader(stream, batch_size=None, shuffle=False))  # type: ignore[arg-type]
+    loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
     return tuner.curve

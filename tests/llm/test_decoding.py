@@ -1,0 +1,81 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from sprec.llm.batches import collate
+from sprec.llm.decoding import Greedy, Sampled, Trie, beams, complete
+
+
+def prompts_of(model, catalog):
+    return [model.encode(catalog.titles[i : i + 2 + i % 3]).prompt for i in range(5)]
+
+
+def slow_greedy(model, prompt, max_tokens):
+    written = []
+    for _ in range(max_tokens):
+        token = int(model.base(torch.tensor([[*prompt, *written]])).logits[0, -1].argmax())
+        written.append(token)
+        if model.stops[token]:
+            break
+    return model.prompt.title(model.tokenizer.decode(written))
+
+
+def test_greedy_titles_equal_those_of_a_plain_loop_without_cache(make, catalog):
+    model = make()
+    prompts = prompts_of(model, catalog)
+    found = complete(model, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=300)
+    assert found == [slow_greedy(model, prompt, 6) for prompt in prompts]
+
+
+@pytest.mark.parametrize("decoding", [Greedy(), Sampled()])
+def test_titles_do_not_depend_on_how_rows_are_batched(make, catalog, decoding):
+    model = make()
+    prompts = prompts_of(model, catalog)
+    few, many = (
+        complete(model, prompts, decoding, np.random.default_rng(3), max_tokens=6, batch_tokens=tokens)
+        for tokens in (1, 10_000)
+    )
+    assert few == many
+
+
+def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catalog):
+    model = make()
+    prompt = model.encode(catalog.titles[:3]).prompt
+    titles = catalog.titles[:12]
+    trie = Trie.of([model.answer(title) for title in titles])
+    ids, scores = beams(model, [prompt], trie, k=12, batch_tokens=10_000)
+    with torch.no_grad():
+        exact = model.log_probs(collate([model.encode(catalog.titles[:3], titles)]))[0].numpy()
+    assert ids[0].tolist() == np.argsort(-exact).tolist()
+    np.testing.assert_allclose(scores[0], np.sort(exact)[::-1], atol=1e-4)
+
+
+def test_beams_hold_distinct_items_of_the_catalogue(make, catalog):
+    model = make()
+    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    ids, scores = beams(model, prompts_of(model, catalog), trie, k=5, batch_tokens=500)
+    assert all(len(set(row)) == 5 and min(row) >= 0 for row in ids.tolist())
+    assert all(a >= b for row in scores for a, b in itertools.pairwise(row))
+
+
+def test_prompt_over_the_cutoff_loses_its_oldest_titles(make, catalog):
+    whole = make().encode(catalog.titles[:10])
+    model = make(cutoff_tokens=len(whole.prompt) - 5)
+    assert len(model.encode(catalog.titles[:10]).prompt) < len(whole.prompt)
+    assert model.cut == 1
+
+
+def test_tuned_weights_come_back_from_safetensors(make, tmp_path):
+    model = make(4)
+    before = {name: value.clone() for name, value in model.tuned().items()}
+    with torch.no_grad():
+        for value in model.tuned().values():
+            value.add_(1.0)
+    model.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned.safetensors"]
+    for name, value in model.load(None).tuned().items():
+        assert torch.equal(value, before[name])
+    for name, value in model.load(tmp_path).tuned().items():
+        assert torch.equal(value, before[name] + 1.0)

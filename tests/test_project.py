@@ -1,0 +1,44 @@
+"""The project's own rules: direction of imports, environment.yml, names of the top level."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "sprec").rglob("*.py"))
+ALLOWED = {
+    "runtime": {"runtime"},
+    "data": {"data"},
+    "llm": {"llm", "data"},
+    "report": {"report", "runtime"},
+    "baselines": {"baselines", "llm", "data"},
+    "training": {"training", "llm", "data", "evaluation", "runtime"},
+    "evaluation": {"evaluation", "llm", "data"},
+}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    package = path.relative_to(ROOT / "sprec").parts[0]
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("sprec.")}
+    assert used <= ALLOWED.get(package, used), used
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_hydra_lives_in_build_and_run_alone(path):
+    used = {name.split(".")[0] for name in imported(path)}
+    assert path.name in {"build.py", "run.py"} or not used & {"hydra", "omegaconf"}
+
+
+def test_environment_pins_nothing():
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    assert lines == ["name: sprec", "dependencies:", "- python>=3.11", "- pip", "- pip:", "- -e .[dev]"]
