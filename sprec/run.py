@@ -8,6 +8,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sprec.config import Settings, validated
@@ -32,6 +33,22 @@ def job(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
     session.run()
+
+
+class SweepTable(Callback):
+    """Prints the table of arms when a sweep has ended; `sprec.report` prints it again at any time."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Read the jobs' records below the sweep's folder and show their tables."""
+        from rich.console import Console
+
+        from sprec.report.formats import show
+        from sprec.report.tables import ablation_tables
+        from sprec.runtime.records import find_records
+
+        records = [record for _, record in find_records([Path(config.hydra.sweep.dir)])]
+        for table in ablation_tables(records):
+            show(table, Console())
 
 
 def main() -> None:
