@@ -43,6 +43,8 @@ def build(settings: Settings) -> Built:
     bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
+    memory: Any = torch.utils.deterministic
+    memory.fill_uninitialized_memory = False  # costs time and changes no result
     store = Path(settings.store.path).expanduser() if settings.store.path else home() / "stages"
     make: Any = instantiate
     ranking = dict(settings.ranking)

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 from sprec.runtime.records import Evaluation, RunRecord
 
-NOT_A_SETTING = frozenset(
-    {"seed", "store", "output", "outputs", "cache", "tracker", "trainer", "paths", "plan"}
-)
+NOT_A_SETTING = frozenset({"seed", "store", "tracker", "trainer", "plan", "group", "split"})
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
 
