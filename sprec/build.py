@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 
-from sprec.config import Settings, Tuning
+from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.prompts import Prompt
 from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
-from sprec.llm.recommender import Lora, Recommender, has_bf16
+from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method
 from sprec.runtime.seeds import derived, stream
@@ -21,6 +21,8 @@ from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
 from sprec.training.stages import Engine, Sizes, State
 from sprec.training.tuner import Schedule
+
+FOLDER = "sprec.data.sources.Folder"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Built:
 
 def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
+    quiet()
     device = _device(settings.trainer.device)
     bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
     torch.set_num_threads(threads(settings))
@@ -51,7 +54,7 @@ def build(settings: Settings) -> Built:
     if "embedder" in ranking:
         ranking["embedder"] = settings.embeddings
     return Built(
-        reader=make(settings.dataset, _convert_="all"),
+        reader=make(_located(settings.dataset), _convert_="all"),
         weights=make(settings.base_llm.weights, _convert_="all"),
         ranker=make(ranking, _convert_="all"),
         method=_method(settings),
@@ -121,6 +124,21 @@ def _device(name: str) -> str:
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"trainer.device={name}: no CUDA device here; use trainer.device=cpu")
     return chosen
+
+
+def _located(dataset: Node) -> Node:
+    """Return the dataset's node; `path` names a local folder to read in place of its source."""
+    node = {key: value for key, value in dataset.items() if key != "path"}
+    path = dataset.get("path")
+    if path == "???":
+        raise ValueError(f"dataset {dataset['name']} is read from a folder; name it with dataset.path=DIR")
+    if path is None:
+        return node
+    owner = "reader" if "reader" in node else "source"
+    source = node["reader"]["source"] if owner == "reader" else node["source"]
+    members = source.get("members", ()) if source["_target_"] == FOLDER else ()
+    source = {"_target_": FOLDER, "path": str(path), "members": list(members)}
+    return {**node, owner: {**node["reader"], "source": source} if owner == "reader" else source}
 
 
 def _method(settings: Settings) -> Method:

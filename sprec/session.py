@@ -2,9 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from sprec.baselines.most_popular import most_popular
 from sprec.build import Built, build, engine, prepare, sizes, threads
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
-from sprec.data.examples import Examples
+from sprec.data.examples import Example, Examples
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
 from sprec.report.formats import show
@@ -32,9 +34,11 @@ from sprec.runtime.records import (
     now,
 )
 from sprec.runtime.store import Result, Stage
-from sprec.training.stages import Stages, State
+from sprec.runtime.tracking import Tracker
+from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State
 
 log = logging.getLogger(__name__)
+SHOWN = 100  # rows of a prediction table at the tracker; the stage's folder holds all
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Session:
     command: str
     record: RunRecord = field(init=False)
     console: Console = field(default_factory=Console)
+    steps: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> RunRecord:
         """Run everything; a failure is recorded before it is raised."""
@@ -53,7 +58,8 @@ class Session:
         dataset = prepare(built, self.settings)
         shared, base = engine(built, self.settings, dataset)
         self.record = self._opening(built, dataset, base)
-        stages = Stages(shared, built.store, sizes(self.settings), done=self._done, plan=self.settings.plan)
+        done = partial(self._done, built)
+        stages = Stages(shared, built.store, sizes(self.settings), done=done, plan=self.settings.plan)
         if self.settings.plan:
             return self._plan(built, stages, base)
         with self._recorded(built):
@@ -103,14 +109,24 @@ class Session:
     def _save(self) -> None:
         self.record.save(self.folder / FILE_NAME)
 
-    def _done(self, label: str, stage: Stage, result: Result) -> None:
-        """Record a stage and what it dropped."""
+    def _done(self, built: Built, label: str, stage: Stage, result: Result) -> None:
+        """Record a stage, what it dropped, and its curve."""
         entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
         self.record = self.record.with_stage(entry)
-        drops = result.path / "drops.json"
+        drops = result.path / DROPS
         if drops.is_file():
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))
         log.info("%s: %s, %.1f s", label, "stored" if result.reused else "done", result.seconds)
+        if (result.path / CURVE).is_file():
+            self._track(built.tracker, stage.name, label, result.path)
+
+    def _track(self, tracker: Tracker, name: str, label: str, folder: Path) -> None:
+        """Send the stage's curve, as `sft/loss` over `sft/step` through all iterations, and its weights."""
+        for values in pl.read_parquet(folder / CURVE).iter_rows(named=True):
+            self.steps[name] += 1
+            curve = {f"{name}/{key}": value for key, value in values.items()}
+            tracker.log(curve, step=self.steps[name], axis=f"{name}/step")
+        tracker.artifact(f"{self.record.dataset.name}-{label}", folder, "adapter")
 
     def _opening(self, built: Built, dataset: Dataset, base: State) -> RunRecord:
         """Return the record as it is before the first stage."""
@@ -147,10 +163,13 @@ class Session:
 
     def _evaluated(self, dataset: Dataset, place: Path, label: str, iteration: int, built: Built) -> None:
         """Score stored lists and show the table so far."""
-        frame = pl.read_parquet(place / "predictions.parquet")
+        frame = pl.read_parquet(place / PREDICTIONS)
         ids = np.array(frame["ranked"].to_list())
         self._score(dataset, ids, frame["written"].to_list(), label, iteration, built)
-        show(run_table(self.record), self.console)
+        built.tracker.table(f"predictions/{label}", *_shown(dataset, list(self._rows(dataset)), frame))
+        if iteration < built.method.iterations:
+            table = run_table(self.record)
+            show(replace(table, title=f"{table.title}: so far", notes=()), self.console)
 
     def _score(
         self,
@@ -175,3 +194,20 @@ class Session:
         self._save()
         if iteration is not None:
             built.tracker.log(scores, step=iteration, axis="iteration")
+
+
+def _shown(
+    dataset: Dataset, rows: Sequence[Example], frame: pl.DataFrame
+) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of the prediction table: titles in words, `SHOWN` users."""
+    titles = dataset.catalog.titles
+    lines = [
+        [
+            ", ".join(titles[i] for i in row.history),
+            titles[row.target],
+            written,
+            ", ".join(titles[i] for i in ranked if i >= 0),
+        ]
+        for row, written, ranked in zip(rows, frame["written"], frame["ranked"].to_list(), strict=True)
+    ]
+    return ["history", "target", "written", "recommended"], lines[:SHOWN]

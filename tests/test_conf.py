@@ -30,8 +30,8 @@ GROUPS = [
     for path in sorted((CONF / group).glob("*.yaml"))
 ]
 PATHS = {
-    "dataset=released": ["dataset.source.path=DIR"],
-    "dataset=movielens_latest_small": ["dataset.reader.source.path=DIR"],
+    "dataset=released": ["dataset.path=DIR"],
+    "dataset=movielens_latest_small": ["dataset.path=DIR"],
 }
 
 

@@ -1,5 +1,6 @@
 """The recommender: a base LLM, what was tuned of it, and its tokenizer."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
 
 from sprec.data.prompts import Prompt
 from sprec.llm import attention
@@ -40,6 +42,14 @@ def has_bf16(device: str) -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
+def quiet() -> None:
+    """Silence what libraries say of themselves: the stages' own lines and bars are the progress."""
+    said: Any = logging
+    said.set_verbosity_error()
+    said.disable_progress_bar()
+    warnings.filterwarnings("ignore", module=r"(lightning|transformers)\.")
+
+
 class Recommender:
     """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned."""
 
@@ -55,12 +65,8 @@ class Recommender:
         seed: int,
     ) -> None:
         attention.register()
-        self.prompt, self.device, self.cutoff_tokens, self.cut = (
-            prompt,
-            torch.device(device),
-            cutoff_tokens,
-            0,
-        )
+        self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
+        self.cut = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         half = bf16 and lora.rank > 0
         base = AutoModelForCausalLM.from_pretrained(
@@ -87,7 +93,8 @@ class Recommender:
         save_file(weights, folder / TUNED)
 
     def load(self, folder: Path | None) -> "Recommender":
-        """Take the tuned weights of a folder, or the initial ones for None; returns itself."""
+        """Take the tuned weights of a folder, or the initial ones for None; returns itself, `cut` at 0."""
+        self.cut = 0
         weights = load_file(folder / TUNED) if folder else self._initial
         own = self.tuned()
         with torch.no_grad():
@@ -106,7 +113,7 @@ class Recommender:
     def encode(self, history: Sequence[str], answers: Sequence[str] = ()) -> Row:
         """Return the tokens of a prompt and of the titles that answer it.
 
-        A prompt over the cutoff loses its oldest titles; `cut` counts such prompts.
+        A prompt over the cutoff loses its oldest titles; `cut` counts such prompts since the last `load`.
         """
         kept = list(history)
         tokens = self._tokens(self.prompt.text(kept))

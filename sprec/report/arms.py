@@ -11,16 +11,18 @@ NOT_A_SETTING = frozenset({"seed", "store", "tracker", "trainer", "plan", "group
 
 @dataclass(frozen=True)
 class Setting:
-    """What runs share that may be compared; `n` is the number of test rows, None before any was scored."""
+    """What runs share that may be compared; `n` counts the scored rows of `split`, None where none is."""
 
     dataset: str
     dataset_digest: str
     base_llm: str
     base_llm_digest: str
     n: int | None
+    split: str = "test"
 
     def __str__(self) -> str:
         rows = "N unknown" if self.n is None else f"N = {self.n}"
+        rows += " validation rows" if self.split == "valid" else ""
         data = f"{self.dataset} ({self.dataset_digest[:8]})"
         return f"{data}, {self.base_llm} ({self.base_llm_digest[:8]}), {rows}"
 
@@ -53,9 +55,18 @@ class Arm:
         return tuple(run for run in self.runs if run.status != "finished")
 
 
+def split(record: RunRecord) -> str:
+    """Return the split whose scores count: "valid" for a run that scored validation rows alone."""
+    return "valid" if {each.split for each in record.evaluations} == {"valid"} else "test"
+
+
 def tested(record: RunRecord) -> tuple[Evaluation, ...]:
-    """Return the evaluations on test rows, baselines first, then by iteration; the last of a repeated one."""
-    latest = {(each.label, each.ranking): each for each in record.evaluations if each.split == "test"}
+    """Return the evaluations on one split, baselines first, then by iteration; the last of a repeated one.
+
+    Test rows where any were scored, else validation rows: the two never stand in one table.
+    """
+    chosen = split(record)
+    latest = {(each.label, each.ranking): each for each in record.evaluations if each.split == chosen}
     return tuple(sorted(latest.values(), key=lambda each: -1 if each.iteration is None else each.iteration))
 
 
@@ -80,6 +91,7 @@ def setting(record: RunRecord) -> Setting:
         base_llm=record.weights.name,
         base_llm_digest=record.weights.digest,
         n=rows[-1] if rows else None,
+        split=split(record),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sprec.report.arms import Arm, Setting, arms, by_setting, last, rankings, tested
+from sprec.report.arms import Arm, Setting, arms, by_setting, last, rankings, split, tested
 from sprec.runtime.records import Evaluation, RunRecord
 
 METRICS = {"hr": "HR", "ndcg": "NDCG", "div_ratio": "Div", "or_ratio": "OR", "mgu": "MGU", "dgu": "DGU"}
@@ -40,7 +40,7 @@ class Table:
 
 
 def run_table(record: RunRecord) -> Table:
-    """Return one run's test scores: baselines, the initial SFT model, then every iteration so far."""
+    """Return one run's scores: baselines, the initial SFT model, then every iteration so far."""
     several = len(rankings([record])) > 1
     evaluations = tested(record)
     keys = _keys(evaluations)
@@ -84,7 +84,8 @@ def provenance(records: Sequence[RunRecord]) -> str:
     """Return the line that tells where numbers come from: N, seeds, commits, dataset and base LLM."""
     rows = sorted({each.n for record in records for each in tested(record)})
     parts = {
-        "N": [str(n) for n in rows] or ["unknown"],
+        "N": [f"{n} validation rows" if "valid" in map(split, records) else str(n) for n in rows]
+        or ["unknown"],
         "seeds": [str(seed) for seed in sorted({record.seed for record in records})],
         "commit": [_commit(record) for record in records],
         "dataset": [f"{each.dataset.name} ({each.dataset.digest[:12]})" for each in records],

@@ -24,7 +24,8 @@ from sprec.training.objectives import Objective, dpo, sft
 from sprec.training.tuner import Schedule, reference_log_probs, tune
 
 log = logging.getLogger(__name__)
-PAIRS = "pairs.parquet"
+PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
+"""Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Stages:
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
     def evaluate(self, state: State, label: str, ranker: Ranker, *, split: str, k: int) -> Path:
-        """Return the folder with the ranked lists of the split's rows (`predictions.parquet`)."""
+        """Return the folder with the ranked lists of the split's rows (`PREDICTIONS`)."""
         settings = {"ranker": repr(ranker), "split": split, "k": k, "n": len(self._split(split))}
         stage = self._stage("evaluate", settings, model=state.key)
 
@@ -147,7 +148,8 @@ class Stages:
                     "written": ranked.written,
                 }
             )
-            frame.write_parquet(folder / "predictions.parquet")
+            frame.write_parquet(folder / PREDICTIONS)
+            _count(folder, {"prompts_cut": model.cut})
 
         return self._run(f"evaluate {label}", stage, work)
 
@@ -191,7 +193,8 @@ class Stages:
             trainer=engine.trainer,
         )
         model.save(folder)
-        pl.DataFrame(curve).write_parquet(folder / "curve.parquet")
+        pl.DataFrame(curve).write_parquet(folder / CURVE)
+        _count(folder, {"prompts_cut": model.cut})
 
     def _negatives(
         self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding, folder: Path
@@ -219,4 +222,9 @@ class Stages:
             raise ValueError(f"iteration {iteration} has no pair left of {len(examples)} rows ({drops})")
         schema = {"history": pl.List(pl.Int32), "answers": pl.List(pl.String)}
         pl.DataFrame(kept, schema=schema, orient="row").write_parquet(folder / PAIRS)
-        (folder / "drops.json").write_text(json.dumps(drops))
+        drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
+        _count(folder, drops)
+
+
+def _count(folder: Path, drops: Mapping[str, int]) -> None:
+    (folder / DROPS).write_text(json.dumps(drops))

@@ -17,6 +17,7 @@ from sprec.llm.recommender import Recommender
 from sprec.training.objectives import Objective
 
 log = logging.getLogger(__name__)
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets at every stage
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ class Tuner(lightning.LightningModule):
         losses = self.objective(policy, reference)
         self.manual_backward(losses.sum() / len(rows))
         delta = (policy - reference).detach()
-        margin = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else delta[:, 0]
-        return {"loss": float(losses.detach().sum()), "margin": float(margin.sum())}
+        margins = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else None
+        margin = {} if margins is None else {"margin": float(margins.sum())}
+        return {"loss": float(losses.detach().sum()), **margin}
 
 
 def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[int]]:

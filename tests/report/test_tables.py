@@ -38,6 +38,14 @@ def test_run_table_leaves_validation_rows_out_and_takes_the_last_of_a_repeated_e
     assert [row[2] for row in run_table(make(evaluations=rows)).rows] == [0.7]
 
 
+def test_run_on_validation_rows_alone_says_so_and_is_never_compared_with_test_runs(make):
+    chosen = make(evaluations=(evaluation("iteration_1", 1, 0.5, split="valid"),))
+    table = run_table(chosen)
+    assert [row[2] for row in table.rows] == [0.5]
+    assert table.notes[-1].startswith("N 1000 validation rows;")
+    assert len(ablation_tables([chosen, make()])) == 2
+
+
 def test_run_table_names_the_ranking_where_there_are_several(make):
     rows = (*evaluations(0.02), evaluation("iteration_1", 1, 0.04, ranking="beam"))
     assert [row[0] for row in run_table(make(evaluations=rows)).rows] == [
