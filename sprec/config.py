@@ -14,12 +14,13 @@ class Part(BaseModel):
 
 
 class Tuning(Part):
-    """One stage's schedule: epochs, rows per optimiser step, AdamW learning rate, warm-up steps."""
+    """One stage's schedule: epochs, rows per step, AdamW learning rate, warm-up steps, what SFT predicts."""
 
     epochs: PositiveInt
     batch_rows: PositiveInt
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    learns: Literal["title", "history", "sequence"] = "title"
 
 
 class Budget(Part):

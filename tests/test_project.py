@@ -1,6 +1,10 @@
 """The project's own rules: direction of imports, environment.yml, names of the top level."""
 
 import ast
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,17 @@ def test_imports_point_one_way(path):
 def test_hydra_lives_in_build_and_run_alone(path):
     used = {name.split(".")[0] for name in imported(path)}
     assert path.name in {"build.py", "run.py"} or not used & {"hydra", "omegaconf"}
+
+
+def test_wheel_carries_the_configuration(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    zipfile.ZipFile(next((tmp_path / "dist").glob("*.whl"))).extractall(tmp_path / "site")
+    command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "+sweep=ablation"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "sprec" / "conf" / "config.yaml").is_file()
 
 
 def test_environment_pins_nothing():

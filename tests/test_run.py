@@ -2,25 +2,54 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
 BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=64", "budget.iteration_rows=16"]
 SMALL = [*BASE, "budget.test_rows=20", "budget.iterations=1", "trainer.threads=1"]
 
 
-def sprec(home, folder, *overrides, module="sprec.run", check=True):
-    environment = {**os.environ, "SPREC_HOME": str(home)}
+def call(folder, overrides, module="sprec.run"):
     where = [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"] if module == "sprec.run" else []
-    command = [sys.executable, "-m", module, *where, *overrides]
+    return [sys.executable, "-m", module, *where, *overrides]
+
+
+def sprec(home, folder, *overrides, module="sprec.run", check=True):
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1]
+        call(folder, overrides, module),
+        env={**os.environ, "SPREC_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert not check or done.returncode == 0, done.stderr[-2000:]
     return done
+
+
+def killed(home, folder, label, *overrides):
+    """Run until the log names the stage, kill -9 at once, and return the labels of stages that were done."""
+    process = subprocess.Popen(
+        call(folder, overrides),
+        env={**os.environ, "SPREC_HOME": str(home), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.rstrip().endswith(f" - {label}"):
+            process.kill()
+            break
+    assert process.wait() == -signal.SIGKILL, "".join(lines)[-2000:]
+    return [line.split(" - ")[1].split(":")[0] for line in lines if ": done, " in line]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +90,20 @@ def test_same_command_on_an_empty_store_gives_identical_predictions(first, tmp_p
         assert twin.read_bytes() == path.read_bytes()
 
 
+def test_stage_killed_in_its_middle_starts_again_and_finished_stages_do_not(first, tmp_path):
+    _, folder, _ = first
+    done = []
+    for label in ("initial sft", "evaluate initial_sft", "sft 1", "negatives 1", "dpo 1"):
+        before = killed(tmp_path / "home", tmp_path / "out", label, *SMALL)
+        assert label not in before
+        done += before
+    sprec(tmp_path / "home", tmp_path / "out", *SMALL)
+    stages = record(tmp_path / "out")["stages"]
+    done += [stage["label"] for stage in stages if not stage["reused"]]
+    assert sorted(done) == sorted(stage["label"] for stage in stages)
+    assert record(tmp_path / "out")["evaluations"] == record(folder)["evaluations"]
+
+
 def test_plan_names_stages_and_computes_nothing(first, tmp_path):
     home, _, _ = first
     done = sprec(home, tmp_path, *SMALL, "budget.iterations=2", "+plan=true")
@@ -69,7 +112,7 @@ def test_plan_names_stages_and_computes_nothing(first, tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
-def test_ablation_sweep_shares_the_initial_sft_and_reports_every_arm(first, tmp_path):
+def test_ablation_shares_stages_reports_every_arm_and_equals_each_arm_run_alone(first, tmp_path):
     home, _, _ = first
     sprec(home, tmp_path, *SMALL, "+sweep=ablation", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m")
     found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/run.json"))]
@@ -77,6 +120,11 @@ def test_ablation_sweep_shares_the_initial_sft_and_reports_every_arm(first, tmp_
     assert len({run["stages"][0]["key"] for run in found}) == 1
     computed = [s["key"] for run in found for s in run["stages"] if not s["reused"]]
     assert len(computed) == len(set(computed))
+    alone = tmp_path / "alone"
+    sprec(tmp_path / "home", alone, *SMALL, "method=random_negatives")
+    together = next(run for run in found if run["method"] == "random_negatives")
+    assert record(alone)["evaluations"] == together["evaluations"]
+    assert [stage["key"] for stage in record(alone)["stages"]] == [s["key"] for s in together["stages"]]
     table = sprec(home, tmp_path, str(tmp_path), "--table", "ablation", module="sprec.report").stdout
     assert all(run["method"] in table.replace("\\", "") for run in found)
 
@@ -91,3 +139,37 @@ def test_unknown_device_is_one_line(tmp_path):
     done = sprec(tmp_path, tmp_path, *SMALL, "trainer.device=cuda", check=False)
     assert done.returncode != 0
     assert "no CUDA device" in done.stderr
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}")
+def test_released_rows_run_to_a_table_with_beams_and_sampled_self_play(tmp_path):
+    options = ["dataset=released", f"dataset.path={SHARED / 'movielens'}", "ranking=beam", "decoding=sampled"]
+    done = sprec(tmp_path / "home", tmp_path / "out", *SMALL, *options)
+    assert "iteration 1" in done.stdout
+    found = record(tmp_path / "out")
+    assert found["evaluations"][1]["ranking"] == "beam"
+    assert found["negatives"] == "SelfPlay Sampled"
+
+
+def test_dataset_without_its_folder_names_the_key(tmp_path):
+    done = sprec(tmp_path, tmp_path, "dataset=released", "base_llm=tiny", check=False)
+    assert done.returncode == 1
+    assert "dataset.path=DIR" in done.stderr
+
+
+def test_output_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = sprec(tmp_path / "home", tmp_path / "file" / "out", *SMALL, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
+    few = ["budget.sft_rows=16", "budget.iteration_rows=4", "budget.test_rows=4", "budget.iterations=1"]
+    sprec(tmp_path / "home", tmp_path / "out", "dataset=movielens", "tracker=silent", *few)
+    found = record(tmp_path / "out")
+    assert found["status"] == "finished"
+    assert found["dataset"]["items"] == 1663
+    assert found["dataset"]["rows"]["train"] == 72_448
+    assert [each["label"] for each in found["evaluations"]] == ["most_popular", "initial_sft", "iteration_1"]

@@ -106,6 +106,23 @@ def _lay_out(row: Row, shared: int) -> tuple[list[int], list[int], list[int], li
     return tokens, positions, segments, predicted
 
 
+def learning(rows: Sequence[Row], part: str) -> list[Row]:
+    """Return the rows with more of the prompt among what is predicted; each must have one answer.
+
+    `part` is "title" (the answer alone), "history" (what differs between prompts too, hence the titles of
+    the history), or "sequence" (all but the first token, as SPRec's released SFT).
+
+    >>> learning([Row((1, 2, 3), ((7,),)), Row((1, 2, 4), ((8,),))], "history")[0]
+    Row(prompt=(1, 2), answers=((3, 7),))
+    """
+    if part == "title":
+        return list(rows)
+    if any(len(row.answers) != 1 for row in rows):
+        raise ValueError(f"learns={part} is for SFT: rows with several answers learn their titles alone")
+    kept = 1 if part == "sequence" else common_prefix([row.prompt for row in rows])
+    return [Row(row.prompt[:kept], (row.prompt[kept:] + row.answers[0],)) for row in rows]
+
+
 def microbatches(rows: Sequence[Row], tokens: int) -> list[list[int]]:
     """Return row numbers grouped so that no padded group holds more than `tokens`, longest rows first.
 

@@ -15,6 +15,7 @@ import torch
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.evaluation.evaluate import Ranker, prompts
+from sprec.llm.batches import learning
 from sprec.llm.decoding import Decoding, complete
 from sprec.llm.recommender import Recommender
 from sprec.runtime.seeds import derived, stream
@@ -175,6 +176,7 @@ class Stages:
             )
             for history, answers in pairs
         ]
+        rows = learning(rows, schedule.learns)
         width = len(rows[0].answers)
         tokens = engine.batch_tokens
         reference = (

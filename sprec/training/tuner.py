@@ -22,7 +22,10 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets at
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero."""
+    """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero.
+
+    `learns` is what SFT predicts: "title", "history" or "sequence" (see `learning`).
+    """
 
     epochs: int
     batch_rows: int
@@ -30,6 +33,7 @@ class Schedule:
     warmup_steps: int
     clip_norm: float
     batch_tokens: int
+    learns: str = "title"
 
 
 class Tuner(lightning.LightningModule):

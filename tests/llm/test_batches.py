@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.batches import Row, collate, learning, microbatches
 
 
 def alone(model, prompt, answer):
@@ -58,6 +58,23 @@ def test_prompt_that_all_rows_share_is_laid_out_once():
 def test_rows_with_unequal_numbers_of_answers_are_refused():
     with pytest.raises(ValueError, match="equally many answers"):
         collate([Row((1, 2), ((3,),)), Row((1, 2), ((3,), (4,)))])
+
+
+def test_learning_moves_what_differs_between_prompts_into_the_answer():
+    rows = [Row((1, 2, 3, 4), ((7, 8),)), Row((1, 2, 5), ((9,),))]
+    assert learning(rows, "title") == rows
+    assert learning(rows, "history") == [Row((1, 2), ((3, 4, 7, 8),)), Row((1, 2), ((5, 9),))]
+    assert learning(rows, "sequence") == [Row((1,), ((2, 3, 4, 7, 8),)), Row((1,), ((2, 5, 9),))]
+    with pytest.raises(ValueError, match="titles alone"):
+        learning([Row((1, 2), ((3,), (4,)))], "history")
+
+
+def test_learning_the_sequence_scores_every_token_after_the_first(make, catalog):
+    model = make(0)
+    row = model.encode(catalog.titles[:3], catalog.titles[5:6])
+    whole = model.log_probs(collate(learning([row], "sequence")))
+    single = alone(model, row.prompt[:1], row.prompt[1:] + row.answers[0])
+    torch.testing.assert_close(whole[0, 0], single, atol=1e-3, rtol=0)
 
 
 def test_microbatches_keep_every_row_once_within_the_budget():
