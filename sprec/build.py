@@ -106,11 +106,12 @@ def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, 
         "bf16": built.bf16,
         "threads": threads(settings),
         "batch_tokens": settings.trainer.batch_tokens,
+        "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
-    shared = Engine(dataset, load, settings.seed, settings.trainer.batch_tokens, numerics, trainer)
+    shared = Engine(dataset, load, settings.seed, settings.trainer.reading_tokens, numerics, trainer)
     return shared, State(key, None)
 
 

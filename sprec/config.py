@@ -70,6 +70,7 @@ class TrainerSettings(Part):
     precision: Literal["auto", "bf16", "float32"]
     threads: PositiveInt | None
     batch_tokens: PositiveInt
+    reading_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
 
 

@@ -62,7 +62,7 @@ class StageEntry:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one model over `n` users, of whom `n_in_catalog` were given a title of the catalogue.
+    """Scores of one model over `n` users (N), of whom `n_in_catalog` have a target in the catalogue (N').
 
     `iteration` is None where nothing is iterated. A score of NaN means "not defined here".
     """

@@ -47,12 +47,15 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Engine:
-    """What every stage shares: data, how a model is loaded, seeds, and numbers that change results."""
+    """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
+
+    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients.
+    """
 
     dataset: Dataset
     load: Callable[[], Recommender]
     seed: int
-    batch_tokens: int
+    reading_tokens: int
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
 
@@ -140,7 +143,7 @@ class Stages:
             engine = self.engine
             model = engine.model.load(state.folder)
             ranked = ranker(
-                model, engine.dataset.catalog, self._split(split), k=k, batch_tokens=engine.batch_tokens
+                model, engine.dataset.catalog, self._split(split), k=k, batch_tokens=engine.reading_tokens
             )
             frame = pl.DataFrame(
                 {
@@ -178,9 +181,8 @@ class Stages:
         ]
         rows = learning(rows, schedule.learns)
         width = len(rows[0].answers)
-        tokens = engine.batch_tokens
         reference = (
-            reference_log_probs(model, rows, batch_tokens=tokens)
+            reference_log_probs(model, rows, batch_tokens=engine.reading_tokens)
             if width > 1
             else torch.zeros(len(rows), width)
         )
@@ -208,7 +210,7 @@ class Stages:
         def write(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
             model = engine.model.load(state.folder)
             texts = prompts(model, catalog, examples)
-            return complete(model, texts, decoding, rng, max_tokens=32, batch_tokens=engine.batch_tokens)
+            return complete(model, texts, decoding, rng, max_tokens=32, batch_tokens=engine.reading_tokens)
 
         rejected = sampler(list(examples), catalog, write, stream(engine.seed, "negatives", iteration))
         kept: list[tuple[list[int], list[str]]] = []
