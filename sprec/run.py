@@ -1,19 +1,28 @@
 """`python -m sprec.run dataset=movielens`: one run, from raw ratings to a table."""
 
 import logging
+import os
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sprec.config import Settings, validated
 
 log = logging.getLogger(__name__)
+USER_ERRORS = (
+    *(ValueError, FloatingPointError, OSError, RuntimeError),
+    *(HydraException, OmegaConfBaseException),
+)
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
 
@@ -53,11 +62,20 @@ class SweepTable(Callback):
 
 def main() -> None:
     """Console entry: user errors are one line and exit status 1."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints its own trace
+    _refuse_two_sweeps(sys.argv[1:])
     try:
         job()
-    except (ValueError, FloatingPointError, OSError, RuntimeError) as error:
+    except USER_ERRORS as error:
         log.debug("failed", exc_info=True)
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+
+
+def _refuse_two_sweeps(arguments: Sequence[str]) -> None:
+    """Hydra would drop the grids of both without a word."""
+    for argument in arguments:
+        if re.match(r"\+?sweep=.*,", argument):
+            raise SystemExit(f"error: {argument}: one command runs one sweep; give one command for each")
 
 
 if __name__ == "__main__":

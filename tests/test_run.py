@@ -131,14 +131,23 @@ def test_ablation_shares_stages_reports_every_arm_and_equals_each_arm_run_alone(
 
 def test_mistyped_key_fails_with_its_name(tmp_path):
     done = sprec(tmp_path, tmp_path, "budget.sft_row=3", check=False)
-    assert done.returncode != 0
+    assert done.returncode == 1
     assert "sft_row" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_two_sweeps_in_one_command_are_refused(tmp_path):
+    done = sprec(tmp_path, tmp_path, "+sweep=ablation,ablation", "-m", check=False)
+    assert done.returncode == 1
+    assert "one command runs one sweep" in done.stderr
 
 
 def test_unknown_device_is_one_line(tmp_path):
     done = sprec(tmp_path, tmp_path, *SMALL, "trainer.device=cuda", check=False)
     assert done.returncode != 0
-    assert "no CUDA device" in done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: trainer.device=cuda: no CUDA device here; use trainer.device=cpu"
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}")
