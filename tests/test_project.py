@@ -16,7 +16,7 @@ ALLOWED = {
     "data": {"data"},
     "llm": {"llm", "data"},
     "report": {"report", "runtime"},
-    "baselines": {"baselines", "llm", "data"},
+    "baselines": {"baselines", "llm", "data", "evaluation"},
     "training": {"training", "llm", "data", "evaluation", "runtime"},
     "evaluation": {"evaluation", "llm", "data"},
 }

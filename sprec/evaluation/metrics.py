@@ -46,6 +46,20 @@ def ndcg(
     return np.where(found.any(axis=1), gain[found.argmax(axis=1)], 0.0)
 
 
+def reciprocal_rank(
+    ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]
+) -> Float[np.ndarray, " users"]:
+    """Return 1 / place for each user whose target has that place (from 1), else 0; the mean is MRR@k.
+
+    In [0, 1]; see Voorhees 1999 (TREC-8 question answering), where it has this name.
+
+    >>> reciprocal_rank(np.array([[7, 4], [4, 7], [1, 2]]), np.array([7, 7, 7])).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    found = _matches(ranked, target)
+    return np.where(found.any(axis=1), 1 / (found.argmax(axis=1) + 1), 0.0)
+
+
 def _matches(
     ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -64,7 +78,7 @@ def div_ratio(ranked: Int[np.ndarray, "users k"], n: int) -> float:
     >>> div_ratio(np.array([[1, 2], [1, 3]]), 2)
     0.75
     """
-    return len(_occurrences(ranked)) / _places(ranked, n)
+    return len(occurrences(ranked)) / _places(ranked, n)
 
 
 def or_ratio(ranked: Int[np.ndarray, "users k"], n: int, top: int = 3) -> float:
@@ -76,7 +90,7 @@ def or_ratio(ranked: Int[np.ndarray, "users k"], n: int, top: int = 3) -> float:
     >>> or_ratio(np.array([[1, 2], [1, 3], [1, 4], [2, 5]]), 4)
     0.75
     """
-    return float(np.sort(_occurrences(ranked))[::-1][:top].sum()) / _places(ranked, n)
+    return float(np.sort(occurrences(ranked))[::-1][:top].sum()) / _places(ranked, n)
 
 
 def _places(ranked: Int[np.ndarray, "users k"], n: int) -> int:
@@ -86,7 +100,7 @@ def _places(ranked: Int[np.ndarray, "users k"], n: int) -> int:
     return int(ranked.shape[1]) * n
 
 
-def _occurrences(ranked: Int[np.ndarray, "users k"]) -> Int[np.ndarray, " distinct"]:
+def occurrences(ranked: Int[np.ndarray, "users k"]) -> Int[np.ndarray, " distinct"]:
     """Return how often each recommended item occurs, empty places left out."""
     return np.unique(ranked[ranked >= 0], return_counts=True)[1]
 
@@ -144,37 +158,3 @@ def dgu(
     0.2
     """
     return float(np.ptp(recommended_share - history_share))
-
-
-def coverage(ranked: Int[np.ndarray, "users k"], items: int) -> float:
-    """Return the share of the catalogue's `items` that is recommended to anybody, in [0, 1].
-
-    >>> coverage(np.array([[1, 2], [1, -1]]), 8)
-    0.25
-    """
-    return len(_occurrences(ranked)) / items
-
-
-def gini(ranked: Int[np.ndarray, "users k"], items: int) -> float:
-    """Return the Gini index of how often each of `items` is recommended: 0 all alike, 1 − 1/items one only.
-
-    Counts 0, 0, 1, 3 by hand: Σ (2i − 5) · count / (4 · 4) = (1 · 1 + 3 · 3) / 16. Without any
-    recommendation it is 0.
-
-    >>> gini(np.array([[1, 2], [1, 1]]), 4)
-    0.625
-    """
-    seen = np.sort(_occurrences(ranked))
-    order = np.arange(items - len(seen) + 1, items + 1)
-    return float(((2 * order - items - 1) * seen).sum() / (items * max(seen.sum(), 1)))
-
-
-def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
-    """Return the Shannon entropy of the recommended items in nats: 0 one item only, log(items) all alike.
-
-    >>> round(entropy(np.array([[1, 2], [2, 1]])), 4)
-    0.6931
-    """
-    seen = _occurrences(ranked)
-    share = seen / max(seen.sum(), 1)
-    return float(-(share * np.log(share)).sum())

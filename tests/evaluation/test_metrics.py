@@ -6,17 +6,15 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from sprec.evaluation.metrics import (
-    coverage,
     dgu,
     div_ratio,
-    entropy,
     genre_masses,
     genre_share,
-    gini,
     hit,
     mgu,
     ndcg,
     or_ratio,
+    reciprocal_rank,
 )
 
 
@@ -47,10 +45,16 @@ def test_accuracy_of_random_lists_is_what_ir_measures_finds(k):
         for user, row in enumerate(ranked)
     }
     relevant = {str(user): {str(item): 1} for user, item in enumerate(target)}
-    wanted = [ir_measures.nDCG @ k, ir_measures.Success @ k]
+    wanted = [ir_measures.nDCG @ k, ir_measures.Success @ k, ir_measures.RR @ k]
     oracle = ir_measures.calc_aggregate(wanted, relevant, run_of)
     assert ndcg(ranked, target).mean() == pytest.approx(oracle[wanted[0]])
     assert hit(ranked, target).mean() == pytest.approx(oracle[wanted[1]])
+    assert reciprocal_rank(ranked, target).mean() == pytest.approx(oracle[wanted[2]])
+
+
+def test_reciprocal_rank_counts_places_from_one():
+    ranked = np.array([[5, 6, 7], [5, -1, 7], [7, 5, 7], [5, 6, -1]])
+    assert reciprocal_rank(ranked, np.array([7, 7, 7, -1])) == pytest.approx([1 / 3, 1 / 3, 1, 0])
 
 
 def test_lists_and_targets_of_different_length_are_refused():
@@ -71,7 +75,6 @@ def test_empty_places_are_not_items():
     ranked = np.array([[-1, -1], [-1, 4]])
     assert div_ratio(ranked, 2) == 1 / 4
     assert or_ratio(ranked, 2) == 1 / 4
-    assert coverage(ranked, 10) == 1 / 10
     assert genre_share(ranked, np.eye(5)).tolist() == [0, 0, 0, 0, 1]
 
 
@@ -97,18 +100,6 @@ def test_unfairness_of_moving_half_the_mass_to_another_genre():
     assert dgu(recommended, history) == pytest.approx(1.0)
 
 
-def test_gini_and_entropy_at_their_ends():
-    everything = np.arange(6).reshape(3, 2)
-    assert gini(everything, 6) == 0.0
-    assert entropy(everything) == pytest.approx(np.log(6))
-    one = np.zeros((3, 2), dtype=int)
-    assert gini(one, 6) == pytest.approx(1 - 1 / 6)
-    assert entropy(one) == 0.0
-    nothing = np.full((3, 2), -1)
-    assert gini(nothing, 6) == 0.0
-    assert entropy(nothing) == 0.0
-
-
 lists = st.integers(1, 4).flatmap(
     lambda k: st.lists(st.lists(st.integers(-1, 8), min_size=k, max_size=k), min_size=1, max_size=9)
 )
@@ -119,13 +110,10 @@ lists = st.integers(1, 4).flatmap(
 def test_every_metric_stays_in_its_stated_range(rows, random):
     ranked = np.array(rows)
     target = np.array([random.randint(-1, 8) for _ in rows])
-    gains, hits = ndcg(ranked, target), hit(ranked, target)
-    assert ((gains >= 0) & (gains <= hits)).all()
+    gains, hits, inverses = ndcg(ranked, target), hit(ranked, target), reciprocal_rank(ranked, target)
+    assert ((inverses >= 0) & (inverses <= gains) & (gains <= hits)).all()
     assert 0 <= div_ratio(ranked, len(rows)) <= 1
     assert 0 <= or_ratio(ranked, len(rows)) <= 1
-    assert 0 <= coverage(ranked, 9) <= 1
-    assert -1e-12 <= gini(ranked, 9) <= 1 - 1 / 9 + 1e-12
-    assert -1e-12 <= entropy(ranked) <= np.log(9) + 1e-12
     masses = genre_masses([["a"], ["b"], ["a", "b"], []] * 3, ["a", "b"])
     share, other = genre_share(ranked, masses), genre_share([[0, 1, 1]], masses)
     assert mgu(share, other) <= 1

@@ -48,12 +48,45 @@ def test_model_without_any_grounded_item_scores_zero_and_as_unfair_as_its_histor
     )
 
 
+def test_popularity_adds_reciprocal_rank_and_exposure_worked_by_hand():
+    popularity = np.array([9, 0, 1])  # item 0 alone has more than 20 % of the interactions
+    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2), popularity=popularity)
+    plain = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    assert plain.values.items() <= found.values.items()
+    added = {name: value for name, value in found.values.items() if name not in plain.values}
+    # at 1 the lists show 0 0 2, at 2 they show 0 1 0 2 0; percentiles 5/6, 1/6, 3/6; targets 1 and 2 are tail
+    assert added == pytest.approx(
+        {
+            "mrr@1": 1 / 3,
+            "coverage@1": 2 / 3,
+            "gini@1": (0 * 1 + 2 * 2) / (3 * 3),
+            "entropy@1": -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)),
+            "popularity@1": (2 * 5 / 6 + 3 / 6) / 3,
+            "tail_hr@1": 1 / 2,
+            "mrr@2": (1 / 2 + 1) / 3,
+            "coverage@2": 1.0,
+            "gini@2": (-2 * 1 + 0 * 1 + 2 * 3) / (3 * 5),
+            "entropy@2": -(3 / 5 * np.log(3 / 5) + 2 / 5 * np.log(1 / 5)),
+            "popularity@2": (3 * 5 / 6 + 1 / 6 + 3 / 6) / 5,
+            "tail_hr@2": 1.0,
+        }
+    )
+    assert found.per_user["mrr@2"].tolist() == [0.5, 0.0, 1.0]
+
+
+def test_hit_rates_of_head_and_tail_are_left_out_without_such_targets():
+    head_only = score(RANKED, np.array([0, -1, 0]), HISTORIES, MASSES, (2,), popularity=np.array([9, 0, 1]))
+    assert head_only.values["head_hr@2"] == 1.0
+    assert "tail_hr@2" not in head_only.values
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"cutoffs": (1, 5)}, r"cutoffs \[1, 5\] do not fit lists of 2; take 1 to 2"),
         ({"cutoffs": (0,)}, r"cutoffs \[0\] do not fit"),
         ({"histories": [[1]]}, "3 lists, 3 targets, 1 histories; give one of each per row"),
+        ({"popularity": np.array([1, 2])}, "popularity of 2 items, genres of 3; give both per item"),
         ({"target": np.array([-1, -1, -1])}, "is no target in the catalogue"),
         (
             {"ranked": np.zeros((0, 2), int), "target": np.zeros(0, int), "histories": []},
