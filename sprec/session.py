@@ -184,7 +184,8 @@ class Session:
         rows = list(self._rows(dataset))
         masses = genre_masses(dataset.catalog.genres, dataset.genres)
         target = np.array([row.target for row in rows])
-        found = score(ids, target, [row.history for row in rows], masses, self.settings.cutoffs)
+        histories = [row.history for row in rows]
+        found = score(ids, target, histories, masses, self.settings.cutoffs, popularity=dataset.popularity)
         lost = sum(dataset.catalog.find(title) is None for title in written) / len(written)
         scores = {**found.values, "off_catalog": 0.0 if iteration is None else lost}
         ranking = "popularity" if iteration is None else type(built.ranker).__name__.lower()

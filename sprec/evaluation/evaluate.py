@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
+from sprec.evaluation.lists import without_history
 from sprec.llm.decoding import Greedy, Trie, beams, complete
 from sprec.llm.grounding import Embedder, nearest
 from sprec.llm.recommender import Recommender
@@ -51,6 +52,7 @@ class Grounded:
     """The paper's way: the catalogue titles nearest to the one greedy title."""
 
     embedder: Embedder
+    exclude_history: bool = False
 
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
@@ -58,9 +60,11 @@ class Grounded:
         """Return the k nearest items of the written title."""
         written = written_titles(model, catalog, examples, batch_tokens=batch_tokens)
         distinct = sorted(set(written))
-        near = nearest(self.embedder.embed(distinct), self.embedder.embed(catalog.titles), k=k)
+        wide = k + _longest(examples) * self.exclude_history
+        near = nearest(self.embedder.embed(distinct), self.embedder.embed(catalog.titles), k=wide)
         place = {title: row for row, title in enumerate(distinct)}
-        return Ranked(near[[place[title] for title in written]], written)
+        ids = near[[place[title] for title in written]]
+        return Ranked(_left(ids, examples, k=k) if self.exclude_history else ids, written)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,26 @@ class Beam:
     """The k most probable items by beam search over the catalogue's titles (D3's decoding)."""
 
     width: int = 10
+    exclude_history: bool = False
 
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
     ) -> Ranked:
-        """Return the k best of `width` beams."""
+        """Return the k best of `width` beams, or of more where histories are left out."""
         texts = prompts(model, catalog, examples)
         trie = Trie.of([model.answer(title) for title in catalog.titles])
-        ids, _ = beams(model, texts, trie, k=max(k, self.width), batch_tokens=batch_tokens)
-        return Ranked(ids[:, :k], written_titles(model, catalog, examples, batch_tokens=batch_tokens))
+        wide = max(k, self.width) + _longest(examples) * self.exclude_history
+        ids, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens)
+        kept = _left(ids, examples, k=k) if self.exclude_history else ids[:, :k]
+        return Ranked(kept, written_titles(model, catalog, examples, batch_tokens=batch_tokens))
+
+
+def _longest(examples: Sequence[Example]) -> int:
+    return max(len(example.history) for example in examples)
+
+
+def _left(
+    ids: Int[np.ndarray, "users wide"], examples: Sequence[Example], *, k: int
+) -> Int[np.ndarray, "users k"]:
+    """Return the first k ids of each list that are not in its user's history."""
+    return without_history(ids, [example.history for example in examples], k=k)
