@@ -111,7 +111,11 @@ def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, 
         "lora": llm.lora.model_dump(),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
-    shared = Engine(dataset, load, settings.seed, settings.trainer.reading_tokens, numerics, trainer)
+    make: Any = instantiate
+    embedder = make(settings.embeddings, _convert_="all")
+    shared = Engine(
+        dataset, load, embedder, settings.seed, settings.trainer.reading_tokens, numerics, trainer
+    )
     return shared, State(key, None)
 
 
@@ -150,10 +154,11 @@ def _method(settings: Settings) -> Method:
         return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)
 
     return Method(
-        iterations=budget.iterations,
+        iterations=budget.iterations if method.with_sft or method.with_dpo else 0,  # nothing to repeat
         with_sft=method.with_sft,
         with_dpo=method.with_dpo,
-        beta=method.beta,
+        keep_equal=method.keep_equal,
+        objective=make(method.objective, _partial_=True, _convert_="all"),
         negatives=make(settings.negatives, _convert_="all"),
         decoding=make(settings.decoding, _convert_="all"),
         initial=schedule(budget.initial),

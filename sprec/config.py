@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 Node = dict[str, Any]
 
@@ -55,12 +55,23 @@ class BaseLlm(Part):
 
 
 class MethodSettings(Part):
-    """Which steps an iteration has, and DPO's beta."""
+    """Which steps an iteration has, which pairs stay, and the loss of its preference tuning."""
 
     name: str
     with_sft: bool
     with_dpo: bool
-    beta: float = Field(gt=0)
+    keep_equal: bool
+    objective: Node
+
+    @field_validator("objective")
+    @classmethod
+    def _in_range(cls, objective: Node) -> Node:
+        """Pass where `beta` is positive and `epsilon` below one half, where a label would say nothing."""
+        if not objective.get("beta", 1) > 0:
+            raise ValueError(f"beta = {objective['beta']} must be greater than 0")
+        if not 0 <= objective.get("epsilon", 0) < 0.5:
+            raise ValueError(f"epsilon = {objective['epsilon']} must be 0 or more and less than 0.5")
+        return objective
 
 
 class TrainerSettings(Part):
@@ -99,6 +110,14 @@ class Settings(Part):
     split: Literal["valid", "test"]
     plan: bool = False
     group: str | None = None
+
+    @field_validator("negatives")
+    @classmethod
+    def _some(cls, negatives: Node) -> Node:
+        """Pass where at least one negative is wanted."""
+        if not negatives.get("count", 1) >= 1:
+            raise ValueError(f"count = {negatives['count']} must be 1 or more")
+        return negatives
 
 
 def validated(config: dict[str, Any]) -> Settings:

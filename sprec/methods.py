@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
 
 from sprec.llm.decoding import Decoding
 from sprec.training.negatives import NegativeSampler
@@ -11,12 +14,13 @@ from sprec.training.tuner import Schedule
 
 @dataclass(frozen=True)
 class Method:
-    """What one arm does: which steps an iteration has, and where its rejected titles come from."""
+    """What one arm does: which steps an iteration has, where its rejected titles come from, and its loss."""
 
     iterations: int
     with_sft: bool
     with_dpo: bool
-    beta: float
+    keep_equal: bool
+    objective: partial[Tensor]  # of log-probabilities, as `Objective`
     negatives: NegativeSampler
     decoding: Decoding
     initial: Schedule
@@ -32,6 +36,8 @@ class Method:
             if self.with_sft:
                 model = stages.sft(model, iteration, self.sft)
             if self.with_dpo:
-                pairs = stages.negatives(previous, iteration, self.negatives, self.decoding)
-                model = stages.dpo(model, pairs, iteration, self.dpo, beta=self.beta)
+                pairs = stages.negatives(
+                    previous, iteration, self.negatives, self.decoding, keep_equal=self.keep_equal
+                )
+                model = stages.dpo(model, pairs, iteration, self.dpo, self.objective)
             yield f"iteration_{iteration}", iteration, model

@@ -35,6 +35,7 @@ from sprec.runtime.records import (
 )
 from sprec.runtime.store import Result, Stage
 from sprec.runtime.tracking import Tracker
+from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,6 @@ class Session:
     def _opening(self, built: Built, dataset: Dataset, base: State) -> RunRecord:
         """Return the record as it is before the first stage."""
         settings, split = self.settings, dataset.split
-        sampler = str(settings.negatives["_target_"]).rsplit(".", 1)[-1]
-        decoding = str(settings.decoding["_target_"]).rsplit(".", 1)[-1]
         rows = Rows(len(split.train), len(split.valid), len(split.test))
         entry = DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), rows)
         record = RunRecord(
@@ -147,7 +146,7 @@ class Session:
             dataset=entry,
             weights=WeightsEntry(settings.base_llm.name, base.key),
             method=settings.method.name,
-            negatives=f"{sampler} {decoding}" if built.method.negatives.uses_model else sampler,
+            negatives=_negatives(settings, built.method.negatives),
         )
         return record.with_drops("dataset", dict(split.drops))
 
@@ -195,6 +194,14 @@ class Session:
         self._save()
         if iteration is not None:
             built.tracker.log(scores, step=iteration, axis="iteration")
+
+
+def _negatives(settings: Settings, sampler: NegativeSampler) -> str:
+    """Return what names the rejected titles: sampler, and decoding where it writes; "none" without any."""
+    if not settings.method.with_dpo:
+        return "none"
+    decoding = str(settings.decoding["_target_"]).rsplit(".", 1)[-1]
+    return f"{told(sampler)} {decoding}" if sampler.uses_decoding else told(sampler)
 
 
 def _shown(

@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from sprec.build import _method
 from sprec.config import validated
 from sprec.run import CONF
 
@@ -66,10 +67,60 @@ def test_random_arm_swaps_the_negatives_and_the_command_line_wins_over_it():
 
 
 def test_wrong_value_is_named_with_its_key():
-    with pytest.raises(ValueError, match=r"method\.beta.*greater than 0"):
-        settings("method.beta=-1")
+    with pytest.raises(ValueError, match=r"method\.objective.*beta = -1 must be greater than 0"):
+        settings("method.objective.beta=-1")
+    with pytest.raises(ValueError, match=r"method\.objective.*epsilon = 0.5 must be .* less than 0.5"):
+        settings("method=rosepo", "method.objective.epsilon=0.5")
+    with pytest.raises(ValueError, match=r"negatives.*count = 0 must be 1 or more"):
+        settings("negatives=random", "negatives.count=0")
 
 
-def test_variant_files_hold_only_what_differs():
-    for path in Path(CONF / "method").glob("*.yaml"):
+@pytest.mark.parametrize(
+    ("method", "objective", "sampler", "count"),
+    [
+        ("dpo", {"beta": 0.1}, "Random", 1),
+        ("sdpo", {"beta": 1.0}, "Random", 3),
+        ("dmpo", {"beta": 0.1, "averaged": True}, "Random", 3),
+        ("rosepo", {"beta": 0.1, "epsilon": 0.1}, "Beams", 1),
+        ("spin", {"beta": 0.1}, "SelfPlay", 1),
+    ],
+)
+def test_peers_have_the_defaults_of_their_papers(method, objective, sampler, count):
+    found = settings(f"method={method}")
+    form = "dpo" if method == "spin" else method
+    assert found.method.objective == {"_target_": f"sprec.training.objectives.{form}", **objective}
+    assert found.negatives["_target_"] == f"sprec.training.negatives.{sampler}"
+    assert (found.negatives["count"], found.method.with_sft) == (count, False)
+
+
+def test_peers_tune_once_and_the_command_line_wins_over_all_of_it():
+    assert settings("method=sdpo").budget.iterations == 1
+    chosen = settings("method=sdpo", "budget.iterations=4", "negatives=popular", "negatives.count=2")
+    assert (chosen.budget.iterations, chosen.budget.dpo.epochs) == (4, 3)
+    assert (chosen.negatives["_target_"][-7:], chosen.negatives["count"]) == ("Popular", 2)
+
+
+@pytest.mark.parametrize("option", [o for o in GROUPS if o.startswith("negatives=")])
+@pytest.mark.parametrize("method", ["sprec", "sdpo"])
+def test_every_strategy_goes_with_every_method_and_takes_a_count(option, method):
+    built = _method(settings(f"method={method}", option, "negatives.count=4"))
+    assert built.negatives.count == 4
+    assert built.objective.func.__name__ == {"sprec": "dpo"}.get(method, method)
+
+
+def test_sft_arm_iterates_nothing():
+    assert _method(settings("method=sft", "budget.iterations=5")).iterations == 0
+    assert _method(settings("method=without_dpo", "budget.iterations=5")).iterations == 5
+
+
+def test_mixture_takes_another_strategy_with_its_share():
+    added = ["+negatives@negatives.parts.popular=popular", "+negatives.shares.popular=2"]
+    built = _method(settings("negatives=mixture", *added)).negatives
+    assert set(built.parts) == {"self_play", "random", "popular"}
+    assert built.shares == {"self_play": 0.5, "random": 0.5, "popular": 2}
+
+
+@pytest.mark.parametrize("group", ["method", "negatives"])
+def test_variant_files_hold_only_what_differs(group):
+    for path in Path(CONF / group).glob("*.yaml"):
         assert len(path.read_text().splitlines()) <= 12, path.name

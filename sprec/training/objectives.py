@@ -1,4 +1,9 @@
-"""Objectives: pure functions of log-probability matrices, one loss per example."""
+"""Objectives: pure functions of log-probability matrices, one loss per example.
+
+Δ stands for `policy - reference`: what tuning added to an answer's log-probability, Δ_w for the chosen
+answer, Δ_l for the rejected ones. Where every Δ is 0, `dpo`, `rosepo` and `dmpo` score log 2 and `sdpo` with
+k rejected answers scores log(1 + k), whatever `beta` is.
+"""
 
 from typing import Protocol
 
@@ -29,8 +34,58 @@ def dpo(
 ) -> Float[Tensor, " batch"]:
     """Return the loss of direct preference optimisation (Rafailov et al. 2023, eq. 7).
 
-    Columns: the chosen answer, then one rejected. A policy equal to its reference scores log 2 on every row,
-    whatever `beta` is; a rejected answer equal to the chosen one has zero gradient.
+    Several rejected answers are as many pairs, whose losses are averaged. A rejected answer equal to the
+    chosen one has zero gradient. SPIN (Chen et al. 2024, eq. 4.7) is this loss with the previous iterate as
+    reference and its answers as rejected ones.
+    """
+    return -F.logsigmoid(beta * _margins(policy, reference)).mean(1)
+
+
+def sdpo(
+    policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"], *, beta: float
+) -> Float[Tensor, " batch"]:
+    """Return −log σ(−log Σ_l exp(β(Δ_l − Δ_w))) (S-DPO: Chen et al. 2024).
+
+    With one rejected answer it is `dpo`. The hardest negative, of highest Δ_l, has the largest gradient.
+    """
+    return -F.logsigmoid(-(-beta * _margins(policy, reference)).logsumexp(1))
+
+
+def dmpo(
+    policy: Float[Tensor, "batch answers"],
+    reference: Float[Tensor, "batch answers"],
+    *,
+    beta: float,
+    averaged: bool = True,
+) -> Float[Tensor, " batch"]:
+    """Return −log σ(βΔ_w − (1/k) Σ_l βΔ_l) (DMPO: Bai et al. 2024); with one rejected answer it is `dpo`.
+
+    `averaged=False` leaves out 1/k, as the released code does.
     """
     delta = policy - reference
-    return -F.logsigmoid(beta * (delta[:, 0] - delta[:, 1]))
+    rejected = delta[:, 1:].mean(1) if averaged else delta[:, 1:].sum(1)
+    return -F.logsigmoid(beta * (delta[:, 0] - rejected))
+
+
+def rosepo(
+    policy: Float[Tensor, "batch answers"],
+    reference: Float[Tensor, "batch answers"],
+    *,
+    beta: float,
+    epsilon: float,
+) -> Float[Tensor, " batch"]:
+    """Return −(1−ε) log σ(βm) − ε log σ(−βm) with m = Δ_w − Δ_l (RosePO: Liao et al. 2024).
+
+    The constant `epsilon` is the chance that a label is the wrong way round: the loss is least where
+    βm = log((1−ε)/ε), so the margin does not grow without end. Several rejected answers are averaged.
+    """
+    margin = beta * _margins(policy, reference)
+    return -((1 - epsilon) * F.logsigmoid(margin) + epsilon * F.logsigmoid(-margin)).mean(1)
+
+
+def _margins(
+    policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"]
+) -> Float[Tensor, "batch rejected"]:
+    """Return Δ_w − Δ_l of each rejected answer, in nats."""
+    delta = policy - reference
+    return delta[:, :1] - delta[:, 1:]

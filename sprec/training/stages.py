@@ -2,26 +2,27 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
 from sprec.data.dataset import Dataset
-from sprec.data.examples import Example, Examples
-from sprec.evaluation.evaluate import Ranker, prompts
+from sprec.data.examples import Examples
+from sprec.evaluation.evaluate import Ranker
 from sprec.llm.batches import learning
-from sprec.llm.decoding import Decoding, complete
+from sprec.llm.decoding import Decoding
+from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Recommender
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
-from sprec.training.negatives import NegativeSampler
-from sprec.training.objectives import Objective, dpo, sft
+from sprec.training.negatives import Material, NegativeSampler, paired
+from sprec.training.objectives import Objective, sft
 from sprec.training.tuner import Schedule, reference_log_probs, tune
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Engine:
 
     dataset: Dataset
     load: Callable[[], Recommender]
+    embedder: Embedder
     seed: int
     reading_tokens: int
     numerics: Mapping[str, Any]
@@ -63,6 +65,18 @@ class Engine:
     def model(self) -> Recommender:
         """The recommender, loaded when the first stage needs it."""
         return self.load()
+
+    def material(self, state: State, decoding: Decoding) -> Material:
+        """Return what negatives are drawn from, `state` being the model that may be asked."""
+        return Material(
+            catalog=self.dataset.catalog,
+            popularity=self.dataset.popularity,
+            genres=self.dataset.genres,
+            embedder=self.embedder,
+            decoding=decoding,
+            load=lambda: self.model.load(state.folder),
+            batch_tokens=self.reading_tokens,
+        )
 
 
 class Stages:
@@ -113,24 +127,40 @@ class Stages:
         work = partial(self._tune, state, pairs, sft, schedule, label)
         return State(stage.key, self._run(label, stage, work))
 
-    def negatives(self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding) -> State:
-        """Return the stored pairs of the iteration: chosen and rejected titles of each row that has both."""
-        uses = {"decoding": repr(decoding), "model": state.key} if sampler.uses_model else {}
-        settings = {**self._drawn(iteration), "sampler": repr(sampler), **uses}
-        stage = self._stage("negatives", settings, model=state.key if uses else "none")
-        work = partial(self._negatives, state, iteration, sampler, decoding)
+    def negatives(
+        self,
+        state: State,
+        iteration: int,
+        sampler: NegativeSampler,
+        decoding: Decoding,
+        *,
+        keep_equal: bool = False,
+    ) -> State:
+        """Return the stored pairs of the iteration: chosen and rejected titles of each row that has both.
+
+        `keep_equal` keeps rows whose target is among the rejected titles, as the released code does.
+        """
+        settings = {**self._drawn(iteration), "sampler": repr(sampler), "keep_equal": keep_equal}
+        settings |= {"decoding": repr(decoding)} if sampler.uses_decoding else {}
+        inputs = {"model": state.key} if sampler.uses_model else {}
+        inputs |= {"embedder": self.engine.embedder.digest()} if sampler.uses_embeddings else {}
+        stage = self._stage("negatives", settings, **inputs)
+        work = partial(self._negatives, state, iteration, sampler, decoding, keep_equal)
         return State(stage.key, self._run(f"negatives {iteration}", stage, work))
 
-    def dpo(self, state: State, pairs: State, iteration: int, schedule: Schedule, *, beta: float) -> State:
-        """Return the model after DPO on the pairs; the reference is `state`, frozen."""
-        settings = {**asdict(schedule), "beta": beta}
+    def dpo(
+        self, state: State, pairs: State, iteration: int, schedule: Schedule, objective: partial[Tensor]
+    ) -> State:
+        """Return the model after preference tuning on the pairs; the reference is `state`, frozen."""
+        form = f"{objective.func.__module__}.{objective.func.__qualname__}"
+        settings = {**asdict(schedule), "objective": form, **objective.keywords}
         stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
 
         def work(folder: Path) -> None:
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            self._tune(state, rows, partial(dpo, beta=beta), schedule, f"dpo {iteration}", folder)
+            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder)
 
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
@@ -201,31 +231,22 @@ class Stages:
         _count(folder, {"prompts_cut": model.cut})
 
     def _negatives(
-        self, state: State, iteration: int, sampler: NegativeSampler, decoding: Decoding, folder: Path
+        self,
+        state: State,
+        iteration: int,
+        sampler: NegativeSampler,
+        decoding: Decoding,
+        keep_equal: bool,
+        folder: Path,
     ) -> None:
         """Write the pairs of an iteration and what was dropped."""
-        engine, examples = self.engine, self.rows(iteration)
-        catalog = engine.dataset.catalog
-
-        def write(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
-            model = engine.model.load(state.folder)
-            texts = prompts(model, catalog, examples)
-            return complete(model, texts, decoding, rng, max_tokens=32, batch_tokens=engine.reading_tokens)
-
-        rejected = sampler(list(examples), catalog, write, stream(engine.seed, "negatives", iteration))
-        kept: list[tuple[list[int], list[str]]] = []
-        drops = {"no_title": 0, "equal_to_target": 0, "off_catalog_kept": 0}
-        for example, titles in zip(examples, rejected, strict=True):
-            target = catalog.titles[example.target]
-            drops["no_title"] += not titles
-            drops["equal_to_target"] += target in titles
-            if titles and target not in titles:
-                drops["off_catalog_kept"] += any(catalog.find(title) is None for title in titles)
-                kept.append((list(example.history), [target, *titles]))
-        if not kept:
-            raise ValueError(f"iteration {iteration} has no pair left of {len(examples)} rows ({drops})")
-        schema = {"history": pl.List(pl.Int32), "answers": pl.List(pl.String)}
-        pl.DataFrame(kept, schema=schema, orient="row").write_parquet(folder / PAIRS)
+        engine, examples = self.engine, list(self.rows(iteration))
+        material = engine.material(state, decoding)
+        rejected = sampler(examples, material, stream(engine.seed, "negatives", iteration))
+        frame, drops = paired(
+            examples, rejected, material.catalog, count=sampler.count, keep_equal=keep_equal
+        )
+        frame.write_parquet(folder / PAIRS)
         drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
         _count(folder, drops)
 

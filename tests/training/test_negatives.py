@@ -1,26 +1,251 @@
+"""What each strategy promises, on six items and with a model of canned answers."""
+
+from dataclasses import dataclass, field
+
 import numpy as np
+import pytest
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
-from sprec.training.negatives import Random, SelfPlay
+from sprec.llm.grounding import CharacterNgrams
+from sprec.training.negatives import (
+    Balanced,
+    Beams,
+    Ches,
+    Exposure,
+    Grounded,
+    InBatch,
+    Material,
+    Mixture,
+    Popular,
+    Random,
+    SelfPlay,
+    Semantic,
+    told,
+)
 
-CATALOG = Catalog(("A", "B", "C", "D"), ((),) * 4)
+CATALOG = Catalog(tuple("ABCDEF"), (("War",), ("War",), ("Crime",), ("Drama",), ("War", "Crime"), ()))
+TARGET_C = Example((0, 1), 2)
 
 
-def never(examples, rng):
-    raise AssertionError("random negatives need no model")
+@dataclass(frozen=True)
+class Canned(Material):
+    """Material whose model answers from these lists; without them it may not be asked."""
+
+    written: list[list[str]] = field(default_factory=list)
+    found: list[list[int]] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+
+    def write(self, examples, rng, *, count=1):
+        return [titles[:count] for titles in self.written[: len(examples)]]
+
+    def beams(self, examples, *, k):
+        self.asked.append(k)
+        padded = [(items + [-1] * k)[:k] for items in self.found]
+        return np.array(padded)
+
+    def hidden(self, examples, answers):
+        return np.array([[[1.0, item] for item in items] for items in answers])
 
 
-def test_random_negatives_are_never_the_target_or_in_the_history():
-    example = Example((0, 1), 2)
-    drawn = Random()([example] * 50, CATALOG, never, np.random.default_rng(0))
-    assert drawn == [["D"]] * 50
+def never():
+    raise AssertionError("this strategy needs no model")
 
 
-def test_random_has_no_negative_where_the_catalogue_is_used_up():
-    assert Random(count=2)([Example((0, 1), 2)], CATALOG, never, np.random.default_rng(0)) == [[]]
+def material(popularity=(5, 4, 3, 2, 1, 0), **canned):
+    return Canned(
+        catalog=CATALOG,
+        popularity=np.array(popularity),
+        genres=("War", "Crime", "Drama"),
+        embedder=CharacterNgrams(),
+        decoding=None,
+        load=never,
+        batch_tokens=100,
+        **canned,
+    )
 
 
-def test_self_play_takes_the_written_titles_and_drops_empty_ones():
-    rows = [Example((0,), 1)] * 2
-    assert SelfPlay()(rows, CATALOG, lambda e, r: ["C", ""], np.random.default_rng(0)) == [["C"], []]
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("strategy", [Random, Popular, Ches], ids=lambda each: each.__name__)
+def test_drawn_titles_are_distinct_and_never_the_target_or_in_the_history(strategy, count):
+    drawn = strategy(count=count)([TARGET_C] * 50, material((1,) * 6), rng())
+    assert all(len(titles) == len(set(titles)) == count for titles in drawn)
+    assert {title for titles in drawn for title in titles} <= set("DEF")
+
+
+def test_random_is_uniform_over_what_is_left():
+    drawn = [titles[0] for titles in Random()([TARGET_C] * 3000, material(), rng())]
+    assert [drawn.count(title) / 3000 for title in "DEF"] == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("strategy", [Random(count=4), Popular(count=3)], ids=["random", "popular"])
+def test_where_the_catalogue_is_used_up_there_is_no_negative(strategy):
+    assert strategy([TARGET_C], material(), rng()) == [[]]  # D, E and F are left; nobody consumed F
+
+
+@pytest.mark.parametrize(
+    ("exponent", "shares"),
+    [(0.0, [1 / 3, 1 / 3, 1 / 3]), (1.0, [2 / 3, 1 / 3, 0.0]), (2.0, [4 / 5, 1 / 5, 0.0])],
+)
+def test_popular_draws_in_proportion_to_a_power_of_the_training_counts(exponent, shares):
+    drawn = [titles[0] for titles in Popular(exponent=exponent)([TARGET_C] * 3000, material(), rng())]
+    assert [drawn.count(title) / 3000 for title in "DEF"] == pytest.approx(shares, abs=0.03)
+
+
+def test_negative_exponent_is_refused():
+    with pytest.raises(ValueError, match=r"exponent = -1"):
+        Popular(exponent=-1)
+
+
+def test_in_batch_draws_other_targets_of_the_own_batch_outside_the_history():
+    rows = [Example((0,), 1), Example((1,), 2), Example((3,), 3), Example((2,), 4)]
+    drawn = InBatch(count=4)(rows, material(), rng())
+    assert [set(titles) for titles in drawn] == [set("CDE"), set("DE"), set("BCE"), set("BD")]
+    pairs = InBatch(batch_rows=2)(rows * 20, material(), rng())
+    assert {len(titles) for titles in pairs} == {0, 1}  # two rows of one target have no other
+
+
+def test_semantic_negatives_are_the_nearest_or_farthest_titles():
+    shelf = Catalog(("Red Fox", "Red Fog", "Red Owl", "Blue Whale", "Red Fox 2"), ((),) * 5)
+    shown = Material(shelf, np.ones(5), (), CharacterNgrams(), None, never, 100)
+    row = Example((4,), 0)
+    assert Semantic(similar=True, count=2)([row], shown, rng()) == [["Red Fog", "Red Owl"]]
+    assert Semantic(similar=False)([row], shown, rng()) == [["Blue Whale"]]
+    assert Semantic(similar=True, to="history")([Example((3, 3), 0)], shown, rng()) != [["Blue Whale"]]
+    assert Semantic(similar=True, to="history")([Example((4,), 2)], shown, rng()) == [["Red Fox"]]
+
+
+def test_self_play_takes_the_written_titles_and_drops_empty_ones_and_repeats():
+    shown = material(written=[["C", "C"], ["", "X"], ["", ""]])
+    rows = [Example((0,), 1)] * 3
+    assert SelfPlay()(rows, shown, rng()) == [["C"], [], []]
+    assert SelfPlay(count=2)(rows, shown, rng()) == [["C"], ["X"], []]
+
+
+def test_grounded_self_play_takes_the_nearest_catalogue_titles():
+    drawn = Grounded(count=2)([TARGET_C] * 2, material(written=[["D"], [""]]), rng())
+    assert drawn[0][0] == "D"
+    assert [len(titles) for titles in drawn] == [2, 0]
+    assert Grounded()([TARGET_C], material(written=[[""]]), rng()) == [[]]
+
+
+def test_beams_are_the_most_probable_titles_and_wrong_ones_pass_over_the_target():
+    shown = material(found=[[2, 4, 3], [3, -1, -1]])
+    rows = [TARGET_C, TARGET_C]
+    assert Beams()(rows, shown, rng()) == [["C"], ["D"]]
+    assert Beams(count=2)(rows, shown, rng()) == [["C", "E"], ["D"]]
+    assert Beams(wrong_only=True, count=2)(rows, shown, rng()) == [["E", "D"], ["D"]]
+    assert shown.asked == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"exposure": "low"}, ["F"]),
+        ({"exposure": "high", "count": 2}, ["D", "E"]),
+        ({"exposure": "low", "cluster": "in", "top_genres": 1, "count": 3}, ["E"]),
+        ({"exposure": "low", "cluster": "out", "top_genres": 1, "count": 3}, ["F", "D"]),
+        ({"exposure": "high", "cluster": "out", "top_genres": 1}, ["D"]),
+    ],
+    ids=["low", "high", "clusterin_low", "clusterout_low", "clusterout_high"],
+)
+def test_exposure_orders_beams_by_training_counts_inside_or_outside_the_users_genres(settings, expected):
+    shown = material(found=[[0, 2, 4, 5, 3]])  # history A, B (War) and target C are passed over
+    assert Exposure(**settings)([TARGET_C], shown, rng()) == [expected]
+
+
+def test_top_genres_are_those_of_most_weight_in_the_history():
+    shown = material()
+    history = Example((0, 1, 4, 2), 3)  # War 2.5, Crime 1.5
+    assert shown.in_top_genres(history, 1).tolist() == [True, True, False, False, True, False]
+    assert shown.in_top_genres(history, 3).tolist() == [True, True, True, False, True, False]
+
+
+def test_equally_frequent_beams_stay_in_the_models_order():
+    shown = material((1,) * 6, found=[[4, 5, 3]])
+    assert Exposure("low", count=3)([TARGET_C], shown, rng()) == [["E", "F", "D"]]
+
+
+def test_balanced_draws_one_from_each_half_of_the_beams_by_exposure():
+    shown = material((9, 9, 9, 3, 2, 1), found=[[0, 3, 4, 5, 2]] * 40)
+    drawn = Balanced()([Example((), 2)] * 40, shown, rng())
+    assert {title for title, _ in drawn} == {"F", "E"}  # A, D, E, F are left
+    assert {title for _, title in drawn} == {"D", "A"}
+
+
+@pytest.mark.parametrize(("similar", "expected"), [(True, ["F", "E"]), (False, ["D", "E"])])
+def test_ches_takes_the_extremes_of_hidden_state_similarity(similar, expected):
+    assert Ches(similar=similar, count=2)([TARGET_C], material(), rng()) == [expected]
+
+
+def test_ches_without_any_item_left_has_no_negative():
+    assert Ches()([Example((0, 1, 2, 3, 4), 5)], material(), rng()) == [[]]
+
+
+def test_mixture_draws_each_row_from_one_part_in_its_share():
+    parts = {"play": SelfPlay(), "random": Random()}
+    shown = material(written=[["X"]] * 1000)
+    drawn = Mixture(parts, {"play": 3, "random": 1})([TARGET_C] * 1000, shown, rng())
+    assert drawn.count(["X"]) / 1000 == pytest.approx(0.75, abs=0.04)
+    assert {title for [title] in drawn} == {"X", "D", "E", "F"}
+
+
+@pytest.mark.parametrize(
+    ("shares", "count", "message"),
+    [
+        ({"a": 1, "b": 1}, 1, r"names \['a', 'b'\]; name \['a'\]"),
+        ({"a": -1}, 1, "negative"),
+        ({"a": 0}, 1, "all be 0"),
+        ({"a": 1}, 2, "each needs count: 2"),
+    ],
+    ids=["other names", "negative", "zero", "other count"],
+)
+def test_mixture_refuses_shares_that_mean_nothing(shares, count, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture({"a": Random()}, shares, count)
+
+
+def test_samplers_say_what_they_need():
+    def needs(each):
+        return each.uses_model, each.uses_decoding, each.uses_embeddings
+
+    assert needs(Random()) == needs(Popular()) == needs(InBatch()) == (False, False, False)
+    assert needs(Semantic(similar=True)) == (False, False, True)
+    assert (
+        needs(Beams()) == needs(Exposure("low")) == needs(Balanced()) == needs(Ches()) == (True, False, False)
+    )
+    assert needs(SelfPlay()) == (True, True, False)
+    assert needs(Grounded()) == (True, True, True)
+    assert needs(Mixture({"a": Random(), "b": Grounded()}, {"a": 1, "b": 1})) == (True, True, True)
+    assert needs(Mixture({"a": Random()}, {"a": 1})) == (False, False, False)
+
+
+STRATEGIES = [
+    Random(2),
+    Popular(2),
+    InBatch(2, batch_rows=4),
+    Balanced(),
+    Ches(count=2, candidates=3),
+    Mixture({"a": Random(2), "b": Popular(2)}, {"a": 1, "b": 1}, 2),
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=told)
+def test_draw_is_the_same_whatever_ran_before(strategy):
+    rows = [Example((i % 3,), 3 + i % 3) for i in range(12)]
+    shown = material((1,) * 6, found=[[0, 1, 2, 3, 4, 5]] * 12)
+    alone = strategy(rows, shown, rng(7))
+    Random()(rows, shown, rng(1))
+    strategy(rows[:5] + rows[:7], shown, rng(2))
+    assert strategy(rows, shown, rng(7)) == alone
+    assert strategy(rows, shown, rng(8)) != alone
+
+
+def test_told_names_settings_that_are_not_the_default():
+    assert told(SelfPlay()) == "SelfPlay"
+    assert told(Exposure("high", "in", count=3)) == "Exposure exposure=high cluster=in count=3"
+    assert told(Mixture({"a": Random(2)}, {"a": 1}, 2)) == "Mixture count=2"

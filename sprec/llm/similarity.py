@@ -1,0 +1,58 @@
+"""How alike two answers to one prompt are to the model itself: by its last hidden states."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from sprec.llm.batches import Batch, Row, collate, microbatches
+from sprec.llm.progress import track
+from sprec.llm.recommender import Recommender
+
+
+@torch.no_grad()
+def mean_hidden(
+    model: Recommender, rows: Sequence[Row], *, batch_tokens: int
+) -> Float[np.ndarray, "rows answers size"]:
+    """Return, for each answer, the mean of the hidden states from which its tokens are predicted (S/T)."""
+    model.model.eval()
+    size = model.base.config.hidden_size
+    found = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
+    groups = microbatches(rows, batch_tokens)
+    for group in track(groups, "hidden states", len(groups)):
+        found[group] = _means(model, collate([rows[i] for i in group]).to(model.device))
+    return found
+
+
+def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "rows rejected"]:
+    """Return the length-normalised CHES score of each answer after the first (Razin et al. 2024).
+
+    S_w·S_l / (T_w T_l) − ‖S_w‖² / T_w², where S sums the hidden states of an answer over its T tokens; high
+    scores foretell that DPO lowers the chosen answer's probability too.
+
+    >>> ches(np.array([[[1.0, 1.0], [2.0, 0.5], [0.0, 0.0]]])).tolist()
+    [[0.5, -2.0]]
+    """
+    chosen, rejected = means[:, :1], means[:, 1:]
+    scores: Float[np.ndarray, "rows rejected"] = (rejected * chosen).sum(-1) - (chosen * chosen).sum(-1)
+    return scores
+
+
+def _means(model: Recommender, batch: Batch) -> Float[np.ndarray, "rows answers size"]:
+    """Return the means of one batch, read in one pass."""
+    with model.computing():
+        hidden = model.base.model(
+            batch.tokens,
+            attention_mask=batch.visible(),
+            position_ids=batch.positions,
+            past_key_values=model.begin(batch.prefix, len(batch.tokens)),
+            use_cache=True,
+        ).last_hidden_state
+    read = hidden[batch.rows, batch.columns].float()
+    sums = read.new_zeros(*batch.shape, read.shape[-1])
+    sums.index_put_((batch.rows, batch.answers), read, accumulate=True)
+    lengths = read.new_zeros(batch.shape)
+    lengths.index_put_((batch.rows, batch.answers), read.new_ones(len(read)), accumulate=True)
+    means: Float[np.ndarray, "rows answers size"] = (sums / lengths[..., None]).cpu().numpy()
+    return means

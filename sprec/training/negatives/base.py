@@ -1,0 +1,144 @@
+"""What a negative sampler is, and the material that it draws from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sprec.data.catalog import Catalog
+from sprec.data.examples import Example
+from sprec.evaluation.evaluate import prompts
+from sprec.evaluation.metrics import genre_masses
+from sprec.llm.decoding import Decoding, Trie, beams, complete
+from sprec.llm.grounding import Embedder
+from sprec.llm.recommender import Recommender
+from sprec.llm.similarity import mean_hidden
+
+
+@dataclass(frozen=True)
+class Material:
+    """What samplers draw from; the model is loaded, and titles are embedded, when first asked for.
+
+    `popularity[i]` counts item i in the training rows, `genres` are the dataset's selected ones. `load`
+    returns the model of the previous iteration, which writes titles as `decoding` says.
+    """
+
+    catalog: Catalog
+    popularity: NDArray[np.int64]
+    genres: tuple[str, ...]
+    embedder: Embedder
+    decoding: Decoding
+    load: Callable[[], Recommender]
+    batch_tokens: int
+
+    @cached_property
+    def model(self) -> Recommender:
+        """The model, loaded once."""
+        return self.load()
+
+    @cached_property
+    def trie(self) -> Trie:
+        """The catalogue's titles as the model's tokens."""
+        return Trie.of([self.model.answer(title) for title in self.catalog.titles])
+
+    @cached_property
+    def vectors(self) -> Float[np.ndarray, "items size"]:
+        """The unit vectors of the catalogue's titles."""
+        return self.embed(self.catalog.titles)
+
+    @cached_property
+    def masses(self) -> Float[np.ndarray, "items genres"]:
+        """Each item's unit of mass, split over its selected genres."""
+        return genre_masses(self.catalog.genres, self.genres)
+
+    def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
+        """Return one unit vector per title."""
+        return self.embedder.embed(titles)
+
+    def write(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
+        """Return `count` titles that the model writes for each example; empty ones and repeats are kept."""
+        texts = [text for text in prompts(self.model, self.catalog, examples) for _ in range(count)]
+        written = complete(
+            self.model, texts, self.decoding, rng, max_tokens=32, batch_tokens=self.batch_tokens
+        )
+        return [written[start : start + count] for start in range(0, len(written), count)]
+
+    def beams(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
+        """Return the k items that the model finds most probable, best first; -1 where there are fewer."""
+        texts = prompts(self.model, self.catalog, examples)
+        return beams(self.model, texts, self.trie, k=k, batch_tokens=self.batch_tokens)[0]
+
+    def hidden(
+        self, examples: Sequence[Example], answers: Sequence[Sequence[int]]
+    ) -> Float[np.ndarray, "examples answers size"]:
+        """Return the model's mean hidden state over each answer; equally many items answer each example."""
+        titles = self.catalog.titles
+        rows = [
+            self.model.encode([titles[i] for i in example.history], [titles[i] for i in items])
+            for example, items in zip(examples, answers, strict=True)
+        ]
+        return mean_hidden(self.model, rows, batch_tokens=self.batch_tokens)
+
+    def free(self, example: Example) -> Int[np.ndarray, " free"]:
+        """Return the items that are neither the example's target nor in its history, lowest id first."""
+        return np.setdiff1d(np.arange(len(self.catalog)), [*example.history, example.target])
+
+    def titled(self, items: Sequence[int] | Int[np.ndarray, " items"]) -> list[str]:
+        """Return the titles of these items."""
+        return [self.catalog.titles[item] for item in items]
+
+    def in_top_genres(self, example: Example, top: int) -> Bool[np.ndarray, " items"]:
+        """Return which items have a genre among the `top` that weigh most in the history.
+
+        Equal weights rank as the dataset names the genres; a genre without weight is never among them.
+        """
+        weights = self.masses[list(example.history)].sum(0)
+        best = np.argsort(-weights, kind="stable")[:top]
+        inside: Bool[np.ndarray, " items"] = self.masses[:, best[weights[best] > 0]].sum(1) > 0
+        return inside
+
+
+class NegativeSampler(Protocol):
+    """Proposes the rejected titles of each example: a frozen dataclass, whose repr is all that it depends on.
+
+    The `uses_` properties say what else the proposals depend on; they are read for stage keys, so a sampler
+    that loads the model or embeds titles must say so.
+    """
+
+    @property
+    def count(self) -> int:
+        """Titles wanted per example; an example that gets fewer is dropped and counted."""
+        ...
+
+    @property
+    def uses_model(self) -> bool:
+        """Whether the model is asked for anything."""
+        return False
+
+    @property
+    def uses_decoding(self) -> bool:
+        """Whether the model writes titles, as `decoding` says."""
+        return False
+
+    @property
+    def uses_embeddings(self) -> bool:
+        """Whether titles are embedded."""
+        return False
+
+    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+        """Return up to `count` distinct titles per example, in the examples' order."""
+        ...
+
+
+def told(sampler: NegativeSampler) -> str:
+    """Return the sampler's name and those of its plain settings that are not the default."""
+    described: Any = sampler
+    own = {field.name: (getattr(sampler, field.name), field.default) for field in fields(described)}
+    plain = {name: pair for name, pair in own.items() if isinstance(pair[0], str | int | float)}
+    settings = [f"{name}={value}" for name, (value, default) in plain.items() if value != default]
+    return " ".join([type(sampler).__name__, *settings])

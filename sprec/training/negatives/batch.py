@@ -1,0 +1,32 @@
+"""In-batch negatives: what other users of the same batch consumed next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from numpy.random import Generator
+
+from sprec.data.examples import Example
+from sprec.training.negatives.base import Material, NegativeSampler
+
+
+@dataclass(frozen=True)
+class InBatch(NegativeSampler):
+    """Targets of other rows in a batch of `batch_rows`, never the own target or an item of the history.
+
+    Batches are drawn here, and are not those of the optimiser. A small batch may hold too few other targets.
+    """
+
+    count: int = 1
+    batch_rows: int = 16
+
+    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+        """Return up to `count` distinct titles per example, uniform over the batch's other targets."""
+        drawn: list[list[str]] = [[] for _ in examples]
+        order = rng.permutation(len(examples)).tolist()
+        for start in range(0, len(order), self.batch_rows):
+            rows = order[start : start + self.batch_rows]
+            targets = {examples[row].target for row in rows}
+            for row in rows:
+                others = sorted(targets - {*examples[row].history, examples[row].target})
+                drawn[row] = material.titled(rng.permutation(others)[: self.count].astype(int))
+        return drawn

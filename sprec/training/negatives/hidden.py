@@ -1,0 +1,38 @@
+"""Negatives by how alike the model's hidden states are for them and for the target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+
+from sprec.data.examples import Example
+from sprec.llm.similarity import ches
+from sprec.training.negatives.base import Material, NegativeSampler
+
+
+@dataclass(frozen=True)
+class Ches(NegativeSampler):
+    """The extreme of the CHES score to the target among `candidates` random items (Razin et al. 2024).
+
+    `similar` takes the highest scores, the negatives hardest to tell apart, else the lowest; never target or
+    history. Where the catalogue has fewer items left for any example, all examples have so many candidates.
+    """
+
+    similar: bool = True
+    count: int = 1
+    candidates: int = 50
+    uses_model: ClassVar[bool] = True
+
+    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+        """Return up to `count` titles per example, most extreme first; ties go to the one drawn earlier."""
+        free = [material.free(example) for example in examples]
+        drawn = min(self.candidates, *map(len, free)) if free else 0
+        if not drawn:
+            return [[] for _ in examples]
+        pools = np.stack([rng.choice(items, drawn, replace=False) for items in free])
+        targets = np.array([[example.target] for example in examples])
+        scores = ches(material.hidden(examples, np.hstack([targets, pools]).tolist()))
+        order = np.argsort(-scores if self.similar else scores, axis=1, kind="stable")[:, : self.count]
+        return [material.titled(items) for items in np.take_along_axis(pools, order, axis=1)]

@@ -1,0 +1,42 @@
+"""Negatives whose titles read like, or unlike, what the user consumed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.random import Generator
+
+from sprec.data.examples import Example
+from sprec.training.negatives.base import Material, NegativeSampler
+
+
+@dataclass(frozen=True)
+class Semantic(NegativeSampler):
+    """Titles by the cosine of their embeddings to the target's or, on average, to the history's.
+
+    `similar` takes the nearest, else the farthest; never the target or an item of the history.
+    """
+
+    similar: bool
+    to: Literal["target", "history"] = "target"
+    count: int = 1
+    uses_embeddings: ClassVar[bool] = True
+
+    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+        """Return the `count` titles of the extreme, most extreme first; ties go to the lower id."""
+        return [self._titles(example, material) for example in examples]
+
+    def _titles(self, example: Example, material: Material) -> list[str]:
+        free = material.free(example)
+        cosines = material.vectors[free] @ self._wanted(example, material.vectors)
+        order = np.argsort(-cosines if self.similar else cosines, kind="stable")
+        return material.titled(free[order[: self.count]])
+
+    def _wanted(
+        self, example: Example, vectors: Float[np.ndarray, "items size"]
+    ) -> Float[np.ndarray, " size"]:
+        items = [example.target] if self.to == "target" else list(example.history)
+        mean: Float[np.ndarray, " size"] = vectors[items].mean(0)
+        return mean
