@@ -24,7 +24,8 @@ def frames(
 ) -> Iterator[pl.DataFrame]:
     """Yield frames of these fields and of `line`, one per 16 MiB of the file, packed or not.
 
-    `fields` maps names to `TEXT`, `NUMBER` or `TEXTS`; other fields are never kept. A field that is
+    `fields` maps names to `TEXT` (in JSON any value, as it stands there), `NUMBER` or `TEXTS`;
+    other fields are never kept. A field that is
     `optional` may be null or missing. `parse` reads one line: JSON is read fast, and anything else
     (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
     """
