@@ -190,7 +190,9 @@ def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
     return np.bincount(targets, minlength=items) + np.bincount(histories, minlength=items)
 
 
-def require_genres(genres: Sequence[str], catalog: Catalog, name: str, *, origin: str = "eval") -> None:
+def require_genres(
+    genres: Sequence[str], catalog: Catalog, name: str, *, origin: str = "the genre files"
+) -> None:
     """Pass where every selected genre belongs to some item of the catalogue; else `ValueError`.
 
     `origin` names the file whose field 'genres' was read.

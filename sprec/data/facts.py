@@ -1,6 +1,5 @@
 """What a dataset looks like: how many items, how unequal, how new its test targets are. Pure."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,24 +30,25 @@ def facts(dataset: Dataset) -> dict[str, float | int]:
     return {
         "distinct_items": int((counts > 0).sum()),
         "interactions": int(counts.sum()),
-        "top_1_percent_share": top_share(counts, 0.01),
-        "top_10_percent_share": top_share(counts, 0.1),
+        "top_1_percent_share": top_share(counts, percent=1),
+        "top_10_percent_share": top_share(counts, percent=10),
         "gini": gini(counts),
         "test_targets_in_train": float(np.isin(targets, _items(parts[0])).mean()),
         f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, _most_popular(dataset)).mean()),
     }
 
 
-def top_share(counts: NDArray[np.int64], part: float) -> float:
-    """Return the share of all counts that the largest `part` of the non-zero ones has, in (0, 1].
+def top_share(counts: NDArray[np.int64], *, percent: int) -> float:
+    """Return the share of all counts that the largest `percent` of the non-zero ones has, in (0, 1].
 
     The number of the largest is rounded up.
 
-    >>> top_share(np.array([6, 0, 1, 1, 2]), 0.25), top_share(np.array([6, 0, 1, 1, 2]), 0.26)
+    >>> top_share(np.array([6, 0, 1, 1, 2]), percent=25), top_share(np.array([6, 0, 1, 1, 2]), percent=26)
     (0.6, 0.8)
     """
     falling = np.sort(counts[counts > 0])[::-1]
-    return float(falling[: math.ceil(part * len(falling))].sum() / falling.sum())
+    largest = -(-percent * len(falling) // 100)
+    return float(falling[:largest].sum() / falling.sum())
 
 
 def gini(counts: NDArray[np.int64]) -> float:

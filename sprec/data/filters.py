@@ -99,7 +99,7 @@ def k_core(frame: pl.DataFrame, core: int) -> pl.DataFrame:
     rows = -1
     while core > 1 and frame.height != rows:
         rows = frame.height
-        frame = frame.filter(pl.len().over(name) >= core for name in ("user", "item"))
+        frame = frame.filter(*(pl.len().over(name) >= core for name in ("user", "item")))
     return frame
 
 

@@ -32,7 +32,7 @@ def frames(
     needed = [name for name in fields if name not in optional]
     for first, data in _chunks(path):
         frame = _fast(data, fields, first) if parse is json.loads else None
-        if frame is None or any(frame.select(needed).null_count().row(0)):
+        if frame is None or any(frame[name].null_count() for name in needed):
             frame = _slow(path, data, fields, first, needed=needed, parse=parse)
         yield frame
 
