@@ -15,5 +15,5 @@ DAY_SECONDS = 86_400
 def world():
     """Forty users of 60 titled items with genres, rated 3 to 5, each time the start of a day."""
     read = Toy(users=40).read()
-    days = (START_SECONDS + pl.col("time")) // DAY_SECONDS * DAY_SECONDS
+    days = (pl.col("time") + START_SECONDS) // DAY_SECONDS * DAY_SECONDS
     return replace(read, frame=read.frame.with_columns(days))

@@ -28,7 +28,8 @@ class Custom:
     `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: there is none)
     name columns of the first, `item`, `title` and `genres` (None: there are none) of the second.
     `time_unit` is "s" or "ms" since 1970. CSV genres are separated by `genre_separator`; Parquet
-    ones may be lists. `separator` stands between the fields of a CSV file.
+    ones may be lists. `separator` stands between the fields of a CSV file; in the
+    table of interactions, fields beyond those of the header are not looked at.
     """
 
     source: Source
