@@ -33,6 +33,10 @@ GROUPS = [
 PATHS = {
     "dataset=released": ["dataset.path=DIR"],
     "dataset=movielens_latest_small": ["dataset.path=DIR"],
+    "dataset=goodreads": ["dataset.path=DIR"],
+    "dataset=cds_and_vinyl": ["dataset.path=DIR"],
+    "dataset=steam": ["dataset.path=DIR"],
+    "dataset=custom": ["dataset.path=DIR"],
 }
 
 

@@ -1,8 +1,10 @@
 """The table of items: what can be recommended."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 
 def normalise(title: str) -> str:
@@ -64,3 +66,42 @@ def merge_titles(titles: Iterable[str], genres: Iterable[Sequence[str]]) -> tupl
         union.setdefault(name, {}).update(dict.fromkeys(labels))
     catalog = Catalog(tuple(union), tuple(tuple(labels) for labels in union.values()))
     return catalog, [catalog.ids[name] for name in names], len(names) - len(catalog)
+
+
+def tell_titles_apart(
+    titles: Iterable[str], genres: Iterable[Sequence[str]]
+) -> tuple[Catalog, list[int], int]:
+    """Return the catalogue of all rows, each row's item id, and how many titles got a number.
+
+    The second row of a title becomes "Heat (2)", or takes the next number that no other title has.
+
+    >>> catalog, ids, numbered = tell_titles_apart(["Heat", "Heat", "Heat (2)"], [["Crime"], [], []])
+    >>> catalog.titles, ids, numbered
+    (('Heat', 'Heat (3)', 'Heat (2)'), [0, 1, 2], 1)
+    """
+    names = [normalise(title) for title in titles]
+    taken, seen = set(names), set[str]()
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
+    told = []
+    for name in names:
+        spelling = _numbered(name, numbers[name], taken) if name in seen else name
+        seen.add(name)
+        told.append(spelling)
+    catalog = Catalog(tuple(told), tuple(tuple(labels) for labels in genres))
+    return catalog, list(range(len(told))), len(names) - len(seen)
+
+
+def _numbered(name: str, numbers: Iterator[int], taken: set[str]) -> str:
+    spelling = next(each for number in numbers if (each := f"{name} ({number})") not in taken)
+    taken.add(spelling)
+    return spelling
+
+
+Cataloguer = Callable[[Iterable[str], Iterable[Sequence[str]]], tuple[Catalog, list[int], int]]
+DUPLICATES: Mapping[str, Cataloguer] = {"merged": merge_titles, "told_apart": tell_titles_apart}
+
+
+def require_duplicates(name: str) -> None:
+    """Pass where `name` is a key of `DUPLICATES`, the ways to treat items of one title; else `ValueError`."""
+    if name not in DUPLICATES:
+        raise ValueError(f"duplicates = {name!r}; choose one of {', '.join(DUPLICATES)}")

@@ -1,6 +1,7 @@
 """A dataset ready for use: catalogue, split, popularity, genres and wording."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,9 +15,13 @@ from numpy.typing import NDArray
 from sprec.data.catalog import Catalog
 from sprec.data.digests import fingerprint
 from sprec.data.examples import Examples, Split, Wording
-from sprec.data.interactions import InteractionReader
-from sprec.data.splits import NAMES, chronological, draw, short_users, windows
+from sprec.data.filters import NO_FILTERS, Filters
+from sprec.data.interactions import InteractionReader, Interactions
+from sprec.data.splits import NAMES, SPLITS, draw, short_users, windows, without_repeats
 
+log = logging.getLogger(__name__)
+
+SETTINGS = ("name", "history_min", "history_max", "split", "drop_repeats")
 CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "title": pl.String,
     "genres": pl.List(pl.String),
@@ -113,9 +118,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FromInteractions:
-    """A dataset of sliding windows over a reader's interactions, split by time (BIGRec's way).
+    """A dataset of sliding windows over a reader's interactions, by default split by time (BIGRec's way).
 
-    `ratios` are the shares of train, valid and test. `genres` are the selected ones.
+    `genres` are the selected ones, `filters` say which interactions count. `split` is a key of
+    `SPLITS`; `ratios` are the shares of train, valid and test of the chronological one. With
+    `drop_repeats`, rows whose target is in their history are dropped and counted.
     """
 
     name: str
@@ -125,11 +132,19 @@ class FromInteractions:
     history_min: int = 10
     history_max: int = 10
     ratios: Sequence[int] = (8, 1, 1)
+    split: str = "chronological"
+    drop_repeats: bool = False
+    filters: Filters = NO_FILTERS
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"split = {self.split!r}; choose one of {', '.join(SPLITS)}")
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the reader's digest and all settings here."""
-        settings = {key: getattr(self, key) for key in ("name", "history_min", "history_max")}
+        settings = {key: getattr(self, key) for key in SETTINGS}
         settings |= {
+            "filters": asdict(self.filters),
             "genres": list(self.genres),
             "ratios": list(self.ratios),
             "wording": asdict(self.wording),
@@ -142,15 +157,25 @@ class FromInteractions:
         Raises `ValueError` where a split would be empty, a selected genre belongs to no item, or
         the raw data is faulty.
         """
-        read = self.reader.read()
-        require_genres(self.genres, read.catalog, self.name)
-        drops = {**read.drops, "short_users": short_users(read.frame, history_min=self.history_min)}
+        read, drops = self.filters(self.reader.read())
+        require_genres(self.genres, read.catalog, self.name, origin=read.items)
         rows = windows(read.frame, history_min=self.history_min, history_max=self.history_max)
-        split = chronological(rows, self.ratios, drops)
+        drops = {**read.drops, **drops, "short_users": self._short_users(read)}
+        if self.drop_repeats:
+            every, rows = rows, without_repeats(rows)
+            drops["repeated_targets"] = every.height - rows.height
+        split = SPLITS[self.split](rows, self.ratios, drops)
         counts = popularity(split.train, items=len(read.catalog))
         return Dataset(
             self.name, read.catalog, split, counts, tuple(self.genres), self.wording, self.digest()
         )
+
+    def _short_users(self, read: Interactions) -> int:
+        short = short_users(read.frame, history_min=self.history_min)
+        if short:
+            fault = f"field 'user' names {short} users of {self.history_min} interactions or fewer"
+            log.info("%s: %s; they have no row", read.events, fault)
+        return short
 
 
 def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
@@ -165,11 +190,17 @@ def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
     return np.bincount(targets, minlength=items) + np.bincount(histories, minlength=items)
 
 
-def require_genres(genres: Sequence[str], catalog: Catalog, name: str) -> None:
-    """Pass where every selected genre belongs to some item of the catalogue; else `ValueError`."""
+def require_genres(
+    genres: Sequence[str], catalog: Catalog, name: str, *, origin: str = "the genre files"
+) -> None:
+    """Pass where every selected genre belongs to some item of the catalogue; else `ValueError`.
+
+    `origin` names the file whose field 'genres' was read.
+    """
     there = {label for labels in catalog.genres for label in labels}
     for genre in genres:
         if genre not in there:
             raise ValueError(
-                f"{name}: no item has the selected genre {genre!r}; choose from {', '.join(sorted(there))}"
+                f"{name}: no item has the selected genre {genre!r}; "
+                f"choose from {', '.join(sorted(there))} (field 'genres' of {origin})"
             )

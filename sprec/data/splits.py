@@ -1,6 +1,6 @@
 """From interactions to examples, and from examples to train, valid and test. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -54,14 +54,45 @@ def chronological(
     parts = {
         name: ordered[start:end] for name, start, end in zip(NAMES, borders[:-1], borders[1:], strict=True)
     }
-    for name, part in parts.items():
-        if part.is_empty():
-            raise ValueError(
-                f"the {name} split is empty: {frame.height} rows at {':'.join(map(str, ratios))}; "
-                "use more data, a shorter history_min, a lower min_rating or other ratios"
-            )
-    train, valid, test = (Examples(parts[name]) for name in NAMES)
+    how = ":".join(map(str, ratios))
+    train, valid, test = (Examples(_filled(parts[name], name, frame.height, how)) for name in NAMES)
     return Split(train, valid, test, drops or {})
+
+
+def leave_one_out(
+    frame: pl.DataFrame, ratios: Sequence[int] = (), drops: Mapping[str, int] | None = None
+) -> Split:
+    """Return the split in which each user's last row is for testing and the one before for validation.
+
+    All others are for training, so a user with one row is only tested; `ratios` play no part. Each
+    part is in order of time, ties by user. Raises `ValueError` naming a part without rows.
+    """
+    ordered = frame.sort("time", "user", maintain_order=True)
+    left = ordered.select(pl.int_range(pl.len(), 0, -1).over("user").alias("left"))["left"]
+    parts = {"train": ordered.filter(left > 2), "valid": ordered.filter(left == 2)}
+    parts["test"] = ordered.filter(left == 1)
+    train, valid, test = (
+        Examples(_filled(parts[name], name, frame.height, "leave_one_out")) for name in NAMES
+    )
+    return Split(train, valid, test, drops or {})
+
+
+def _filled(part: pl.DataFrame, name: str, rows: int, how: str) -> pl.DataFrame:
+    if part.is_empty():
+        raise ValueError(
+            f"the {name} split is empty: {rows} rows at {how}; "
+            "use more data, a shorter history_min, a lower min_rating or core, or another split"
+        )
+    return part
+
+
+def without_repeats(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows whose target is not in their history."""
+    return frame.filter(~pl.col("history").list.contains(pl.col("target")))
+
+
+Splitter = Callable[[pl.DataFrame, Sequence[int], Mapping[str, int]], Split]
+SPLITS: Mapping[str, Splitter] = {"chronological": chronological, "leave_one_out": leave_one_out}
 
 
 def draw(rows: int, size: int | None, rng: Generator) -> NDArray[np.int64]:

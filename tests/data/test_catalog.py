@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprec.data.catalog import Catalog, merge_titles, normalise
+from sprec.data.catalog import Catalog, merge_titles, normalise, tell_titles_apart
 
 LONG = "A Very " + "Long " * 120 + "Title"
 
@@ -57,3 +57,12 @@ def test_merging_unites_genres_in_order_of_appearance_and_counts_the_merged_rows
     assert catalog.genres == (("Drama", "Romance"), ("War",))
     assert ids == [0, 1, 0, 1]
     assert merged == 2
+
+
+def test_titles_told_apart_get_the_next_number_that_no_other_title_has():
+    catalog, ids, numbered = tell_titles_apart(
+        ["Heat", "Heat (2)", "Heat ", "Ran", "Heat"], [["a"], [], ["b"], [], []]
+    )
+    assert catalog.titles == ("Heat", "Heat (2)", "Heat (3)", "Ran", "Heat (4)")
+    assert catalog.genres == (("a",), (), ("b",), (), ())
+    assert (ids, numbered) == ([0, 1, 2, 3, 4], 2)

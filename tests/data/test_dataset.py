@@ -8,6 +8,7 @@ import pytest
 from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset, FromInteractions, popularity
 from sprec.data.examples import SCHEMA, Example, Examples, Split, Wording
+from sprec.data.filters import Filters
 from sprec.data.interactions import COLUMNS, Interactions
 from sprec.data.readers.movielens import MovieLens
 from sprec.data.readers.toy import GENRES, WORDING, Toy, toy_dataset
@@ -156,6 +157,9 @@ def test_missing_rows_of_a_sample_are_counted():
         {"history_max": 3},
         {"ratios": (3, 1, 1)},
         {"genres": ("y",)},
+        {"split": "leave_one_out"},
+        {"drop_repeats": True},
+        {"filters": Filters(core=2)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -168,8 +172,41 @@ def test_lists_and_tuples_give_the_same_digest():
 
 
 def test_a_selected_genre_that_no_item_has_is_refused_with_the_ones_there():
-    with pytest.raises(ValueError, match="fixed: no item has the selected genre 'z'; choose from x, y"):
+    with pytest.raises(
+        ValueError,
+        match=r"fixed: no item has the selected genre 'z'; choose from x, y \(field 'genres' of items\)",
+    ):
         fixed(genres=("x", "z")).build()
+
+
+def test_each_users_last_rows_are_for_testing_where_that_split_is_chosen():
+    split = fixed(split="leave_one_out").build().split
+    assert [row.target for part in (split.train, split.valid, split.test) for row in part] == [1, 2, 3, 0]
+    with pytest.raises(ValueError, match="split = 'random'; choose one of chronological, leave_one_out"):
+        fixed(split="random")
+
+
+def test_repeated_targets_are_dropped_and_counted_where_asked_for():
+    dataset = fixed(history_max=4, drop_repeats=True).build()
+    assert [row.target for row in dataset.split.test] == [3]
+    assert dataset.split.drops == {"no_title": 7, "short_users": 1, "repeated_targets": 1}
+
+
+def test_filters_shrink_the_catalogue_and_count_what_they_drop():
+    dataset = fixed(filters=Filters(until="1970-01-01", since="1969-01-01"))
+    with pytest.raises(ValueError, match=r"interactions: no interaction is left by Filters\(core=0"):
+        dataset.build()
+    dataset = fixed(filters=Filters(since="1970-01-01")).build()
+    assert dataset.catalog.titles == ("A", "B", "C", "D")
+    assert dataset.split.drops["outside_window"] == 0
+
+
+def test_users_with_too_few_items_are_said_with_file_and_field(caplog):
+    with caplog.at_level("INFO"):
+        fixed().build()
+    assert caplog.messages == [
+        "interactions: field 'user' names 1 users of 1 interactions or fewer; they have no row"
+    ]
 
 
 def test_too_little_data_names_the_empty_split():

@@ -47,7 +47,13 @@ def grouplens(folder):
     return MovieLens(Folder(folder), "100k")
 
 
-def csv_edition(folder, events="1,10,4.0,964982703\n2,20,0.5,964981247\n", movies=None, pack=False):
+def csv_edition(
+    folder,
+    events="1,10,4.0,964982703\n2,20,0.5,964981247\n",
+    movies=None,
+    pack=False,
+    edition="latest-small",
+):
     (folder / "movies.csv").write_text(
         "movieId,title,genres\r\n"
         + (
@@ -62,7 +68,7 @@ def csv_edition(folder, events="1,10,4.0,964982703\n2,20,0.5,964981247\n", movie
     (folder / ("ratings.csv.gz" if pack else "ratings.csv")).write_bytes(
         gzip.compress(text) if pack else text
     )
-    return MovieLens(Folder(folder), "latest-small")
+    return MovieLens(Folder(folder), edition)
 
 
 def double_colon(
@@ -130,6 +136,29 @@ def test_latest_small_titles_may_hold_commas_quotes_line_breaks_and_600_characte
     assert read.frame.rows() == [(1, 0, 964982703, 4.0), (2, 1, 964981247, 0.5)]
 
 
+def test_25m_is_written_as_latest_small_is(tmp_path):
+    read = csv_edition(tmp_path, edition="25m").read()
+    assert read.frame.rows() == [(1, 0, 964982703, 4.0), (2, 1, 964981247, 0.5)]
+
+
+def test_two_movies_of_one_title_can_be_told_apart(tmp_path):
+    reader = recbole(tmp_path, "7\t1\t3\t9\n8\t6\t4\t9\n")
+    read = MovieLens(reader.source, "100k", duplicates="told_apart").read()
+    assert [read.catalog.titles[item] for item in read.frame["item"]] == [
+        "Toy Story (1995)",
+        "Toy Story (1995) (2)",
+    ]
+    assert read.drops["told_apart_titles"] == 1
+    assert reader.digest() != MovieLens(reader.source, "100k", duplicates="told_apart").digest()
+
+
+def test_a_movie_without_a_title_is_said_with_file_line_and_field(tmp_path, caplog):
+    csv_edition(tmp_path, movies="10,Heat (1995),Crime\n20,,Drama\n").read()
+    assert caplog.messages == [
+        f"{tmp_path}/movies.csv:3: field 'title' is missing (first of 1 items left out)"
+    ]
+
+
 @pytest.mark.parametrize(("edition", "encoding"), [("1m", "latin-1"), ("10m", "utf-8")])
 def test_double_colon_editions_read_titles_in_their_own_encoding(tmp_path, edition, encoding):
     read = double_colon(tmp_path, edition, encoding).read()
@@ -165,6 +194,10 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
             r"inter:3: field 'rating' is 'good', expected a number; correct or delete",
         ),
         ("7\t1\t3\t9\nx7\t1\t3\t9\n", r"inter:3: field 'user' is 'x7', expected a number"),
+        (
+            "7\t1\t3\t9\n7\t1\t3\t881250949000\n",
+            r"inter:3: field 'time' is 881250949000, expected seconds since 1970; was it written in mill",
+        ),
         ("7\t1\t3\tnan\n", r"inter:2: field 'time' is 'nan', expected a number"),
         ("7\t1\t3\t9\n7\t1\t3\n", r"inter:3: 3 fields, expected 4; correct or delete this line"),
         ("7\t1\t3\t9\n\n7\t1\t3\t9\n", r"inter:3: 1 fields, expected 4"),
@@ -176,7 +209,18 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
         ),
         ("", r"ml-100k\.inter has no rows; fetch the file anew"),
     ],
-    ids=["rating", "user", "nan", "short", "blank", "wide", "empty field", "unknown item", "no rows"],
+    ids=[
+        "rating",
+        "user",
+        "milliseconds",
+        "nan",
+        "short",
+        "blank",
+        "wide",
+        "empty field",
+        "unknown item",
+        "no rows",
+    ],
 )
 def test_a_bad_rating_names_file_line_and_field(tmp_path, events, message):
     with pytest.raises(ValueError, match=message) as caught:

@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sprec.data.examples import SCHEMA, Example, Examples
-from sprec.data.splits import chronological, draw, sample, short_users, windows
+from sprec.data.splits import (
+    chronological,
+    draw,
+    leave_one_out,
+    sample,
+    short_users,
+    windows,
+    without_repeats,
+)
 
 
 def interactions(rows):
@@ -141,3 +149,35 @@ def test_asking_for_more_rows_than_there_are_gives_all_and_says_how_many_are_mis
 def test_a_sample_has_at_least_one_row(size):
     with pytest.raises(ValueError, match=f"cannot sample {size} rows; give at least 1, or null"):
         draw(5, size, np.random.default_rng(0))
+
+
+def test_of_each_user_the_last_row_is_for_testing_and_the_one_before_for_validation():
+    rows = [
+        (1, 10, 50),
+        (1, 11, 60),
+        (1, 12, 70),
+        (1, 13, 80),
+        (1, 14, 90),
+        (2, 20, 1),
+        (2, 21, 2),
+        (2, 22, 3),
+    ]
+    split = leave_one_out(windows(interactions(rows), history_min=1, history_max=1), drops={"x": 1})
+    assert [(row.history, row.target) for row in split.train] == [((10,), 11), ((11,), 12)]
+    assert [row.target for row in split.valid] == [21, 13]
+    assert [row.target for row in split.test] == [22, 14]
+    assert split.drops == {"x": 1}
+
+
+def test_a_user_with_one_row_is_only_tested():
+    rows = [(1, item, item) for item in range(5)] + [(2, 20, 1), (2, 21, 9)]
+    split = leave_one_out(windows(interactions(rows), history_min=1, history_max=1))
+    assert [row.target for row in split.test] == [4, 21]
+    with pytest.raises(ValueError, match="the train split is empty: 1 rows at leave_one_out; use more data"):
+        leave_one_out(windows(interactions(rows[5:]), history_min=1, history_max=1))
+
+
+def test_rows_whose_target_is_in_their_history_are_repeats():
+    rows = [(1, 10, 1), (1, 11, 2), (1, 10, 3), (1, 10, 4), (1, 12, 5)]
+    kept = without_repeats(windows(interactions(rows), history_min=1, history_max=2))
+    assert kept["target"].to_list() == [11, 12]

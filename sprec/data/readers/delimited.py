@@ -2,7 +2,9 @@
 
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,6 +17,7 @@ KINDS: dict[str, type[pl.DataType]] = {
     "time": pl.Float64,
 }
 FIELDS = tuple(KINDS)
+END_SECONDS = 4_102_444_800  # 2100: later times were not written in seconds
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -27,15 +30,22 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]
 
     Raises `ValueError` naming the line that `encoding` cannot decode, or a packed file cut short.
     """
-    with open_bytes(path) as stream:
-        try:
-            for number, raw in enumerate(stream, start=1):
-                yield number, _decoded(raw, encoding, f"{path}:{number}")
-        except (EOFError, gzip.BadGzipFile) as problem:
-            raise ValueError(f"{path} is damaged ({problem}); fetch the file anew") from None
+    with open_bytes(path) as stream, undamaged(path):
+        for number, raw in enumerate(stream, start=1):
+            yield number, decoded(raw, encoding, f"{path}:{number}")
 
 
-def _decoded(raw: bytes, encoding: str, place: str) -> str:
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn what reading a packed file that was cut short raises into a `ValueError` naming the file."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+        raise ValueError(f"{path} is damaged ({problem}); fetch the file anew") from None
+
+
+def decoded(raw: bytes, encoding: str, place: str) -> str:
+    """Return the text of these bytes; raises `ValueError` naming the place and the first wrong byte."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as problem:
@@ -86,7 +96,8 @@ def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None 
 
     `separator` is one character, perhaps repeated. `names` maps our fields to the names in the
     header; without it there is no header and the fields stand in the order above. Raises
-    `ValueError` naming file, line and field of the first value that is no finite number.
+    `ValueError` naming file, line and field of the first value that is no finite number, or the
+    first time that lies beyond the year 2100.
     """
     where = (
         header_positions(path, header_of(path, separator), names)
@@ -119,8 +130,8 @@ def _parsed(path: Path, separator: str, where: Mapping[str, int], *, skip: int) 
 
 
 def _sound(frame: pl.DataFrame) -> bool:
-    finite = frame.select(pl.col("rating", "time").is_finite().all())
-    return not any(frame.null_count().row(0)) and all(finite.row(0))
+    in_range = frame.select(pl.col("rating").is_finite().all(), (pl.col("time").abs() < END_SECONDS).all())
+    return not any(frame.null_count().row(0)) and all(in_range.row(0))
 
 
 def _first_fault(path: Path, separator: str, where: Mapping[str, int], *, skip: int) -> str:
@@ -132,6 +143,9 @@ def _first_fault(path: Path, separator: str, where: Mapping[str, int], *, skip: 
             if not _is_number(fields[place], whole=field in {"user", "item"}):
                 fault = f"field {field!r} is {fields[place][:40]!r}, expected a number"
                 return f"{path}:{number}: {fault}; correct or delete this line"
+        if abs(float(fields[where["time"]])) >= END_SECONDS:
+            fault = f"field 'time' is {fields[where['time']][:40]}, expected seconds since 1970"
+            return f"{path}:{number}: {fault}; was it written in milliseconds?"
     if not number:
         return f"{path} has no rows; fetch the file anew"
     return f"{path} cannot be read as numbers separated by {separator!r}; fetch the file anew"

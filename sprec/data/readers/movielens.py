@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
-from sprec.data.catalog import merge_titles
+from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
 from sprec.data.interactions import COLUMNS, Interactions
 from sprec.data.readers import movies
 from sprec.data.readers.delimited import read_ratings
+from sprec.data.readers.items import Item, listed
 from sprec.data.sources import Source, SourceError, locate
 
 # 100k holds one row without a title, with 9 ratings; RecBole spells its placeholder "unkonwn".
@@ -27,31 +28,38 @@ RECBOLE = {
 
 @dataclass(frozen=True)
 class MovieLens:
-    """Reads `edition` "100k", "1m", "10m" or "latest-small" from a source's folder.
+    """Reads `edition` "100k", "1m", "10m", "25m" or "latest-small" from a source's folder.
 
     Interactions rated below `min_rating` are dropped and counted; 0 keeps all, as released.
+    `duplicates` says what becomes of movies of one title: "merged" or "told_apart" by a number.
     """
 
     source: Source
     edition: str
     min_rating: float = 0.0
+    duplicates: str = "merged"
 
     def __post_init__(self) -> None:
+        require_duplicates(self.duplicates)
         if self.edition not in EDITIONS:
             raise ValueError(f"no MovieLens edition {self.edition!r}; choose one of {', '.join(EDITIONS)}")
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {"edition": self.edition, "min_rating": float(self.min_rating)}
+        settings = {
+            "edition": self.edition,
+            "min_rating": float(self.min_rating),
+            "duplicates": self.duplicates,
+        }
         return fingerprint("movielens", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
-        """Return all interactions in file order; movies whose titles are alike are one item.
+        """Return all interactions in file order; a movie without a title goes, with its ratings.
 
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
         raw = EDITIONS[self.edition](self.source.fetch())
-        return raw.interactions(min_rating=self.min_rating)
+        return raw.interactions(min_rating=self.min_rating, duplicates=self.duplicates)
 
 
 @dataclass(frozen=True)
@@ -64,20 +72,18 @@ class _Raw:
     ratings: pl.DataFrame
     header: bool
 
-    def interactions(self, *, min_rating: float) -> Interactions:
-        named = [movie for movie in self.movies if movie.title not in NO_TITLE]
-        catalog, ids, merged = merge_titles((m.title for m in named), (m.genres for m in named))
-        numbers = {movie.number: -1 for movie in self.movies}
-        numbers |= {movie.number: item for movie, item in zip(named, ids, strict=True)}
-        rated = self.ratings.with_columns(self._ids(numbers))
+    def interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
+        items = listed(self.items, map(_item, self.movies), duplicates=duplicates)
+        rated = self.ratings.with_columns(self._ids(items.codes))
         titled = rated.filter(pl.col("item") >= 0)
         kept = titled.filter(pl.col("rating") >= min_rating)
         drops = {
-            "merged_titles": merged,
+            **items.drops,
             "no_title": rated.height - titled.height,
             "below_min_rating": titled.height - kept.height,
         }
-        return Interactions(kept.select(pl.col(n).cast(k) for n, k in COLUMNS.items()), catalog, drops)
+        frame = kept.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+        return Interactions(frame, items.catalog, drops, str(self.events), str(self.items))
 
     def _ids(self, numbers: Mapping[int, int]) -> pl.Series:
         raw = self.ratings["item"]
@@ -90,6 +96,11 @@ class _Raw:
                 f"({len(unknown)} such rows); fetch both files from one edition"
             )
         return found
+
+
+def _item(movie: movies.Movie) -> Item[int]:
+    title = "" if movie.title in NO_TITLE else movie.title
+    return Item(movie.line, movie.number, title, movie.genres)
 
 
 def _read_100k(folder: Path) -> _Raw:
@@ -123,4 +134,5 @@ EDITIONS: Mapping[str, Callable[[Path], _Raw]] = {
     "1m": partial(_read_double_colon, encoding="latin-1"),
     "10m": partial(_read_double_colon, encoding="utf-8"),
     "latest-small": _read_csv,
+    "25m": _read_csv,
 }

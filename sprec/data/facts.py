@@ -1,0 +1,79 @@
+"""What a dataset looks like: how many items, how unequal, how new its test targets are. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sprec.data.dataset import Dataset, popularity
+from sprec.data.examples import Examples
+from sprec.data.splits import NAMES
+
+LIST_LENGTH = 5
+
+
+def facts(dataset: Dataset) -> dict[str, float | int]:
+    """Return the figures by which datasets are compared, by name.
+
+    `interactions` are the items of all rows' histories and targets; where rows have users, whose
+    windows overlap, each interaction of a user counts once (see `popularity`). Of the items that
+    occur there are `distinct_items`; `top_1_percent_share` and `top_10_percent_share` are the
+    shares of all interactions that the most frequent of them have, and `gini` in [0, 1) says how
+    unequal they are. `test_targets_in_train` is the share of test rows whose target occurs in the
+    training rows. `most_popular_hr@5` is the share of test rows whose target is among the five items
+    of the highest `popularity`, ties by first appearance as a training target.
+    """
+    parts = [getattr(dataset.split, name).frame for name in NAMES]
+    counts = _counts(pl.concat(parts), items=len(dataset.catalog))
+    targets = dataset.split.test.frame["target"].to_numpy()
+    return {
+        "distinct_items": int((counts > 0).sum()),
+        "interactions": int(counts.sum()),
+        "top_1_percent_share": top_share(counts, percent=1),
+        "top_10_percent_share": top_share(counts, percent=10),
+        "gini": gini(counts),
+        "test_targets_in_train": float(np.isin(targets, _items(parts[0])).mean()),
+        f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, _most_popular(dataset)).mean()),
+    }
+
+
+def top_share(counts: NDArray[np.int64], *, percent: int) -> float:
+    """Return the share of all counts that the largest `percent` of the non-zero ones has, in (0, 1].
+
+    The number of the largest is rounded up.
+
+    >>> top_share(np.array([6, 0, 1, 1, 2]), percent=25), top_share(np.array([6, 0, 1, 1, 2]), percent=26)
+    (0.6, 0.8)
+    """
+    falling = np.sort(counts[counts > 0])[::-1]
+    largest = -(-percent * len(falling) // 100)
+    return float(falling[:largest].sum() / falling.sum())
+
+
+def gini(counts: NDArray[np.int64]) -> float:
+    """Return the Gini index of the non-zero counts: 0 where all are equal, towards 1 where one has all.
+
+    >>> gini(np.array([2, 2, 0])), gini(np.array([1, 3]))
+    (0.0, 0.25)
+    """
+    rising = np.sort(counts[counts > 0])
+    ranks = 2 * np.arange(1, len(rising) + 1) - len(rising) - 1
+    return float(ranks @ rising / (len(rising) * rising.sum()))
+
+
+def _counts(rows: pl.DataFrame, *, items: int) -> NDArray[np.int64]:
+    if rows["user"].null_count() == rows.height:
+        return np.bincount(_items(rows), minlength=items)
+    ordered = rows.sort("user", "time", maintain_order=True)
+    return popularity(Examples(ordered), items=items)
+
+
+def _items(rows: pl.DataFrame) -> NDArray[np.int32]:
+    histories = rows["history"].explode().drop_nulls()
+    return np.concatenate([histories.to_numpy(), rows["target"].to_numpy()])
+
+
+def _most_popular(dataset: Dataset) -> Sequence[int]:
+    targets = dataset.split.train.frame["target"].unique(maintain_order=True).to_list()
+    return sorted(targets, key=lambda item: -dataset.popularity[item])[:LIST_LENGTH]

@@ -1,0 +1,133 @@
+"""One object per line, JSON or Python: frames of the wanted fields, with file, line and field named."""
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sprec.data.readers.delimited import decoded, open_bytes, undamaged
+
+CHUNK_BYTES = 1 << 24
+TEXT, NUMBER, TEXTS = pl.String(), pl.Float64(), pl.List(pl.String)
+
+
+def frames(
+    path: Path,
+    fields: Mapping[str, pl.DataType],
+    *,
+    optional: Collection[str] = (),
+    parse: Callable[[str], Any] = json.loads,
+) -> Iterator[pl.DataFrame]:
+    """Yield frames of these fields and of `line`, one per 16 MiB of the file, packed or not.
+
+    `fields` maps names to `TEXT` (in JSON any value, as it stands there), `NUMBER` or `TEXTS`;
+    other fields are never kept. A field that is
+    `optional` may be null or missing. `parse` reads one line: JSON is read fast, and anything else
+    (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
+    """
+    needed = [name for name in fields if name not in optional]
+    for first, data in _chunks(path):
+        frame = _fast(data, fields, first) if parse is json.loads else None
+        if frame is None or any(frame[name].null_count() for name in needed):
+            frame = _slow(path, data, fields, first, needed=needed, parse=parse)
+        yield frame
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of the first line, and whole lines."""
+    first = 1
+    with open_bytes(path) as stream, undamaged(path):
+        while data := stream.read(CHUNK_BYTES):
+            data += stream.readline()
+            yield first, data
+            first += data.count(b"\n")
+
+
+def _fast(data: bytes, fields: Mapping[str, pl.DataType], first: int) -> pl.DataFrame | None:
+    try:
+        frame = pl.read_ndjson(BytesIO(data), schema=fields)
+    except pl.exceptions.PolarsError:  # _slow says which line, and why
+        return None
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    # polars skips blank lines, so that rows would not tell lines.
+    return frame.with_row_index("line", offset=first) if frame.height == lines else None
+
+
+def _slow(
+    path: Path,
+    data: bytes,
+    fields: Mapping[str, pl.DataType],
+    first: int,
+    *,
+    needed: Collection[str],
+    parse: Callable[[str], Any],
+) -> pl.DataFrame:
+    rows = []
+    for line, raw in enumerate(data.split(b"\n"), start=first):
+        place = f"{path}:{line}"
+        if text := decoded(raw, "utf-8", place).removeprefix("\ufeff").strip():
+            record = _record(text, place, parse)
+            rows.append([line, *(_value(record, name, kind, place) for name, kind in fields.items())])
+            _require(rows[-1][1:], fields, needed, place)
+    return pl.DataFrame(rows, schema={"line": pl.UInt32, **fields}, orient="row")
+
+
+def _record(text: str, place: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        record = parse(text)
+    except (ValueError, SyntaxError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise ValueError(
+            f"{place}: no object ({reason}); each line is one, correct or delete this one"
+        ) from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{place}: {text[:40]!r} is no object with fields; correct or delete this line")
+    return record
+
+
+def _value(record: Mapping[str, Any], name: str, kind: pl.DataType, place: str) -> Any:
+    raw = record.get(name)
+    expected, convert = KINDS[kind]
+    try:
+        return None if raw is None else convert(raw)
+    except (TypeError, ValueError):
+        fault = f"field {name!r} is {str(raw)[:40]!r}, expected {expected}"
+        raise ValueError(f"{place}: {fault}; correct or delete this line") from None
+
+
+def _require(
+    values: list[Any], fields: Mapping[str, pl.DataType], needed: Collection[str], place: str
+) -> None:
+    for name, value in zip(fields, values, strict=True):
+        if value is None and name in needed:
+            raise ValueError(f"{place}: field {name!r} is missing; correct or delete this line")
+
+
+def _text(raw: object) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, str | int):
+        raise TypeError
+    return str(raw)
+
+
+def _number(raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+        raise TypeError
+    return float(raw)
+
+
+def _texts(raw: object) -> list[str]:
+    """Return the texts of a list, or of the lists in it, as Amazon's 2014 categories are."""
+    if not isinstance(raw, list):
+        raise TypeError
+    return [text for each in raw for text in (_texts(each) if isinstance(each, list) else [_text(each)])]
+
+
+KINDS: Mapping[pl.DataType, tuple[str, Callable[[object], Any]]] = {
+    TEXT: ("a text", _text),
+    NUMBER: ("a number", _number),
+    TEXTS: ("a list of texts", _texts),
+}
