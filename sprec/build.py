@@ -15,7 +15,7 @@ from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
 from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
-from sprec.methods import Method
+from sprec.methods import Method, WithoutLlm
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
@@ -32,7 +32,7 @@ class Built:
     reader: Reader
     weights: Weights
     ranker: Ranker
-    method: Method
+    method: Method | WithoutLlm
     tracker: Tracker
     store: Store
     device: str
@@ -146,9 +146,11 @@ def _located(dataset: Node) -> Node:
     return {**node, owner: {**node["reader"], "source": source} if owner == "reader" else source}
 
 
-def _method(settings: Settings) -> Method:
+def _method(settings: Settings) -> Method | WithoutLlm:
     make: Any = instantiate
     budget, method, trainer = settings.budget, settings.method, settings.trainer
+    if method.baseline is not None:
+        return WithoutLlm(method.name, make(method.baseline, _convert_="all"))
 
     def schedule(tuning: Tuning) -> Schedule:
         return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)

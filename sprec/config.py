@@ -55,13 +55,17 @@ class BaseLlm(Part):
 
 
 class MethodSettings(Part):
-    """Which steps an iteration has, which pairs stay, and the loss of its preference tuning."""
+    """Which steps an iteration has, which pairs stay, and the loss of its preference tuning.
+
+    With `baseline` there is no LLM: that object ranks the items, and the rest does not count.
+    """
 
     name: str
     with_sft: bool
     with_dpo: bool
     keep_equal: bool
     objective: Node
+    baseline: Node | None = None
 
     @field_validator("objective")
     @classmethod

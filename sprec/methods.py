@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from torch import Tensor
 
+from sprec.baselines.ranked import Baseline
+from sprec.evaluation.evaluate import Ranker
 from sprec.llm.decoding import Decoding
-from sprec.training.negatives import NegativeSampler
-from sprec.training.stages import Stages, State
+from sprec.training.negatives import NegativeSampler, told
+from sprec.training.stages import Stages, State, Test
 from sprec.training.tuner import Schedule
 
 
@@ -27,6 +30,18 @@ class Method:
     sft: Schedule
     dpo: Schedule
 
+    @property
+    def rejected(self) -> str:
+        """What rejected titles come from: sampler, and decoding where it writes; "none" without any."""
+        if not self.with_dpo:
+            return "none"
+        decoding = f" {type(self.decoding).__name__}" if self.negatives.uses_decoding else ""
+        return told(self.negatives) + decoding
+
+    def ranking(self, ranker: Ranker) -> str:
+        """Return what ranks the catalogue."""
+        return type(ranker).__name__.lower()
+
     def states(self, stages: Stages, base: State) -> Iterator[tuple[str, int, State]]:
         """Yield the model after the initial SFT and after each iteration."""
         model = stages.sft(base, 0, self.initial)
@@ -41,3 +56,26 @@ class Method:
                 )
                 model = stages.dpo(model, pairs, iteration, self.dpo, self.objective)
             yield f"iteration_{iteration}", iteration, model
+
+    def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
+        """Yield label, iteration and folder of the ranked lists after each state."""
+        for label, iteration, state in self.states(stages, base):
+            yield label, iteration, stages.evaluate(state, label, test)
+
+
+@dataclass(frozen=True)
+class WithoutLlm:
+    """An arm that ranks item ids and has nothing to iterate."""
+
+    name: str
+    baseline: Baseline
+    iterations: int = 0
+    rejected: str = "none"
+
+    def ranking(self, ranker: Ranker) -> str:
+        """Return what ranks the catalogue, whatever ranks it for an LLM."""
+        return "all items"
+
+    def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
+        """Yield the folder of the ranked lists."""
+        yield self.name, 0, stages.baseline(self.name, self.baseline, test)

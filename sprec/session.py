@@ -35,8 +35,7 @@ from sprec.runtime.records import (
 )
 from sprec.runtime.store import Result, Stage
 from sprec.runtime.tracking import Tracker
-from sprec.training.negatives import NegativeSampler, told
-from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State
+from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State, Test
 
 log = logging.getLogger(__name__)
 SHOWN = 100  # rows of a prediction table at the tracker; the stage's folder holds all
@@ -65,22 +64,20 @@ class Session:
             return self._plan(built, stages, base)
         with self._recorded(built):
             self._baseline(dataset, built)
-            for label, iteration, state in built.method.states(stages, base):
-                place = stages.evaluate(
-                    state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs)
-                )
+            for label, iteration, place in built.method.evaluations(stages, base, self._test(built)):
                 self._evaluated(dataset, place, label, iteration, built)
         return self.record
 
     def _plan(self, built: Built, stages: Stages, base: State) -> RunRecord:
         """Print which stages the command would run and which are stored."""
-        for label, _, state in built.method.states(stages, base):
-            stages.evaluate(
-                state, label, built.ranker, split=self.settings.split, k=max(self.settings.cutoffs)
-            )
+        for _ in built.method.evaluations(stages, base, self._test(built)):
+            pass
         for entry in self.record.stages:
             self.console.print(f"{'stored' if entry.reused else 'to run':8}{entry.label:28}{entry.key}")
         return self.record
+
+    def _test(self, built: Built) -> Test:
+        return Test(built.ranker, self.settings.split, max(self.settings.cutoffs))
 
     @contextmanager
     def _recorded(self, built: Built) -> Iterator[None]:
@@ -146,7 +143,7 @@ class Session:
             dataset=entry,
             weights=WeightsEntry(settings.base_llm.name, base.key),
             method=settings.method.name,
-            negatives=_negatives(settings, built.method.negatives),
+            negatives=built.method.rejected,
         )
         return record.with_drops("dataset", dict(split.drops))
 
@@ -158,7 +155,7 @@ class Session:
         """Score the popularity list."""
         rows = self._rows(dataset)
         ids = most_popular(dataset.popularity, users=len(rows), k=max(self.settings.cutoffs))
-        self._score(dataset, ids, ["" for _ in rows], "most_popular", None, built)
+        self._score(dataset, ids, [None] * len(rows), "most_popular", None, built)
 
     def _evaluated(self, dataset: Dataset, place: Path, label: str, iteration: int, built: Built) -> None:
         """Score stored lists and show the table so far."""
@@ -174,7 +171,7 @@ class Session:
         self,
         dataset: Dataset,
         ids: np.ndarray,
-        written: list[str],
+        written: Sequence[str | None],
         label: str,
         iteration: int | None,
         built: Built,
@@ -185,23 +182,15 @@ class Session:
         target = np.array([row.target for row in rows])
         histories = [row.history for row in rows]
         found = score(ids, target, histories, masses, self.settings.cutoffs, popularity=dataset.popularity)
-        lost = sum(dataset.catalog.find(title) is None for title in written) / len(written)
-        scores = {**found.values, "off_catalog": 0.0 if iteration is None else lost}
-        ranking = "popularity" if iteration is None else type(built.ranker).__name__.lower()
+        lost = sum(title is not None and dataset.catalog.find(title) is None for title in written)
+        scores = {**found.values, "off_catalog": lost / len(written)}
+        ranking = "popularity" if iteration is None else built.method.ranking(built.ranker)
         self.record = self.record.with_evaluation(
             Evaluation(label, iteration, found.n, found.n_in_catalog, scores, ranking, self.settings.split)
         )
         self._save()
         if iteration is not None:
             built.tracker.log(scores, step=iteration, axis="iteration")
-
-
-def _negatives(settings: Settings, sampler: NegativeSampler) -> str:
-    """Return what names the rejected titles: sampler, and decoding where it writes; "none" without any."""
-    if not settings.method.with_dpo:
-        return "none"
-    decoding = str(settings.decoding["_target_"]).rsplit(".", 1)[-1]
-    return f"{told(sampler)} {decoding}" if sampler.uses_decoding else told(sampler)
 
 
 def _shown(
@@ -213,7 +202,7 @@ def _shown(
         [
             ", ".join(titles[i] for i in row.history),
             titles[row.target],
-            written,
+            written or "",
             ", ".join(titles[i] for i in ranked if i >= 0),
         ]
         for row, written, ranked in zip(rows, frame["written"], frame["ranked"].to_list(), strict=True)

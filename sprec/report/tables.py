@@ -100,7 +100,11 @@ def _ablation(setting: Setting, records: Sequence[RunRecord]) -> Table:
     shared = _shared(records, several=len(ways) > 1)
     rows = [
         *(_row((label, "–"), list(seeds.values()), keys) for label, seeds in shared.items()),
-        *(_arm_row(arm, way, keys, several=len(ways) > 1) for arm in found for way in ways or ("",)),
+        *(
+            _arm_row(arm, way, keys, several=len(ways) > 1)
+            for arm in found
+            for way in rankings(arm.runs) or ("",)
+        ),
     ]
     return Table(
         title=f"Ablation on {setting.dataset} with {setting.base_llm}",

@@ -2,16 +2,18 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
+from sprec.baselines.ranked import Baseline
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
 from sprec.evaluation.evaluate import Ranker
@@ -77,6 +79,17 @@ class Engine:
             load=lambda: self.model.load(state.folder),
             batch_tokens=self.reading_tokens,
         )
+
+
+@dataclass(frozen=True)
+class Test:
+    """What is tested on: the rows of `split`, ranked by `ranker` in lists of `k`."""
+
+    ranker: Ranker
+    split: str
+    k: int
+
+    __test__ = False  # pytest
 
 
 class Stages:
@@ -164,28 +177,33 @@ class Stages:
 
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
-    def evaluate(self, state: State, label: str, ranker: Ranker, *, split: str, k: int) -> Path:
-        """Return the folder with the ranked lists of the split's rows (`PREDICTIONS`)."""
-        settings = {"ranker": repr(ranker), "split": split, "k": k, "n": len(self._split(split))}
+    def evaluate(self, state: State, label: str, test: Test) -> Path:
+        """Return the folder with the ranked lists of the test's rows (`PREDICTIONS`)."""
+        rows, engine = self._split(test.split), self.engine
+        settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k, "n": len(rows)}
         stage = self._stage("evaluate", settings, model=state.key)
 
         def work(folder: Path) -> None:
-            engine = self.engine
-            model = engine.model.load(state.folder)
-            ranked = ranker(
-                model, engine.dataset.catalog, self._split(split), k=k, batch_tokens=engine.reading_tokens
-            )
-            frame = pl.DataFrame(
-                {
-                    "target": self._split(split).frame["target"],
-                    "ranked": ranked.ids.tolist(),
-                    "written": ranked.written,
-                }
-            )
-            frame.write_parquet(folder / PREDICTIONS)
+            model, catalog = engine.model.load(state.folder), engine.dataset.catalog
+            ranked = test.ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
+            _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             _count(folder, {"prompts_cut": model.cut})
 
         return self._run(f"evaluate {label}", stage, work)
+
+    def baseline(self, label: str, baseline: Baseline, test: Test) -> Path:
+        """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`)."""
+        rows, engine = self._split(test.split), self.engine
+        sizes = {"n": len(rows), "valid": len(engine.dataset.split.valid)}
+        stage = self._stage(
+            "baseline", {"baseline": repr(baseline), "split": test.split, "k": test.k, **sizes}
+        )
+
+        def work(folder: Path) -> None:
+            ids = baseline(engine.dataset, rows, k=test.k, rng=stream(engine.seed, "baseline", label))
+            _predictions(rows, ids, [None] * len(rows)).write_parquet(folder / PREDICTIONS)
+
+        return self._run(label, stage, work)
 
     def _split(self, name: str) -> Examples:
         rows: Examples = getattr(self.engine.dataset.split, name)
@@ -249,6 +267,12 @@ class Stages:
         frame.write_parquet(folder / PAIRS)
         drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
         _count(folder, drops)
+
+
+def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:
+    """Return target, ranked ids and written title (None where nothing writes) of each row."""
+    titles = pl.Series(written, dtype=pl.String)
+    return pl.DataFrame({"target": rows.frame["target"], "ranked": ids.tolist(), "written": titles})
 
 
 def _count(folder: Path, drops: Mapping[str, int]) -> None:

@@ -1,0 +1,55 @@
+"""Recommenders without an LLM, as arms: from a dataset and rows to ranked items."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int
+from numpy.random import Generator
+
+from sprec.baselines.most_popular import most_popular
+from sprec.baselines.sequential import Fit, NextItem, fit, rank
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Examples
+
+
+class Baseline(Protocol):
+    """Ranks the catalogue for each row, after learning from the dataset's training rows if it learns."""
+
+    def __call__(
+        self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
+    ) -> Int[np.ndarray, "users k"]:
+        """Return k item ids per row, best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class MostPopular:
+    """The k items with the most training interactions, the same for everybody."""
+
+    def __call__(
+        self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
+    ) -> Int[np.ndarray, "users k"]:
+        """Return the popularity list once per row."""
+        return most_popular(dataset.popularity, users=len(rows), k=k)
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A model of item ids that learns from all training rows and stops on validation rows.
+
+    `model` makes the untrained model for a number of items, such as `sprec.baselines.sasrec.sasrec`.
+    """
+
+    model: Callable[..., NextItem]
+    settings: Fit
+    exclude_history: bool = False
+
+    def __call__(
+        self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
+    ) -> Int[np.ndarray, "users k"]:
+        """Return the k items that the trained model scores highest."""
+        model = self.model(len(dataset.catalog), rng=rng)
+        fit(model, dataset.split.train, dataset.split.valid, self.settings, rng=rng)
+        return rank(model, rows.frame["history"].to_list(), k, exclude_history=self.exclude_history)
