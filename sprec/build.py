@@ -70,11 +70,16 @@ def threads(settings: Settings) -> int:
     return settings.trainer.threads or len(os.sched_getaffinity(0))
 
 
-def prepare(built: Built, settings: Settings) -> Dataset:
-    """Return the dataset with its validation and test rows drawn; reads raw data once."""
+def stored(built: Built) -> Dataset:
+    """Return the dataset with all its rows; reads raw data once."""
     stage = Stage("dataset", 1, {}, {"reader": built.reader.digest()})
     folder = built.store.run(stage, lambda place: built.reader.build().save(place)).path
-    return Dataset.load(folder).sampled(
+    return Dataset.load(folder)
+
+
+def prepare(built: Built, settings: Settings) -> Dataset:
+    """Return the dataset with its validation and test rows drawn."""
+    return stored(built).sampled(
         None,
         settings.budget.valid_rows,
         settings.budget.test_rows,

@@ -113,6 +113,7 @@ class Settings(Part):
     cutoffs: tuple[PositiveInt, ...]
     split: Literal["valid", "test"]
     plan: bool = False
+    describe: bool = False
     group: str | None = None
 
     @field_validator("negatives")

@@ -14,14 +14,15 @@ import polars as pl
 from rich.console import Console
 
 from sprec.baselines.most_popular import most_popular
-from sprec.build import Built, build, engine, prepare, sizes, threads
+from sprec.build import Built, build, engine, prepare, sizes, stored, threads
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
+from sprec.data.facts import facts
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
 from sprec.report.formats import show
-from sprec.report.tables import run_table
+from sprec.report.tables import Table, run_table
 from sprec.runtime.provenance import provenance
 from sprec.runtime.records import (
     FILE_NAME,
@@ -52,9 +53,15 @@ class Session:
     console: Console = field(default_factory=Console)
     steps: Counter[str] = field(default_factory=Counter)
 
-    def run(self) -> RunRecord:
-        """Run everything; a failure is recorded before it is raised."""
+    def run(self) -> RunRecord | None:
+        """Run everything and return the record, or None where the data is only described.
+
+        A failure is recorded before it is raised.
+        """
         built = build(self.settings)
+        if self.settings.describe:
+            self._describe(stored(built))
+            return None
         dataset = prepare(built, self.settings)
         shared, base = engine(built, self.settings, dataset)
         self.record = self._opening(built, dataset, base)
@@ -67,6 +74,12 @@ class Session:
             for label, iteration, place in built.method.evaluations(stages, base, self._test(built)):
                 self._evaluated(dataset, place, label, iteration, built)
         return self.record
+
+    def _describe(self, dataset: Dataset) -> None:
+        """Print what the dataset looks like, all its rows counted, and what was dropped."""
+        rows = {**facts(dataset), **dataset.split.drops}
+        source = f"dataset {dataset.name} ({dataset.digest[:12]})"
+        show(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 
     def _plan(self, built: Built, stages: Stages, base: State) -> RunRecord:
         """Print which stages the command would run and which are stored."""

@@ -51,6 +51,12 @@ def test_every_option_composes_to_valid_settings(option):
     assert settings(option, *PATHS.get(option, [])).seed == 0
 
 
+@pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_value_of_every_sweep_composes(path):
+    grid = OmegaConf.load(path).hydra.sweeper.params
+    assert all(settings(f"{key}={value}") for key, values in grid.items() for value in values.split(","))
+
+
 @pytest.mark.parametrize(
     "option", ["+experiment=paper", "+plan=true", "+experiment=paper budget.iterations=1"]
 )
