@@ -166,6 +166,9 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         with_dpo=method.with_dpo,
         keep_equal=method.keep_equal,
         objective=make(method.objective, _partial_=True, _convert_="all"),
+        weighting=None
+        if method.weighting is None
+        else make(method.weighting, _partial_=True, _convert_="all"),
         negatives=make(settings.negatives, _convert_="all"),
         decoding=make(settings.decoding, _convert_="all"),
         initial=schedule(budget.initial),

@@ -65,6 +65,7 @@ class MethodSettings(Part):
     with_dpo: bool
     keep_equal: bool
     objective: Node
+    weighting: Node | None = None
     baseline: Node | None = None
 
     @field_validator("objective")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -24,6 +25,7 @@ class Method:
     with_dpo: bool
     keep_equal: bool
     objective: partial[Tensor]  # of log-probabilities, as `Objective`
+    weighting: partial[Any] | None  # of SFT rows, as `Weighting`
     negatives: NegativeSampler
     decoding: Decoding
     initial: Schedule
@@ -44,12 +46,12 @@ class Method:
 
     def states(self, stages: Stages, base: State) -> Iterator[tuple[str, int, State]]:
         """Yield the model after the initial SFT and after each iteration."""
-        model = stages.sft(base, 0, self.initial)
+        model = stages.sft(base, 0, self.initial, self.weighting)
         yield "initial_sft", 0, model
         for iteration in range(1, self.iterations + 1):
             previous = model
             if self.with_sft:
-                model = stages.sft(model, iteration, self.sft)
+                model = stages.sft(model, iteration, self.sft, self.weighting)
             if self.with_dpo:
                 pairs = stages.negatives(
                     previous, iteration, self.negatives, self.decoding, keep_equal=self.keep_equal

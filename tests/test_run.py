@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
-BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=64", "budget.iteration_rows=16"]
+BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=512", "budget.iteration_rows=16"]
 SMALL = [*BASE, "budget.test_rows=20", "budget.iterations=1", "trainer.threads=1"]
 
 

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sprec.baselines.ranked import Baseline
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
 from sprec.evaluation.evaluate import Ranker
+from sprec.evaluation.metrics import genre_masses
 from sprec.llm.batches import learning
 from sprec.llm.decoding import Decoding
 from sprec.llm.grounding import Embedder
@@ -132,12 +134,19 @@ class Stages:
     def _drawn(self, iteration: int) -> dict[str, Any]:
         return {"rows": self.sizes.iteration_rows if iteration else self.sizes.sft_rows, "draw": iteration}
 
-    def sft(self, state: State, iteration: int, schedule: Schedule) -> State:
-        """Return the model after SFT on the iteration's rows, continuing `state`."""
+    def sft(
+        self, state: State, iteration: int, schedule: Schedule, weighting: partial[Any] | None = None
+    ) -> State:
+        """Return the model after SFT on the iteration's rows, continuing `state`; rows may be weighted."""
         label = f"sft {iteration}" if iteration else "initial sft"
-        stage = self._stage("sft", {**self._drawn(iteration), **asdict(schedule)}, model=state.key)
-        pairs = [(example.history, [example.target]) for example in self.rows(iteration)]
-        work = partial(self._tune, state, pairs, sft, schedule, label)
+        settings = {**self._drawn(iteration), **asdict(schedule)}
+        settings |= {"weighting": _form(weighting)} if weighting else {}
+        stage = self._stage("sft", settings, model=state.key)
+        rows = list(self.rows(iteration))
+        pairs = [(example.history, [example.target]) for example in rows]
+        masses = genre_masses(self.engine.dataset.catalog.genres, self.engine.dataset.genres)
+        weights = torch.tensor(weighting(rows, masses), dtype=torch.float32) if weighting else None
+        work = partial(self._tune, state, pairs, sft, schedule, label, weights=weights)
         return State(stage.key, self._run(label, stage, work))
 
     def negatives(
@@ -165,8 +174,7 @@ class Stages:
         self, state: State, pairs: State, iteration: int, schedule: Schedule, objective: partial[Tensor]
     ) -> State:
         """Return the model after preference tuning on the pairs; the reference is `state`, frozen."""
-        form = f"{objective.func.__module__}.{objective.func.__qualname__}"
-        settings = {**asdict(schedule), "objective": form, **objective.keywords}
+        settings = {**asdict(schedule), "objective": _form(objective), **objective.keywords}
         stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
 
         def work(folder: Path) -> None:
@@ -217,6 +225,7 @@ class Stages:
         schedule: Schedule,
         label: str,
         folder: Path,
+        weights: Float[Tensor, " rows"] | None = None,
     ) -> None:
         """Tune the model of `state` and write weights and loss curve."""
         engine = self.engine
@@ -243,6 +252,7 @@ class Stages:
             rng=stream(engine.seed, label, "order"),
             torch_seed=derived(engine.seed, label, "dropout"),
             trainer=engine.trainer,
+            weights=weights,
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)
@@ -267,6 +277,11 @@ class Stages:
         frame.write_parquet(folder / PAIRS)
         drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
         _count(folder, drops)
+
+
+def _form(function: partial[Any]) -> str:
+    """Return the name under which a stage's key knows a function."""
+    return f"{function.func.__module__}.{function.func.__qualname__}"
 
 
 def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:

@@ -47,13 +47,14 @@ class Tuner(lightning.LightningModule):
         objective: Objective,
         schedule: Schedule,
         *,
+        weights: Float[Tensor, " rows"],
         steps: int,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model.model
         self.recommender, self.rows, self.reference = model, rows, reference
-        self.objective, self.schedule, self.steps = objective, schedule, steps
+        self.objective, self.schedule, self.weights, self.steps = objective, schedule, weights, steps
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -92,8 +93,9 @@ class Tuner(lightning.LightningModule):
     ) -> dict[str, float]:
         """Add the gradient of some rows of the batch; returns their summed loss and margin."""
         policy = self.recommender.log_probs(collate([rows[i] for i in group]))
-        reference = self.reference[[numbers[i] for i in group]].to(policy.device)
-        losses = self.objective(policy, reference)
+        chosen = [numbers[i] for i in group]
+        reference, weights = (each[chosen].to(policy.device) for each in (self.reference, self.weights))
+        losses = self.objective(policy, reference) * weights
         self.manual_backward(losses.sum() / len(rows))
         delta = (policy - reference).detach()
         margins = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else None
@@ -131,10 +133,15 @@ def tune(
     rng: Any,
     torch_seed: int,
     trainer: Mapping[str, Any],
+    weights: Float[Tensor, " rows"] | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step."""
+    """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
+
+    `weights` multiply the losses of rows, 1 where none are given.
+    """
     stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
-    tuner = Tuner(model, rows, reference, objective, schedule, steps=len(stream))
+    weights = torch.ones(len(rows)) if weights is None else weights
+    tuner = Tuner(model, rows, reference, objective, schedule, weights=weights, steps=len(stream))
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,

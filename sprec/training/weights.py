@@ -1,0 +1,45 @@
+"""Row weights of SFT: how much each training row counts."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from sprec.data.examples import Example
+from sprec.evaluation.metrics import genre_share
+
+
+class Weighting(Protocol):
+    """Weighs the rows of an SFT stage."""
+
+    def __call__(
+        self, examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+    ) -> Float[np.ndarray, " rows"]:
+        """Return one weight per row; `masses` splits each item over the selected genres."""
+        ...
+
+
+def genre_balance(
+    examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+) -> Float[np.ndarray, " rows"]:
+    """Return the mean, over the target's genres, of a genre's share in histories over its share in targets.
+
+    Genres that targets show less often than histories weigh more (IFairLRS, Jiang et al. 2024). A target
+    without a selected genre weighs 1. Worked by hand: both histories are half genre 0, half genre 1, three of
+    four targets are genre 0, so its rows weigh (1/2) / (3/4) and the other one (1/2) / (1/4).
+
+    >>> rows = [Example((0, 1), 0), Example((0, 1), 0), Example((0, 1), 0), Example((0, 1), 1)]
+    >>> genre_balance(rows, np.eye(2)).round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
+    targets = np.array([example.target for example in examples])
+    shown = genre_share([example.history for example in examples], masses)
+    taught = genre_share(targets[:, None], masses)
+    ratio = shown / np.maximum(taught, 1e-12)
+    owns = masses[targets] > 0
+    count = owns.sum(axis=1)
+    weights: Float[np.ndarray, " rows"] = np.where(
+        count, (owns * ratio).sum(axis=1) / np.maximum(count, 1), 1.0
+    )
+    return weights
