@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sprec.baselines.ranked import Baseline
-from sprec.evaluation.evaluate import Ranker
+from sprec.evaluation.evaluate import Baseline, Ranker
 from sprec.llm.decoding import Decoding
 from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import Stages, State, Test

@@ -182,3 +182,14 @@ def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
     assert found["dataset"]["items"] == 1663
     assert found["dataset"]["rows"]["train"] == 72_448
     assert [each["label"] for each in found["evaluations"]] == ["most_popular", "initial_sft", "iteration_1"]
+
+
+@pytest.mark.parametrize("method", ["most_popular", "sasrec", "rw", "sdpo"])
+def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
+    home, _, _ = first
+    options = [f"method={method}", "negatives=popular", "+experiment=released"] if method == "sdpo" else []
+    done = sprec(home, tmp_path, *SMALL, *(options or [f"method={method}"]))
+    found = record(tmp_path)
+    assert found["status"] == "finished"
+    assert found["evaluations"][-1]["iteration"] == (1 if method == "sdpo" else 0)
+    assert ("Popular count=3" in done.stdout) == (method == "sdpo")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
@@ -12,16 +11,6 @@ from sprec.baselines.most_popular import most_popular
 from sprec.baselines.sequential import Fit, NextItem, fit, rank
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
-
-
-class Baseline(Protocol):
-    """Ranks the catalogue for each row, after learning from the dataset's training rows if it learns."""
-
-    def __call__(
-        self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
-    ) -> Int[np.ndarray, "users k"]:
-        """Return k item ids per row, best first."""
-        ...
 
 
 @dataclass(frozen=True)

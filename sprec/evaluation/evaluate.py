@@ -6,9 +6,11 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
+from numpy.random import Generator
 
 from sprec.data.catalog import Catalog
-from sprec.data.examples import Example
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Example, Examples
 from sprec.evaluation.lists import without_history
 from sprec.llm.decoding import Greedy, Trie, beams, complete
 from sprec.llm.grounding import Embedder, nearest
@@ -30,6 +32,16 @@ class Ranker(Protocol):
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
     ) -> Ranked:
         """Return k ids per example."""
+        ...
+
+
+class Baseline(Protocol):
+    """Ranks the catalogue for each row without an LLM; what it learns from are the training rows."""
+
+    def __call__(
+        self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
+    ) -> Int[np.ndarray, "users k"]:
+        """Return k item ids per row, best first."""
         ...
 
 

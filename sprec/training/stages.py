@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sprec.baselines.ranked import Baseline
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
-from sprec.evaluation.evaluate import Ranker
+from sprec.evaluation.evaluate import Baseline, Ranker
 from sprec.evaluation.metrics import genre_masses
 from sprec.llm.batches import learning
 from sprec.llm.decoding import Decoding
