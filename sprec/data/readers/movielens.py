@@ -73,6 +73,7 @@ class _Raw:
     header: bool
 
     def interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
+        """Return the rated interactions with their catalogue; what is left out is counted."""
         items = listed(self.items, map(_item, self.movies), duplicates=duplicates)
         rated = self.ratings.with_columns(self._ids(items.codes))
         titled = rated.filter(pl.col("item") >= 0)

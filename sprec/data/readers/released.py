@@ -138,11 +138,13 @@ class _Titles:
         )
 
     def clean(self, raw: str) -> str:
+        """Return the spelling that the catalogue uses, each raw one worked out once."""
         if raw not in self.spellings:
             self.spellings[raw] = _spelling(raw, repair=self.repair)
         return self.spellings[raw]
 
     def clean_row(self, row: Row) -> Row:
+        """Return the row with clean titles, without empty ones and pieces of web pages."""
         self._count_repairs((*row.history, row.target))
         history = [self.clean(title) for title in row.history]
         self.counts["empty_titles"] += history.count("")
