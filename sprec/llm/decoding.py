@@ -147,7 +147,7 @@ def complete(
     model.model.eval()
     draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
     written: list[list[int]] = [[] for _ in prompts]
-    with model.computing():
+    with model.merged(), model.computing():
         groups = list(batches(prompts, batch_tokens))
         for group in track(groups, "writing titles", len(groups)):
             _write(model, _read(model, [prompts[i] for i in group]), decoding, draws[group], group, written)
@@ -213,7 +213,7 @@ def beams(
     model.model.eval()
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
-    with model.computing():
+    with model.merged(), model.computing():
         groups = list(batches(prompts, max(batch_tokens // k, 1)))
         for group in track(groups, "beam search", len(groups)):
             for number, found in zip(
