@@ -1,6 +1,6 @@
 """Our side of each contest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -91,16 +91,13 @@ def titles(setting: Setting) -> Step:
     return write
 
 
-def teach(setting: Setting, folder: Path, *, steps: int) -> Callable[[], Step]:
-    """Return a task whose step tunes a model until it writes titles, and saves its adapters."""
-    return partial(_teach, setting, folder, steps)
+def teach(setting: Setting, folder: Path, steps: int) -> Step:
+    """Return a step that tunes a model until it writes titles, and saves its adapters."""
+    model, rows = setting.model, setting.encoded()
+    optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
+    size = -(-len(rows) // steps)
 
-
-def _teach(setting: Setting, folder: Path, steps: int) -> Step:
     def take() -> Work:
-        model, rows = setting.model, setting.encoded()
-        optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
-        size = -(-len(rows) // steps)
         for start in range(0, len(rows), size):
             _fit(model, optimiser, rows[start : start + size], setting.settings.trainer.batch_tokens)
         model.save(folder)

@@ -7,11 +7,11 @@ from tempfile import mkdtemp
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from jaxtyping import Float
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from sprec.bench.measure import Step, Work
@@ -41,9 +41,11 @@ def trl(setting: Setting, way: Way) -> Step:
     """
     tokens = width(setting.encoded())
     clock = _Clock()
+    disable_progress_bars()
     trainer = (_dpo if setting.negatives else _sft)(setting, way)
     if setting.bf16 and not way.autocast:
         _halve(trainer.model)
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(clock)
 
     def take() -> Work:
