@@ -71,7 +71,7 @@ class Bench:
         return max(rates, key=lambda name: rates[name]) if rates else next(iter(contest.peers))
 
     def grow(self, name: str, unit: str, task: Task, sizes: Sequence[int], *, repeats: int = 1) -> Growth:
-        """Return the growth of a task whose steps take the sizes in turn, `repeats` times each after a warm-up."""
+        """Return the growth of a task whose steps take the sizes in turn, `repeats` times each, warmed up."""
         log.info("%s", name)
         with Worker(task, threads=self.threads) as side:
             side.step()

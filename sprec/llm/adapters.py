@@ -1,6 +1,6 @@
 """Low-rank adapters (Hu et al. 2022): y = W x + s B A x, with products that add in place, and merged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -11,6 +11,8 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
 ADAPTER = "default"
+SHARED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Projections of a layer that read the same tensor, in the order of their calls."""
 
 
 class _LowRank(torch.autograd.Function):
@@ -33,26 +35,77 @@ class _LowRank(torch.autograd.Function):
         return None if inner is None else inner.view(shape), None, back.T @ flat, outer.T @ low
 
 
-def _forward(layer: Any, inputs: Float[Tensor, "*batch inner"], **_: object) -> Float[Tensor, "*batch outer"]:
-    """Return what peft's own forward of a plain adapter without dropout returns."""
-    if layer.disable_adapters:
-        base: Tensor = layer.base_layer(inputs)
-        return base
-    weight = layer.base_layer.weight
-    down = layer.lora_A[ADAPTER].weight.to(weight.dtype)
-    up = (layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER]).to(weight.dtype)
-    found: Tensor = _LowRank.apply(inputs.to(weight.dtype), weight, down, up)
-    return found
+class _Together:
+    """Adapted layers that read the same tensor: the first one's call computes all, the others' fetch theirs.
+
+    Weights of the layers become parts of one tensor, so that nothing is held twice.
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = layers
+        self.weight = torch.cat([layer.base_layer.weight.data for layer in layers])
+        self.sizes = [len(layer.base_layer.weight) for layer in layers]
+        for layer, part in zip(layers, self.weight.split(self.sizes), strict=True):
+            layer.base_layer.weight.data = part
+        self._held: tuple[Tensor, tuple[Tensor, ...]] | None = None
+
+    def forward(
+        self, place: int, inputs: Float[Tensor, "*batch inner"], **_: object
+    ) -> Float[Tensor, "*batch outer"]:
+        """Return what peft's own forward of the layer at `place` returns."""
+        layer = self.layers[place]
+        if layer.disable_adapters:
+            base: Tensor = layer.base_layer(inputs)
+            return base
+        if self._held is None or self._held[0] is not inputs:
+            self._held = inputs, self._all(inputs)
+        found = self._held[1][place]
+        if place == len(self.layers) - 1:
+            self._held = None
+        return found
+
+    def _all(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        dtype = self.weight.dtype
+        down = torch.cat([layer.lora_A[ADAPTER].weight for layer in self.layers]).to(dtype)
+        ups = [layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER] for layer in self.layers]
+        up = torch.block_diag(*ups).to(dtype)
+        found: Tensor = _LowRank.apply(inputs.to(dtype), self.weight, down, up)
+        return found.split(self.sizes, dim=-1)
 
 
 def quicken(model: nn.Module) -> None:
-    """Replace the forward of each plain adapter without dropout or bias by one with the same result."""
-    for layer in _layers(model).values():
-        plain = ADAPTER not in layer.lora_variant and not layer.lora_bias[ADAPTER]
-        without_dropout = isinstance(layer.lora_dropout[ADAPTER], nn.Identity)
-        base: Any = layer.base_layer
-        if plain and without_dropout and base.bias is None and base.weight.is_floating_point():
-            layer.forward = partial(_forward, layer)
+    """Replace the forward of plain adapters, without dropout or bias, by one with the same result.
+
+    Call it when the model is on its device: layers that read the same tensor then share one product.
+    """
+    layers = {name: layer for name, layer in _layers(model).items() if _plain(layer)}
+    for names in _sharing(list(layers)):
+        together = _Together([layers[name] for name in names])
+        for place, layer in enumerate(together.layers):
+            layer.forward = partial(together.forward, place)
+
+
+def _plain(layer: Any) -> bool:
+    adapter = ADAPTER not in layer.lora_variant and not layer.lora_bias[ADAPTER]
+    without_dropout = isinstance(layer.lora_dropout[ADAPTER], nn.Identity)
+    weight = layer.base_layer.weight
+    frozen = weight.is_floating_point() and not weight.requires_grad and layer.base_layer.bias is None
+    return adapter and without_dropout and frozen
+
+
+def _sharing(names: Sequence[str]) -> list[list[str]]:
+    """Return the names in groups that read the same tensor, in the order in which they are called."""
+    left, groups = dict.fromkeys(names), []
+    for name in names:
+        parent, _, own = name.rpartition(".")
+        siblings = next((group for group in SHARED if own in group), (own,))
+        full = [f"{parent}.{sibling}" if parent else sibling for sibling in siblings]
+        group = full if all(other in left for other in full) else [name]
+        if name in left:
+            groups.append(group)
+            for other in group:
+                del left[other]
+    return groups
 
 
 @contextmanager

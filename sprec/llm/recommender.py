@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt
-from sprec.llm import adapters, attention
+from sprec.llm import adapters, attention, norms
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row
 from sprec.llm.likelihood import token_log_probs
@@ -79,6 +79,8 @@ class Recommender:
             torch.manual_seed(seed)
             self.model: nn.Module = _adapted(base, lora) if lora.rank else base
         self.model.to(self.device)
+        adapters.quicken(self.model)
+        norms.quicken(self.model)
         self.base: Any = base
         self.half = half
         self._initial = {name: value.clone() for name, value in self.tuned().items()}
@@ -190,5 +192,4 @@ def _adapted(base: Any, lora: Lora) -> nn.Module:
         task_type="CAUSAL_LM",
     )
     model: nn.Module = get_peft_model(base, settings)
-    adapters.quicken(model)
     return model

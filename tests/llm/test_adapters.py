@@ -27,10 +27,26 @@ def rows_of(model, catalog, answers=2):
     ]
 
 
-def test_quick_forward_has_the_values_and_gradients_of_pefts_own():
+class Projections(torch.nn.Module):
+    """Two layers that read the same tensor, one that reads another."""
+
+    def __init__(self, *, detached=False):
+        super().__init__()
+        self.gate_proj, self.up_proj = (torch.nn.Linear(6, size, bias=False) for size in (5, 5))
+        self.down_proj = torch.nn.Linear(5, 6, bias=False)
+        self.detached = detached
+
+    def forward(self, inputs):
+        other = inputs + 0 if self.detached else inputs
+        return self.down_proj(self.gate_proj(inputs).sigmoid() * self.up_proj(other))
+
+
+@pytest.mark.parametrize("detached", [False, True], ids=["same tensor", "equal tensor"])
+def test_quick_forward_has_the_values_and_gradients_of_pefts_own(detached):
     torch.manual_seed(0)
-    base = torch.nn.Sequential(torch.nn.Linear(6, 5, bias=False))
-    model = get_peft_model(base, LoraConfig(r=3, lora_alpha=6, target_modules=["0"], init_lora_weights=False))
+    names = ["gate_proj", "up_proj", "down_proj"]
+    settings = LoraConfig(r=3, lora_alpha=6, target_modules=names, init_lora_weights=False)
+    model = get_peft_model(Projections(detached=detached), settings)
     inputs = torch.randn(2, 7, 6)
 
     def results():
@@ -41,12 +57,15 @@ def test_quick_forward_has_the_values_and_gradients_of_pefts_own():
         return [found.detach(), own.grad, *(w.grad.clone() for w in model.parameters() if w.requires_grad)]
 
     expected = results()
+    with model.disable_adapter():
+        without = model(inputs)
     quicken(model)
     assert all("forward" in vars(each) for each in model.modules() if isinstance(each, Linear))
-    for got, wanted in zip(results(), expected, strict=True):
-        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+    for _ in range(2):
+        for got, wanted in zip(results(), expected, strict=True):
+            torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
     with model.disable_adapter():
-        torch.testing.assert_close(model(inputs), model.get_base_model()[0].base_layer(inputs))
+        torch.testing.assert_close(model(inputs), without)
 
 
 def test_adapters_with_dropout_keep_pefts_forward():
