@@ -90,7 +90,10 @@ def _dpo(setting: Setting, way: Way) -> Any:
         {"prompt": text.prompt, "chosen": text.answers[0], "rejected": text.answers[1]}
         for text in setting.texts()
     ]
-    reference = {"precompute_ref_log_probs": way.precomputed, "precompute_ref_batch_size": 2 * way.batch}
+    reference: dict[str, Any] = {
+        "precompute_ref_log_probs": way.precomputed,
+        "precompute_ref_batch_size": 2 * way.batch,
+    }
     options = DPOConfig(**_options(setting, way), **reference, beta=0.1)
     return _Timed(_base(setting), args=options, train_dataset=Dataset.from_list(data), **_shared(setting))
 
@@ -176,7 +179,8 @@ def full_log_probs(model: Any, rows: Sequence[Row]) -> Float[Tensor, "rows answe
     logits = model(tokens, attention_mask=(places < ends).long()).logits[:, :-1].float()
     found = logits.log_softmax(-1).gather(2, tokens[:, 1:, None])[..., 0]
     answer = (places >= starts) & (places < ends)
-    return (found * answer[:, 1:]).sum(1).view(len(rows), -1)
+    scores: Tensor = (found * answer[:, 1:]).sum(1).view(len(rows), -1)
+    return scores
 
 
 def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> Step:

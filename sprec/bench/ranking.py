@@ -71,7 +71,7 @@ def ours(case: Case) -> dict[str, float]:
     selected = sorted({genre for genres in case.genres for genre in genres})
     masses = genre_masses(case.genres, selected)
     liked = genre_share(np.array(case.histories), masses)
-    found = {}
+    found: dict[str, float] = {}
     for k in CUTOFFS:
         top = ranked[:, :k]
         shown = genre_share(top, masses)
@@ -92,7 +92,7 @@ def plain(case: Case) -> dict[str, float]:
     order = distances.argsort(dim=1)
     selected = sorted({genre for genres in case.genres for genre in genres})
     liked = _share(case.histories, case.genres, selected)
-    found = {}
+    found: dict[str, float] = {}
     for k in CUTOFFS:
         lists = [[int(item) for item in order[user][:k]] for user in range(case.users)]
         found |= _accuracy(case, lists, k) | _spread(case, lists, k)

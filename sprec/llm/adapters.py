@@ -16,23 +16,37 @@ SHARED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 class _LowRank(torch.autograd.Function):
-    """W x + s B A x for a frozen W; both terms and both parts of the gradient meet inside the products."""
+    """W x + s B A x for frozen W, of several layers that read x; parts of a sum meet inside the products.
+
+    `weight` and `down` hold the rows of all layers, `ups` one s B each.
+    """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, down: Tensor, *ups: Tensor) -> tuple[Tensor, ...]:
         flat = inputs.reshape(-1, inputs.shape[-1])
         low = flat @ down.T
-        ctx.save_for_backward(flat, weight, down, up, low)
-        return (flat @ weight.T).addmm_(low, up.T).view(*inputs.shape[:-1], -1)
+        ctx.save_for_backward(flat, weight, down, low, *ups)
+        whole = (flat @ weight.T).addmm_(low, torch.block_diag(*ups).T)
+        return torch.split(whole.view(*inputs.shape[:-1], -1), [len(up) for up in ups], dim=-1)
 
     @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, None, Tensor, Tensor]:
-        flat, weight, down, up, low = ctx.saved_tensors
-        outer = gradient[0].reshape(-1, gradient[0].shape[-1])
-        back = outer @ up
-        inner = (outer @ weight).addmm_(back, down) if ctx.needs_input_grad[0] else None
-        shape = (*gradient[0].shape[:-1], -1)
-        return None if inner is None else inner.view(shape), None, back.T @ flat, outer.T @ low
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        flat, weight, down, low, *ups = ctx.saved_tensors
+        outers = [gradient.reshape(-1, gradient.shape[-1]) for gradient in gradients]
+        back = torch.cat([outer @ up for outer, up in zip(outers, ups, strict=True)], dim=1)
+        lows = low.split([up.shape[1] for up in ups], dim=1)
+        inner = _inner(outers, weight, back, down) if ctx.needs_input_grad[0] else None
+        shaped = None if inner is None else inner.view(*gradients[0].shape[:-1], -1)
+        risen = [outer.T @ part for outer, part in zip(outers, lows, strict=True)]
+        return shaped, None, back.T @ flat, *risen
+
+
+def _inner(outers: Sequence[Tensor], weight: Tensor, back: Tensor, down: Tensor) -> Tensor:
+    """Return the gradient by the inputs, from those by the outputs and by the low-rank states."""
+    found = back @ down
+    for outer, part in zip(outers, weight.split([outer.shape[1] for outer in outers]), strict=True):
+        found.addmm_(outer, part)
+    return found
 
 
 class _Together:
@@ -44,8 +58,8 @@ class _Together:
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = layers
         self.weight = torch.cat([layer.base_layer.weight.data for layer in layers])
-        self.sizes = [len(layer.base_layer.weight) for layer in layers]
-        for layer, part in zip(layers, self.weight.split(self.sizes), strict=True):
+        sizes = [len(layer.base_layer.weight) for layer in layers]
+        for layer, part in zip(layers, self.weight.split(sizes), strict=True):
             layer.base_layer.weight.data = part
         self._held: tuple[Tensor, tuple[Tensor, ...]] | None = None
 
@@ -67,10 +81,10 @@ class _Together:
     def _all(self, inputs: Tensor) -> tuple[Tensor, ...]:
         dtype = self.weight.dtype
         down = torch.cat([layer.lora_A[ADAPTER].weight for layer in self.layers]).to(dtype)
-        ups = [layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER] for layer in self.layers]
-        up = torch.block_diag(*ups).to(dtype)
-        found: Tensor = _LowRank.apply(inputs.to(dtype), self.weight, down, up)
-        return found.split(self.sizes, dim=-1)
+        ups = [(layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER]).to(dtype) for layer in self.layers]
+        apply: Any = _LowRank.apply
+        found: tuple[Tensor, ...] = apply(inputs.to(dtype), self.weight, down, *ups)
+        return found
 
 
 def quicken(model: nn.Module) -> None:

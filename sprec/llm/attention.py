@@ -73,7 +73,7 @@ class _Pack(torch.autograd.Function):
 
 def _pad(tokens: Float[Tensor, "real *size"], packing: Packing) -> Float[Tensor, "batch width *size"]:
     with_zero = torch.cat([tokens, tokens.new_zeros(1, *tokens.shape[1:])])
-    return with_zero.index_select(0, packing.padded.flatten()).unflatten(0, packing.padded.shape)
+    return with_zero.index_select(0, packing.padded.flatten()).view(*packing.padded.shape, *tokens.shape[1:])
 
 
 def _pack(rows: Float[Tensor, "batch width *size"], packing: Packing) -> Float[Tensor, "real *size"]:
@@ -135,18 +135,21 @@ def _attend_packed(
 ) -> Float[Tensor, "1 real heads size"]:
     """Return the attended values: the prefix sees itself, each row sees the prefix and itself."""
     shared = packing.prefix
-    heads = [each[:, :, :shared] for each in (query, key, value)]
-    rows = [_Pad.apply(each[0, :, shared:].transpose(0, 1), packing) for each in (query, key, value)]
+    pad: Any = _Pad.apply
+    pack: Any = _Pack.apply
+    first_query, first_key, first_value = (each[:, :, :shared] for each in (query, key, value))
+    rows = [pad(each[0, :, shared:].transpose(0, 1), packing) for each in (query, key, value)]
     own_query, own_key, own_value = (each.transpose(1, 2) for each in rows)
     count = len(packing.padded)
     keys, values = (
         torch.cat([head.expand(count, -1, -1, -1), own], dim=2)
-        for head, own in zip(heads[1:], (own_key, own_value), strict=True)
+        for head, own in ((first_key, own_key), (first_value, own_value))
     )
-    mixed = _Pack.apply(_attend(own_query, keys, values, packing.bias, dropout), packing)[None]
+    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout), packing)[None]
     if not shared:
-        return mixed  # type: ignore[no-any-return]
-    first = _attend(*heads, _bias(_causal(shared, shared, query.device), query.dtype), dropout)
+        return mixed
+    causal = _bias(_causal(shared, shared, query.device), query.dtype)
+    first = _attend(first_query, first_key, first_value, causal, dropout)
     return torch.cat([first, mixed], dim=1)
 
 

@@ -30,7 +30,8 @@ def token_log_probs(
     assert isinstance(weight, Tensor)
     tokens = max(table // len(weight), 1)
     if getattr(head, "bias", None) is None and not weight.requires_grad:
-        found: Tensor = _Frozen.apply(hidden, weight, labels, tokens)
+        apply: Any = _Frozen.apply
+        found: Tensor = apply(hidden, weight, labels, tokens)
         return found
     parts = zip(hidden.split(tokens), labels.split(tokens), strict=True)
     return torch.cat([checkpoint(_plain, head, part, label, use_reentrant=False) for part, label in parts])

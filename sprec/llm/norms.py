@@ -33,7 +33,8 @@ class _Norm(torch.autograd.Function):
 
 def _forward(module: Any, inputs: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
     """Return what the module's own forward returns."""
-    found: Tensor = _Norm.apply(inputs, module.weight, module.variance_epsilon)
+    apply: Any = _Norm.apply
+    found: Tensor = apply(inputs, module.weight, module.variance_epsilon)
     return found
 
 
