@@ -70,12 +70,12 @@ class Bench:
                 log.warning("  %s does not run: %s", name, error)
         return max(rates, key=lambda name: rates[name]) if rates else next(iter(contest.peers))
 
-    def grow(self, name: str, unit: str, task: Task, sizes: Sequence[int], *, repeats: int = 1) -> Growth:
-        """Return the growth of a task whose steps take the sizes in turn, `repeats` times each, warmed up."""
+    def grow(self, name: str, unit: str, task: Task, sizes: Sequence[int]) -> Growth:
+        """Return the growth of a task whose steps take the first size once and then each size some times."""
         log.info("%s", name)
         with Worker(task, threads=self.threads) as side:
             side.step()
-            samples = [[side.step() for _ in range(repeats)] for _ in sizes]
+            samples = [[side.step() for _ in range(self.sizes.repeats)] for _ in sizes]
         return _grown(name, unit, sizes, samples)
 
     def growths(self, half: Setting) -> list[Growth]:
@@ -84,12 +84,12 @@ class Bench:
         rows, negatives, items = self.sizes.row_growth, self.sizes.negative_growth, self.sizes.item_growth
         if self.wanted("growth in rows"):
             setting = Setting(half.settings, rows=max(rows))
-            task = partial(ours.over_rows, setting, _repeated(rows))
-            found.append(self.grow("SFT step over rows", "row", task, rows, repeats=3))
+            task = partial(ours.over_rows, setting, _repeated(rows, self.sizes.repeats))
+            found.append(self.grow("SFT step over rows", "row", task, rows))
         if self.wanted("growth in negatives"):
             setting = Setting(half.settings, rows=8, negatives=max(negatives))
-            task = partial(ours.over_negatives, setting, _repeated(negatives))
-            found.append(self.grow("S-DPO step over negatives", "negative", task, negatives, repeats=3))
+            task = partial(ours.over_negatives, setting, _repeated(negatives, self.sizes.repeats))
+            found.append(self.grow("S-DPO step over negatives", "negative", task, negatives))
         if self.wanted("growth in items"):
             found.append(self._items(items))
         return found
@@ -105,9 +105,9 @@ class Bench:
         return _grown("grounding of 100 titles", "item", sizes, samples)
 
 
-def _repeated(sizes: Sequence[int]) -> list[int]:
-    """Return the first size as a warm-up, then each size three times."""
-    return [sizes[0], *(size for size in sizes for _ in range(3))]
+def _repeated(sizes: Sequence[int], repeats: int) -> list[int]:
+    """Return the first size as a warm-up, then each size so many times."""
+    return [sizes[0], *(size for size in sizes for _ in range(repeats))]
 
 
 def _grown(name: str, unit: str, sizes: Sequence[int], samples: Sequence[Sequence[Sample]]) -> Growth:

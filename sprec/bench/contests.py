@@ -18,38 +18,42 @@ NEGATIVES = 3
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows per step and how long the search for the peer's fastest setting may be."""
+    """Rows per step (in bfloat16, in float32), and how wide the search for the fastest peer is."""
 
-    sft: int
-    dpo: int
+    sft: tuple[int, int]
+    dpo: tuple[int, int]
     sdpo: int
     titles: int
     ways: tuple[Way, ...]
     batches: tuple[int, ...]
     pairs: int
+    repeats: int
     row_growth: tuple[int, ...]
     negative_growth: tuple[int, ...]
     item_growth: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 
 
 FULL = Sizes(
-    sft=16,
-    dpo=8,
+    sft=(16, 16),
+    dpo=(8, 8),
     sdpo=8,
     titles=128,
     ways=(Way(1), Way(2), Way(4), Way(8), Way(4, autocast=True), Way(4, precomputed=True)),
     batches=(16, 32, 64, 128),
     pairs=3,
+    repeats=3,
     row_growth=(16, 32, 64, 128),
     negative_growth=(1, 2, 4, 8),
 )
 QUICK = replace(
     FULL,
-    sft=8,
-    sdpo=4,
-    titles=64,
-    ways=(Way(2), Way(4)),
-    batches=(32, 64),
+    sft=(8, 4),
+    dpo=(4, 2),
+    sdpo=2,
+    titles=32,
+    ways=(Way(4),),
+    batches=(32,),
+    repeats=1,
     row_growth=(8, 16, 24, 32),
     negative_growth=(1, 2, 3, 4),
 )
@@ -69,28 +73,29 @@ def contests(half: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[
 def _steps(
     name: str,
     settings: list[Setting],
-    rows: int,
+    rows: tuple[int, int],
     negatives: int,
     figures: tuple[float, float],
     sizes: Sizes,
 ) -> list[Contest]:
     return [
         _step(
-            f"{name}, {_precision(setting)}", replace(setting, rows=rows, negatives=negatives), figure, sizes
+            f"{name}, {_precision(setting)}", replace(setting, rows=size, negatives=negatives), figure, sizes
         )
-        for setting, figure in zip(settings, figures, strict=True)
+        for setting, size, figure in zip(settings, rows, figures, strict=True)
     ]
 
 
 def _step(name: str, setting: Setting, figure: float, sizes: Sizes) -> Contest:
     ways = [way for way in sizes.ways if setting.bf16 or not way.autocast]
     ways = [way for way in ways if setting.negatives or not way.precomputed]
+    ways = [replace(way, batch=min(way.batch, setting.rows)) for way in ways]
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
     return Contest(name, "rows", partial(ours.step, setting), others, figure, _flops(setting))
 
 
 def _sdpo(setting: Setting, sizes: Sizes) -> Contest:
-    batches = [batch for batch in (1, 2, 4) if batch <= max(way.batch for way in sizes.ways)]
+    batches = (1, 2, 4) if len(sizes.ways) > 1 else (2,)
     others: Mapping[str, Task] = {
         f"full sequences, batch {batch}": partial(peers.sdpo_full, setting, batch) for batch in batches
     }

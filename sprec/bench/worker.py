@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -73,5 +74,9 @@ def _timed(step: Step) -> Sample:
 
 def peak_bytes() -> int:
     """Return the highest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # a new process inherits its parent's ru_maxrss on Linux, and not this
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
