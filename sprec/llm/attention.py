@@ -40,6 +40,12 @@ class Packing:
         padded[real] = torch.arange(len(packed), device=padded.device)
         return cls(len(batch.prefix), padded, packed, _bias(batch.visible(), dtype))
 
+    def spread(self, packed: Float[Tensor, "1 groups tokens size"]) -> Float[Tensor, "batch groups all size"]:
+        """Return keys or values of one sequence as those of the padded rows, the prefix repeated in each."""
+        prefix = packed[:, :, : self.prefix].expand(len(self.padded), -1, -1, -1)
+        own = _pad(packed[0, :, self.prefix :].transpose(0, 1), self).transpose(1, 2)
+        return torch.cat([prefix, own], dim=2)
+
 
 def _bias(seen: Bool[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, HIDDEN)

@@ -12,7 +12,6 @@ from numpy.random import Generator
 from torch import Tensor
 from transformers import DynamicCache
 
-from sprec.llm.batches import common_prefix
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
 
@@ -96,24 +95,8 @@ class _Reading:
 
 def _read(model: Recommender, prompts: Prompts) -> _Reading:
     """Read the prompts; what they share is read once."""
-    shared = common_prefix(prompts)
-    own = [torch.tensor(prompt[shared:]) for prompt in prompts]
-    lengths = torch.tensor([len(tokens) for tokens in own], device=model.device)
-    tokens = torch.nn.utils.rnn.pad_sequence(own, batch_first=True).to(model.device)
-    width = tokens.shape[1]
-    places = torch.arange(width, device=model.device)
-    real = torch.cat([lengths.new_ones(len(own), shared, dtype=torch.bool), places < lengths[:, None]], dim=1)
-    causal = torch.ones(width, shared + width, dtype=torch.bool, device=model.device).tril(shared)
-    cache = model.begin(torch.tensor(prompts[0][:shared], dtype=torch.long), len(own))
-    hidden = model.base.model(
-        tokens,
-        attention_mask=(causal & real[:, None])[:, None],
-        position_ids=(places + shared).expand(len(own), -1),
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
-    last = hidden[torch.arange(len(own), device=model.device), lengths - 1]
-    return _Reading(cache, real, lengths + shared, model.base.lm_head(last).float())
+    cache, seen, last = model.read(prompts)
+    return _Reading(cache, seen, seen.sum(1), model.base.lm_head(last).float())
 
 
 def _advance(model: Recommender, state: _Reading, tokens: Int[Tensor, " rows"]) -> None:

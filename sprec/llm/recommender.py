@@ -20,7 +20,7 @@ from transformers.utils import logging
 from sprec.data.prompts import Prompt
 from sprec.llm import adapters, attention, norms
 from sprec.llm.attention import Packing
-from sprec.llm.batches import PADDING, Batch, Row
+from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.likelihood import token_log_probs
 
 TUNED = "tuned.safetensors"
@@ -144,14 +144,6 @@ class Recommender:
                 stack.enter_context(disable_input_dtype_casting(self.model))
             yield
 
-    def begin(self, prefix: Tensor, rows: int) -> DynamicCache:
-        """Return the keys and values of what all prompts begin with, seen by each of `rows` rows."""
-        cache = DynamicCache()
-        if len(prefix):
-            self.base.model(prefix[None].to(self.device), past_key_values=cache, use_cache=True)
-            cache.batch_repeat_interleave(rows)
-        return cache
-
     @contextmanager
     def merged(self) -> Iterator[None]:
         """Compute with the adapters added into the base weights: faster, and without gradients."""
@@ -159,27 +151,45 @@ class Recommender:
             yield
 
     def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:
-        """Return the summed log-probability of each answer, in nats.
+        """Return the summed log-probability of each answer, in nats."""
+        batch = batch.to(self.device)
+        with self.computing():
+            read = self.hidden(batch, Packing.of(batch, self.base.dtype))
+            chosen = token_log_probs(self.base.lm_head, read, batch.labels)
+        empty: Tensor = chosen.new_zeros(batch.shape)
+        return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
+
+    def hidden(
+        self, batch: Batch, packing: Packing, cache: DynamicCache | None = None
+    ) -> Float[Tensor, "predicted size"]:
+        """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
 
         All real tokens stand in one sequence, the shared prefix first, so nothing is padded but the scores of
         attention.
         """
-        batch = batch.to(self.device)
-        real = batch.segments != PADDING
-        packing = Packing.of(batch, self.base.dtype)
-        start = len(batch.prefix)
+        real, start = batch.segments != PADDING, len(batch.prefix)
         first = torch.arange(start, device=self.device)
-        with self.computing():
-            hidden = self.base.model(
-                torch.cat([batch.prefix, batch.tokens[real]])[None],
-                position_ids=torch.cat([first, batch.positions[real]])[None],
-                use_cache=False,
-                packing=packing,
-            ).last_hidden_state[0]
-            read = hidden[start + packing.padded[batch.rows, batch.columns]]
-            chosen = token_log_probs(self.base.lm_head, read, batch.labels)
-        empty: Tensor = chosen.new_zeros(batch.shape)
-        return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
+        found: Tensor = self.base.model(
+            torch.cat([batch.prefix, batch.tokens[real]])[None],
+            position_ids=torch.cat([first, batch.positions[real]])[None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+            packing=packing,
+        ).last_hidden_state[0]
+        return found[start + packing.padded[batch.rows, batch.columns]]
+
+    def read(
+        self, prompts: Sequence[tuple[int, ...]]
+    ) -> tuple[DynamicCache, Bool[Tensor, "prompts all"], Tensor]:
+        """Return keys and values of the prompts, which of them are real, and the hidden state at each end."""
+        batch = collate([Row(prompt, ((0,),)) for prompt in prompts]).to(self.device)
+        packing, cache = Packing.of(batch, self.base.dtype), DynamicCache()
+        last = self.hidden(batch, packing, cache)
+        layers: Any = cache.layers
+        for layer in layers:
+            layer.keys, layer.values = packing.spread(layer.keys), packing.spread(layer.values)
+        real = batch.segments != PADDING
+        return cache, torch.cat([real.new_ones(len(real), len(batch.prefix)), real], dim=1), last
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:
