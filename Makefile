@@ -1,8 +1,9 @@
-# `make run` sets up .venv and runs the main job; `make test` sets up and runs every check.
+# `make run` sets up .venv and runs the main job; `make test` sets up and runs every check;
+# `make bench` compares speed with TRL and the released code (`make bench QUICK=1`: at most 8 minutes).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test setup
+.PHONY: run test bench setup
 
 setup: .venv/.installed
 
@@ -21,3 +22,6 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sprec
 	$(BIN)/python -m pytest -q
+
+bench: setup
+	$(BIN)/python -m sprec.bench $(if $(QUICK),--quick)

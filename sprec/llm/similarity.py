@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from sprec.llm.attention import Packing
 from sprec.llm.batches import Batch, Row, collate, microbatches
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
@@ -42,14 +43,7 @@ def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "ro
 def _means(model: Recommender, batch: Batch) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of one batch, read in one pass."""
     with model.computing():
-        hidden = model.base.model(
-            batch.tokens,
-            attention_mask=batch.visible(),
-            position_ids=batch.positions,
-            past_key_values=model.begin(batch.prefix, len(batch.tokens)),
-            use_cache=True,
-        ).last_hidden_state
-    read = hidden[batch.rows, batch.columns].float()
+        read = model.hidden(batch, Packing.of(batch, model.base.dtype)).float()
     sums = read.new_zeros(*batch.shape, read.shape[-1])
     sums.index_put_((batch.rows, batch.answers), read, accumulate=True)
     lengths = read.new_zeros(batch.shape)

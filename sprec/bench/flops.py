@@ -1,0 +1,99 @@
+"""Floating-point operations that a step cannot do without; a multiplication and an addition are two.
+
+Counted are the products of a Llama: projections, attention, output layer. The prefix that all prompts
+share counts once per optimiser step, other prompt tokens once per row, answers each; logits at predicted
+tokens only.
+Frozen weights need the gradient by their input and none by themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sprec.llm.batches import Row, common_prefix
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a Llama with adapters of `rank` on all projections; `groups` are its key-value heads."""
+
+    layers: int
+    hidden: int
+    inner: int
+    heads: int
+    groups: int
+    head_size: int
+    vocabulary: int
+    rank: int
+
+    @classmethod
+    def of(cls, config: Any, rank: int) -> "Shape":
+        """Return the sizes of a transformers configuration."""
+        heads = config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        groups = config.num_key_value_heads
+        sizes = (config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+        return cls(*sizes, heads, groups, size, config.vocab_size, rank)
+
+    @property
+    def _projections(self) -> list[tuple[int, int]]:
+        queries, keys = self.heads * self.head_size, self.groups * self.head_size
+        outer = [(self.hidden, queries), (self.hidden, keys), (self.hidden, keys), (queries, self.hidden)]
+        return [*outer, *[(self.hidden, self.inner)] * 2, (self.inner, self.hidden)]
+
+    @property
+    def weights(self) -> int:
+        """Weights of all projections, adapters and output layer left out."""
+        return self.layers * sum(a * b for a, b in self._projections)
+
+    @property
+    def adapter_weights(self) -> int:
+        """Weights of all adapters."""
+        return self.layers * self.rank * sum(a + b for a, b in self._projections)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What rows ask of a model: tokens read, (query, key) pairs seen, tokens predicted."""
+
+    tokens: int
+    pairs: int
+    predicted: int
+
+
+def load(rows: Sequence[Row]) -> Load:
+    """Return the load of one optimiser step on these rows.
+
+    Prompts (1, 2, 3) and (1, 2, 4) share two tokens; the answer of two tokens is read up to its first. Pairs:
+    1 + 2 in the prefix, then 3 + 4 in each row.
+
+    >>> load([Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4), ((7, 9),))])
+    Load(tokens=6, pairs=17, predicted=4)
+    """
+    shared = common_prefix([row.prompt for row in rows])
+    tokens, pairs = shared, _triangle(0, shared)
+    for row in rows:
+        pairs += _triangle(shared, len(row.prompt) - shared)
+        tokens += row.width - shared
+        pairs += sum(_triangle(len(row.prompt), len(answer) - 1) for answer in row.answers)
+    return Load(tokens, pairs, sum(len(answer) for row in rows for answer in row.answers))
+
+
+def _triangle(before: int, own: int) -> int:
+    """Return how many keys `own` tokens in a row see, `before` others ahead of them."""
+    return before * own + own * (own + 1) // 2
+
+
+def reading(shape: Shape, load: Load) -> int:
+    """Return the FLOPs of a pass without gradients, adapters merged."""
+    attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
+    return 2 * shape.weights * load.tokens + attention + 2 * shape.hidden * shape.vocabulary * load.predicted
+
+
+def training(shape: Shape, load: Load) -> int:
+    """Return the FLOPs of a pass with the gradient of the adapters.
+
+    A frozen product costs as much again for its input's gradient; attention and adapters twice as much again.
+    """
+    attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
+    return 2 * reading(shape, load) + attention + 6 * shape.adapter_weights * load.tokens

@@ -1,0 +1,133 @@
+"""What is measured: steps of two sides in turn, their medians, the ratio with its spread."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one step did, in the contest's unit and in tokens of the answers and prompts that it handled.
+
+    `seconds` is what the side's own clock says where a step cannot be called without its surroundings.
+    """
+
+    units: int
+    tokens: int
+    seconds: float | None = None
+
+
+Step = Callable[[], Work]
+Task = Callable[[], Step]
+"""Prepares one side in a process of its own; picklable."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timed step and the highest resident memory of its process so far, in bytes."""
+
+    work: Work
+    seconds: float
+    peak_bytes: int
+
+    @property
+    def rate(self) -> float:
+        """Units per second."""
+        return self.work.units / self.seconds
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One row of the benchmark.
+
+    Every candidate of `peers` takes one step and the fastest of them goes on to the pairs. `flops` are the
+    necessary ones of one step of ours, `at_least` is the ratio to reach; None where there is none.
+    """
+
+    name: str
+    unit: str
+    ours: Task
+    peers: Mapping[str, Task]
+    at_least: float | None = None
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A contest's figures: medians over pairs of steps, rates in units per second, `peak_share` in [0, 1]."""
+
+    name: str
+    unit: str
+    peer: str
+    ours_rate: float
+    peer_rate: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    pairs: int
+    tokens_per_second: float
+    ours_bytes: int
+    peer_bytes: int
+    at_least: float | None
+    peak_share: float | None
+
+
+def outcome(
+    contest: Contest, peer: str, pairs: Sequence[tuple[Sample, Sample]], *, peak_flops: float
+) -> Outcome:
+    """Return the figures of (ours, peer) samples in turn; the spread is that of the pairs' ratios."""
+    ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
+    ratios = [mine.rate / other.rate for mine, other in pairs]
+    seconds = median(sample.seconds for sample in ours)
+    return Outcome(
+        contest.name,
+        contest.unit,
+        peer,
+        ours_rate=median(sample.rate for sample in ours),
+        peer_rate=median(sample.rate for sample in theirs),
+        ratio=median(ratios),
+        ratio_low=min(ratios),
+        ratio_high=max(ratios),
+        pairs=len(pairs),
+        tokens_per_second=median(sample.work.tokens / sample.seconds for sample in ours),
+        ours_bytes=max(sample.peak_bytes for sample in ours),
+        peer_bytes=max(sample.peak_bytes for sample in theirs),
+        at_least=contest.at_least,
+        peak_share=contest.flops / seconds / peak_flops if contest.flops else None,
+    )
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Median seconds and peak memory over sizes, with the least-squares line through the seconds."""
+
+    name: str
+    unit: str
+    sizes: tuple[int, ...]
+    seconds: tuple[float, ...]
+    peak_bytes: tuple[int, ...]
+    slope: float
+    intercept: float
+    r2: float
+
+
+def growth(
+    name: str, unit: str, sizes: Sequence[int], seconds: Sequence[float], peak_bytes: Sequence[int]
+) -> Growth:
+    """Return the growth with its line fitted; `r2` is 1 where every point lies on it."""
+    slope, intercept, r2 = line(sizes, seconds)
+    return Growth(name, unit, tuple(sizes), tuple(seconds), tuple(peak_bytes), slope, intercept, r2)
+
+
+def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
+    """Return slope, intercept and R² of the least-squares line.
+
+    >>> [round(value, 3) for value in line([1, 2, 3], [3.0, 5.0, 7.0])]
+    [2.0, 1.0, 1.0]
+    """
+    x, y = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
+    slope, intercept = np.polyfit(x, y, 1)
+    rest, total = ((y - slope * x - intercept) ** 2).sum(), ((y - y.mean()) ** 2).sum()
+    return float(slope), float(intercept), float(1 - rest / total) if total else 1.0

@@ -1,0 +1,132 @@
+"""Our side of each contest."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sprec.bench.measure import Step, Work
+from sprec.bench.setting import Setting
+from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.decoding import Greedy, complete
+from sprec.llm.recommender import Recommender
+from sprec.training.objectives import Objective, dpo, sft
+from sprec.training.tuner import reference_log_probs
+
+LONGEST = 32
+"""Tokens of a title at most, as in the pipeline's self-play."""
+
+
+def sdpo(
+    policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"], *, beta: float
+) -> Float[Tensor, " batch"]:
+    """Return −log σ(−log Σ_l exp(β(Δ_l − Δ_w))), Δ = policy − reference (Chen et al. 2024, S-DPO, eq. 9)."""
+    delta = beta * (policy - reference)
+    return -F.logsigmoid(-(delta[:, 1:] - delta[:, :1]).logsumexp(1))
+
+
+def objective(negatives: int) -> Objective:
+    """Return the loss for so many negatives: SFT, DPO, S-DPO."""
+    if not negatives:
+        return sft
+    return partial(dpo, beta=0.1) if negatives == 1 else partial(sdpo, beta=1.0)
+
+
+def width(rows: Sequence[Row]) -> int:
+    """Return the tokens of prompts and answers."""
+    return sum(len(row.prompt) + sum(map(len, row.answers)) for row in rows)
+
+
+def step(setting: Setting) -> Step:
+    """Return a whole optimiser step: reference log-probabilities where the loss has any, gradient, AdamW."""
+    return training_step(setting, setting.encoded())
+
+
+def training_step(setting: Setting, rows: list[Row]) -> Step:
+    """Return the optimiser step on these rows."""
+    model, loss = setting.model, objective(setting.negatives)
+    weights = [weight for weight in model.model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
+    tokens, reading = setting.settings.trainer.batch_tokens, setting.settings.trainer.reading_tokens
+
+    def take() -> Work:
+        reference = (
+            reference_log_probs(model, rows, batch_tokens=reading)
+            if setting.negatives
+            else torch.zeros(len(rows), 1)
+        )
+        model.model.train()
+        optimiser.zero_grad()
+        for group in microbatches(rows, tokens):
+            policy = model.log_probs(collate([rows[i] for i in group]))
+            (loss(policy, reference[group]).sum() / len(rows)).backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        return Work(len(rows), width(rows))
+
+    return take
+
+
+def titles(setting: Setting) -> Step:
+    """Return self-play: one greedy title for each prompt."""
+    model, prompts = setting.model, [row.prompt for row in setting.encoded()]
+
+    def write() -> Work:
+        written = complete(
+            model,
+            prompts,
+            Greedy(),
+            np.random.default_rng(0),
+            max_tokens=LONGEST,
+            batch_tokens=setting.settings.trainer.reading_tokens,
+        )
+        assert len(written) == len(prompts)
+        return Work(len(prompts), sum(map(len, prompts)))
+
+    return write
+
+
+def teach(setting: Setting, folder: Path, steps: int) -> Step:
+    """Return a step that tunes a model until it writes titles, and saves its adapters."""
+    model, rows = setting.model, setting.encoded()
+    optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
+    size = -(-len(rows) // steps)
+
+    def take() -> Work:
+        for start in range(0, len(rows), size):
+            _fit(model, optimiser, rows[start : start + size], setting.settings.trainer.batch_tokens)
+        model.save(folder)
+        return Work(len(rows), width(rows))
+
+    return take
+
+
+def _fit(model: Recommender, optimiser: torch.optim.Optimizer, rows: list[Row], tokens: int) -> None:
+    model.model.train()
+    optimiser.zero_grad()
+    for group in microbatches(rows, tokens):
+        (-model.log_probs(collate([rows[i] for i in group])).sum() / len(rows)).backward()
+    optimiser.step()
+
+
+def over_rows(setting: Setting, sizes: Sequence[int]) -> Step:
+    """Return steps of so many rows each, one after the other."""
+    rows = setting.encoded()
+    return in_turn([training_step(setting, rows[:size]) for size in sizes])
+
+
+def over_negatives(setting: Setting, sizes: Sequence[int]) -> Step:
+    """Return steps with so many negatives each, one after the other."""
+    rows = [[Row(row.prompt, row.answers[: size + 1]) for row in setting.encoded()] for size in sizes]
+    return in_turn([training_step(setting, part) for part in rows])
+
+
+def in_turn(steps: Sequence[Step]) -> Step:
+    """Return a step that takes the given ones one after the other."""
+    left = iter(steps)
+    return lambda: next(left)()

@@ -1,0 +1,107 @@
+"""What both sides share: model, adapter, rows, precision, threads."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from sprec.build import build, engine, prepare
+from sprec.config import Settings, validated
+from sprec.data.examples import Example
+from sprec.llm.batches import Row
+from sprec.llm.recommender import Recommender
+from sprec.runtime.seeds import stream
+from sprec.training.stages import Engine
+
+RANK, ALPHA = 16, 32
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A prompt and its answers as text, the true one first."""
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A step of `rows` rows with `negatives` random titles each; `tuned` names a folder of adapters."""
+
+    settings: Settings
+    rows: int
+    negatives: int = 0
+    tuned: Path | None = None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Data and model as a run has them."""
+        built = build(self.settings)
+        return engine(built, self.settings, prepare(built, self.settings))[0]
+
+    @cached_property
+    def model(self) -> Recommender:
+        """The recommender with adapters of r 16."""
+        return self.engine.model.load(self.tuned)
+
+    @property
+    def folder(self) -> Path:
+        """Where the base weights lie in the layout of transformers."""
+        return Path(self.model.tokenizer.name_or_path)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether products are computed in bfloat16."""
+        return self.settings.trainer.precision == "bf16"
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        """Training rows drawn by name: the first n are the same whatever `rows` is."""
+        train = self.engine.dataset.split.train
+        order = stream(0, "bench", "rows").permutation(len(train))
+        return list(train.take(order[: self.rows].tolist()))
+
+    @cached_property
+    def titles(self) -> list[tuple[str, ...]]:
+        """The true title of each row and its random negatives."""
+        catalog = self.engine.dataset.catalog.titles
+        drawn = stream(0, "bench", "negatives").integers(len(catalog), size=(self.rows, self.negatives))
+        return [
+            (catalog[example.target], *(catalog[i] for i in others))
+            for example, others in zip(self.examples, drawn.tolist(), strict=True)
+        ]
+
+    def encoded(self) -> list[Row]:
+        """Return the rows as tokens."""
+        catalog = self.engine.dataset.catalog.titles
+        return [
+            self.model.encode([catalog[i] for i in example.history], titles)
+            for example, titles in zip(self.examples, self.titles, strict=True)
+        ]
+
+    def texts(self) -> list[Texts]:
+        """Return the rows as text, as a trainer that has its own tokenisation wants them."""
+        catalog, prompt = self.engine.dataset.catalog.titles, self.model.prompt
+        return [
+            Texts(
+                prompt.text([catalog[i] for i in example.history]),
+                tuple(prompt.answer(title) for title in titles),
+            )
+            for example, titles in zip(self.examples, self.titles, strict=True)
+        ]
+
+
+def configured(*, bf16: bool, threads: int) -> Settings:
+    """Return the settings of the default run on MovieLens-100K with SmolLM2-135M on the CPU."""
+    overrides = [
+        *("dataset=movielens", "base_llm=smollm2_135m", "tracker=silent", "trainer=cpu"),
+        f"base_llm.lora={{rank: {RANK}, alpha: {ALPHA}, dropout: 0.0}}",
+        f"trainer.precision={'bf16' if bf16 else 'float32'}",
+        f"trainer.threads={threads}",
+    ]
+    command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "--resolve", *overrides]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    return validated(yaml.safe_load(told.stdout))

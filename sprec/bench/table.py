@@ -1,0 +1,68 @@
+"""The benchmark as a table for people."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sprec.bench.machine import Machine
+from sprec.bench.measure import Growth, Outcome
+
+
+def show(machine: Machine, outcomes: Sequence[Outcome], growths: Sequence[Growth], console: Console) -> None:
+    """Print machine, contests and growth."""
+    console.print(
+        f"{machine.processor}, {machine.threads} threads; products {machine.peak_bf16 / 1e9:.0f} GFLOP/s in "
+        f"bf16, {machine.peak_float32 / 1e9:.0f} in float32; commit {machine.provenance['commit']}"
+    )
+    console.print(contest_table(outcomes))
+    console.print(growth_table(growths))
+
+
+def contest_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return one row per contest."""
+    columns = (
+        "row",
+        "ours /s",
+        "peer /s",
+        "ratio",
+        "at least",
+        "of bf16 peak",
+        "tokens/s",
+        "GB ours, peer",
+        "peer",
+    )
+    table = Table(*columns, title="Ours and the peer in turn: medians; ratio with its range over the pairs")
+    for each in outcomes:
+        table.add_row(*cells(each))
+    return table
+
+
+def cells(each: Outcome) -> tuple[str, ...]:
+    """Return what a contest's row says."""
+    return (
+        each.name,
+        f"{each.ours_rate:.2f} {each.unit}",
+        f"{each.peer_rate:.2f}",
+        f"{each.ratio:.1f} ({each.ratio_low:.1f}–{each.ratio_high:.1f}, n={each.pairs})",
+        "" if each.at_least is None else f"{each.at_least:g} {'✓' if each.ratio >= each.at_least else '✗'}",
+        "" if each.peak_share is None else f"{each.peak_share:.0%}",
+        f"{each.tokens_per_second:.0f}" if each.tokens_per_second else "",
+        f"{each.ours_bytes / 1e9:.1f}, {each.peer_bytes / 1e9:.1f}",
+        each.peer,
+    )
+
+
+def growth_table(growths: Sequence[Growth]) -> Table:
+    """Return one row per growth."""
+    table = Table("growth", "sizes", "seconds", "s per unit", "R²", "peak GB", title="Growth")
+    for each in growths:
+        table.add_row(
+            f"{each.name} ({each.unit})",
+            ", ".join(f"{size:,}" for size in each.sizes),
+            ", ".join(f"{seconds:.2f}" for seconds in each.seconds),
+            f"{each.slope:.3g}",
+            f"{each.r2:.4f}",
+            ", ".join(f"{value / 1e9:.2f}" for value in each.peak_bytes),
+        )
+    return table

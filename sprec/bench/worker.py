@@ -1,0 +1,82 @@
+"""Processes that hold one side each and step when asked, so that memory is a side's own."""
+
+import gc
+import multiprocessing
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from sprec.bench.measure import Sample, Step, Task
+
+
+class Worker:
+    """One side in a process of its own; sides that wait use no processor."""
+
+    def __init__(self, task: Task, *, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=_serve, args=(task, threads, far), daemon=True)
+        self._process.start()
+        far.close()
+        self._receive()
+
+    def step(self) -> Sample:
+        """Return one timed step; `RuntimeError` with the side's own words where it fails."""
+        self._pipe.send(True)
+        return self._receive()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.is_alive():
+            self._pipe.send(False)
+        self._process.join(10)
+        self._process.kill()
+
+    def _receive(self) -> Sample:
+        try:
+            found = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError("the side's process ended by itself; is there too little memory?") from None
+        if isinstance(found, str):
+            raise RuntimeError(found)
+        sample: Sample = found
+        return sample
+
+
+def _serve(task: Task, threads: int, pipe: Connection) -> None:
+    torch.set_num_threads(threads)
+    try:
+        step = task()
+        pipe.send(None)
+        while pipe.recv():
+            pipe.send(_timed(step))
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _timed(step: Step) -> Sample:
+    gc.collect()
+    start = time.perf_counter()
+    work = step()
+    seconds = time.perf_counter() - start
+    return Sample(work, seconds if work.seconds is None else work.seconds, peak_bytes())
+
+
+def peak_bytes() -> int:
+    """Return the highest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # a new process inherits its parent's ru_maxrss on Linux, and not this
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

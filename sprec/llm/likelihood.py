@@ -1,0 +1,76 @@
+"""Log-probabilities of given tokens, some tokens at a time: no table of tokens × vocabulary is kept.
+
+With 128,000 words and 2,048 predicted tokens that table and its gradient would be 2 GB in float32.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+TABLE = 2**24
+"""Logits held at a time: 64 MB in float32."""
+
+
+def token_log_probs(
+    head: nn.Module,
+    hidden: Float[Tensor, "tokens size"],
+    labels: Int[Tensor, " tokens"],
+    *,
+    table: int = TABLE,
+) -> Float[Tensor, " tokens"]:
+    """Return log p(label) under the output layer `head` at each hidden state, in nats.
+
+    At most `table` logits exist at a time. A frozen layer without bias gets its gradient in the same pass;
+    any other layer's logits are computed again for the gradient.
+    """
+    weight = head.weight
+    assert isinstance(weight, Tensor)
+    tokens = max(table // len(weight), 1)
+    if getattr(head, "bias", None) is None and not weight.requires_grad:
+        apply: Any = _Frozen.apply
+        found: Tensor = apply(hidden, weight, labels, tokens)
+        return found
+    parts = zip(hidden.split(tokens), labels.split(tokens), strict=True)
+    return torch.cat([checkpoint(_plain, head, part, label, use_reentrant=False) for part, label in parts])
+
+
+def _plain(
+    head: nn.Module, hidden: Float[Tensor, "tokens size"], labels: Int[Tensor, " tokens"]
+) -> Float[Tensor, " tokens"]:
+    scores: Tensor = head(hidden)
+    return scores.float().log_softmax(-1).gather(1, labels[:, None])[:, 0]
+
+
+class _Frozen(torch.autograd.Function):
+    """The gradient of log p(y) by the hidden state is w_y − Σ_v p(v) w_v; the pass that has p keeps it."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, tokens: int) -> Tensor:
+        slopes, found = [], []
+        for part, label in zip(hidden.split(tokens), labels.split(tokens), strict=True):
+            scores = (part.to(weight.dtype) @ weight.T).float().log_softmax(-1)
+            found.append(scores.gather(1, label[:, None])[:, 0])
+            if ctx.needs_input_grad[0]:
+                slopes.append(_slope(scores, weight, label).to(hidden.dtype))
+        if slopes:
+            ctx.save_for_backward(torch.cat(slopes))
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (slopes,) = ctx.saved_tensors
+        return slopes * gradient[0][:, None].to(slopes.dtype), None, None, None
+
+
+def _slope(
+    log_probs: Float[Tensor, "tokens vocabulary"],
+    weight: Float[Tensor, "vocabulary size"],
+    labels: Int[Tensor, " tokens"],
+) -> Float[Tensor, "tokens size"]:
+    """Return the gradient by the hidden state; `log_probs` is overwritten."""
+    residual = log_probs.exp_().neg_()
+    residual[torch.arange(len(labels), device=labels.device), labels] += 1
+    return residual.to(weight.dtype) @ weight

@@ -1,0 +1,42 @@
+import torch
+
+from sprec.bench.flops import Load, Shape, load, reading, training
+from sprec.llm.batches import Row
+
+SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
+
+
+def test_weights_of_a_small_llama_by_hand():
+    # per layer: q 4·4, k and v 4·2 each, o 4·4, gate and up 4·6 each, down 6·4
+    assert SMALL.weights == 2 * (16 + 8 + 8 + 16 + 24 + 24 + 24)
+    # r (a + b): 8 + 6 + 6 + 8 + 10 + 10 + 10
+    assert SMALL.adapter_weights == 2 * 58
+
+
+def test_reading_and_training_flops_by_hand():
+    asked = Load(tokens=3, pairs=6, predicted=2)
+    linear, attention, head = 2 * 240 * 3, 4 * 2 * 4 * 6, 2 * 4 * 10 * 2
+    assert reading(SMALL, asked) == linear + attention + head
+    # gradients: projections and output layer once more, attention twice, adapters forward and two gradients
+    assert training(SMALL, asked) == 2 * linear + 3 * attention + 2 * head + 3 * (2 * 116 * 3)
+
+
+def test_negatives_add_answers_and_no_prompt():
+    one = load([Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4), ((7, 9),))])
+    two = load([Row((1, 2, 3), ((7, 8), (5, 6))), Row((1, 2, 4), ((7, 9), (5, 6)))])
+    # the second answer of a row reads one token, which sees three prompt tokens and itself
+    assert (two.tokens - one.tokens, two.pairs - one.pairs) == (2, 2 * 4)
+    assert two.predicted == 2 * one.predicted
+
+
+def test_weights_are_those_of_the_model_itself(make):
+    model = make(4)
+    names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    base = sum(
+        module.base_layer.weight.numel()
+        for name, module in model.model.named_modules()
+        if name.endswith(names)
+    )
+    shape = Shape.of(model.base.config, 4)
+    assert shape.weights == base
+    assert shape.adapter_weights == sum(torch.numel(value) for value in model.tuned().values())

@@ -1,0 +1,22 @@
+import math
+
+import pytest
+import torch
+
+from sprec.bench.ours import in_turn, objective, sdpo
+
+
+def test_sdpo_of_one_negative_is_dpo():
+    policy, reference = torch.tensor([[-1.0, -4.0]]), torch.tensor([[-2.0, -3.0]])
+    torch.testing.assert_close(sdpo(policy, reference, beta=0.1), objective(1)(policy, reference))
+
+
+def test_sdpo_by_hand():
+    # Δ_w = 0, Δ_l = log 1, log 3: −log σ(−log 4) = log 5
+    policy = torch.tensor([[0.0, 0.0, math.log(3.0)]])
+    assert float(sdpo(policy, torch.zeros(1, 3), beta=1.0)) == pytest.approx(math.log(5.0))
+
+
+def test_steps_come_in_turn():
+    step = in_turn([lambda: 1, lambda: 2])
+    assert [step(), step()] == [1, 2]

@@ -1,0 +1,26 @@
+from functools import partial
+
+import pytest
+
+from sprec.bench.measure import Work
+from sprec.bench.worker import Worker
+
+
+def counting(units):
+    return partial(Work, units, 2 * units, seconds=0.5)
+
+
+def failing():
+    raise ValueError("no such trainer")
+
+
+def test_side_steps_in_a_process_of_its_own():
+    with Worker(partial(counting, 8), threads=1) as side:
+        sample = side.step()
+    assert (sample.work.units, sample.work.tokens, sample.rate) == (8, 16, 16.0)
+    assert sample.peak_bytes > 1_000_000
+
+
+def test_side_that_cannot_start_says_why():
+    with pytest.raises(RuntimeError, match="no such trainer"):
+        Worker(failing, threads=1)

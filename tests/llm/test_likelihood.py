@@ -1,0 +1,44 @@
+import pytest
+import torch
+from torch import nn
+
+from sprec.llm.likelihood import token_log_probs
+
+
+def plain(head, hidden, labels):
+    return head(hidden).log_softmax(-1).gather(1, labels[:, None])[:, 0]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("table", [1, 30, 10_000])
+def test_parts_give_the_values_and_gradients_of_the_whole_table(frozen, bias, table):
+    torch.manual_seed(0)
+    head = nn.Linear(6, 10, bias=bias).requires_grad_(not frozen)
+    labels, weights = torch.arange(8), torch.randn(8)
+    results = []
+    for score in (plain, lambda *given: token_log_probs(*given, table=table)):
+        head.zero_grad()
+        hidden = torch.randn(8, 6, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        found = score(head, hidden, labels)
+        (found * weights).sum().backward()
+        grads = [hidden.grad, *(w.grad.clone() for w in head.parameters() if w.grad is not None)]
+        results.append((found.detach(), *grads))
+    assert len(results[0]) == len(results[1])
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_no_more_logits_than_asked_for_exist_at_a_time(monkeypatch):
+    sizes = []
+    whole = torch.Tensor.log_softmax
+
+    def watched(self, *given):
+        sizes.append(self.numel())
+        return whole(self, *given)
+
+    monkeypatch.setattr(torch.Tensor, "log_softmax", watched)
+    head = nn.Linear(4, 1000, bias=False).requires_grad_(False)
+    token_log_probs(head, torch.randn(50, 4), torch.zeros(50, dtype=torch.long), table=8000)
+    assert max(sizes) == 8000
+    assert sum(sizes) == 50_000
