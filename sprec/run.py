@@ -69,6 +69,10 @@ def main() -> None:
     except USER_ERRORS as error:
         log.debug("failed", exc_info=True)
         raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(
+            "interrupted: finished stages are stored; the same command goes on from there"
+        ) from None
 
 
 def _refuse_two_sweeps(arguments: Sequence[str]) -> None:

@@ -32,8 +32,8 @@ def sprec(home, folder, *overrides, module="sprec.run", check=True):
     return done
 
 
-def killed(home, folder, label, *overrides):
-    """Run until the log names the stage, kill -9 at once, and return the labels of stages that were done."""
+def stopped(home, folder, label, signal_number, *overrides):
+    """Run until the log names the stage, send the signal, and return all lines and the exit status."""
     process = subprocess.Popen(
         call(folder, overrides),
         env={**os.environ, "SPREC_HOME": str(home), "PYTHONUNBUFFERED": "1"},
@@ -46,9 +46,16 @@ def killed(home, folder, label, *overrides):
     for line in process.stdout:
         lines.append(line)
         if line.rstrip().endswith(f" - {label}"):
-            process.kill()
+            process.send_signal(signal_number)
             break
-    assert process.wait() == -signal.SIGKILL, "".join(lines)[-2000:]
+    lines += process.communicate()[0].splitlines(keepends=True)
+    return lines, process.returncode
+
+
+def killed(home, folder, label, *overrides):
+    """Kill a run -9 in the stage and return the labels of stages that were done."""
+    lines, status = stopped(home, folder, label, signal.SIGKILL, *overrides)
+    assert status == -signal.SIGKILL, "".join(lines)[-2000:]
     return [line.split(" - ")[1].split(":")[0] for line in lines if ": done, " in line]
 
 
@@ -102,6 +109,19 @@ def test_stage_killed_in_its_middle_starts_again_and_finished_stages_do_not(firs
     done += [stage["label"] for stage in stages if not stage["reused"]]
     assert sorted(done) == sorted(stage["label"] for stage in stages)
     assert record(tmp_path / "out")["evaluations"] == record(folder)["evaluations"]
+
+
+def test_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path):
+    lines, status = stopped(tmp_path / "home", tmp_path / "out", "initial sft", signal.SIGINT, *SMALL)
+    assert status == 1
+    assert lines[-1].startswith("interrupted: finished stages are stored")
+    assert record(tmp_path / "out")["status"] == "failed"
+
+
+def test_help_names_groups_and_examples(tmp_path):
+    text = sprec(tmp_path, tmp_path, "--help").stdout
+    assert "method: dmpo, dpo," in text
+    assert text.count("python -m sprec.run dataset=") == 5
 
 
 def test_plan_names_stages_and_computes_nothing(first, tmp_path):
