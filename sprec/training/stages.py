@@ -29,6 +29,7 @@ from sprec.training.objectives import Objective, sft
 from sprec.training.tuner import Schedule, reference_log_probs, tune
 
 log = logging.getLogger(__name__)
+VERSION = 2  # of what stages compute: 2 since passes are packed
 PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
 """Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
 
@@ -119,7 +120,7 @@ class Stages:
 
     def _stage(self, name: str, settings: Mapping[str, Any], **inputs: str) -> Stage:
         shared = {"seed": self.engine.seed, **self.engine.numerics}
-        return Stage(name, 1, {**shared, **settings}, {"dataset": self.engine.dataset.digest, **inputs})
+        return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.engine.dataset.digest, **inputs})
 
     def rows(self, iteration: int) -> Examples:
         """Return the training rows of an iteration, drawn anew by name; iteration 0 is the initial SFT."""
