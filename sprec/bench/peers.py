@@ -61,9 +61,11 @@ class _Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
     seconds = 0.0
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Start the clock."""
         self._start = time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Read the clock."""
         self.seconds = time.perf_counter() - self._start
 
 

@@ -23,6 +23,7 @@ class _LowRank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, down: Tensor, *ups: Tensor) -> tuple[Tensor, ...]:
+        """Return the output of each layer."""
         flat = inputs.reshape(-1, inputs.shape[-1])
         low = flat @ down.T
         ctx.save_for_backward(flat, weight, down, low, *ups)
@@ -31,6 +32,7 @@ class _LowRank(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients by inputs, `down` and `ups`."""
         flat, weight, down, low, *ups = ctx.saved_tensors
         outers = [gradient.reshape(-1, gradient.shape[-1]) for gradient in gradients]
         back = torch.cat([outer @ up for outer, up in zip(outers, ups, strict=True)], dim=1)

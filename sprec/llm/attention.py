@@ -56,11 +56,13 @@ class _Pad(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, packing: Packing) -> Tensor:
+        """Return the padded rows, zeros where there is no token."""
         ctx.packing = packing
         return _pad(tokens, packing)
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient by the packed tokens."""
         return _pack(gradient[0], ctx.packing), None
 
 
@@ -69,11 +71,13 @@ class _Pack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, packing: Packing) -> Tensor:
+        """Return the real tokens, one after the other."""
         ctx.packing = packing
         return _pack(rows, packing)
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient by the padded rows."""
         return _pad(gradient[0], ctx.packing), None
 
 

@@ -49,6 +49,7 @@ class _Frozen(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, tokens: int) -> Tensor:
+        """Return log p(label), so many tokens at a time."""
         slopes, found = [], []
         for part, label in zip(hidden.split(tokens), labels.split(tokens), strict=True):
             scores = (part.to(weight.dtype) @ weight.T).float().log_softmax(-1)
@@ -61,6 +62,7 @@ class _Frozen(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient by the hidden states."""
         (slopes,) = ctx.saved_tensors
         return slopes * gradient[0][:, None].to(slopes.dtype), None, None, None
 

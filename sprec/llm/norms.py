@@ -16,6 +16,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, scale: Tensor, epsilon: float) -> Tensor:
+        """Return scale · x / rms(x)."""
         wide = inputs.float()
         inverse = torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
         normed = (wide * inverse).to(inputs.dtype)
@@ -24,6 +25,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient by x."""
         normed, inverse, scale = ctx.saved_tensors
         outer = gradient[0] * scale
         along = (outer * normed).sum(-1, keepdim=True, dtype=torch.float32) / outer.shape[-1]
