@@ -13,6 +13,7 @@ from sprec.data.dataset import Dataset, Reader
 from sprec.data.prompts import Prompt
 from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
+from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method, WithoutLlm
@@ -22,6 +23,7 @@ from sprec.runtime.tracking import Tracker
 from sprec.training.stages import Engine, Sizes, State
 from sprec.training.tuner import Schedule
 
+make: Any = instantiate
 FOLDER = "sprec.data.sources.Folder"
 
 
@@ -31,6 +33,7 @@ class Built:
 
     reader: Reader
     weights: Weights
+    embedder: Embedder
     ranker: Ranker
     method: Method | WithoutLlm
     tracker: Tracker
@@ -49,14 +52,13 @@ def build(settings: Settings) -> Built:
     memory: Any = torch.utils.deterministic
     memory.fill_uninitialized_memory = False  # costs time and changes no result
     store = Path(settings.store.path).expanduser() if settings.store.path else home() / "stages"
-    make: Any = instantiate
-    ranking = dict(settings.ranking)
-    if "embedder" in ranking:
-        ranking["embedder"] = settings.embeddings
+    embedder = make(settings.embeddings, _convert_="all")
+    given = {"embedder": embedder} if "embedder" in settings.ranking else {}
     return Built(
         reader=make(_located(settings.dataset), _convert_="all"),
         weights=make(settings.base_llm.weights, _convert_="all"),
-        ranker=make(ranking, _convert_="all"),
+        embedder=embedder,
+        ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
         method=_method(settings),
         tracker=make(settings.tracker, _convert_="all"),
         store=Store(store),
@@ -77,9 +79,9 @@ def stored(built: Built) -> Dataset:
     return Dataset.load(folder)
 
 
-def prepare(built: Built, settings: Settings) -> Dataset:
+def drawn(whole: Dataset, settings: Settings) -> Dataset:
     """Return the dataset with its validation and test rows drawn."""
-    return stored(built).sampled(
+    return whole.sampled(
         None,
         settings.budget.valid_rows,
         settings.budget.test_rows,
@@ -87,8 +89,8 @@ def prepare(built: Built, settings: Settings) -> Dataset:
     )
 
 
-def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, State]:
-    """Return what the stages share, and the untuned model's state."""
+def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tuple[Engine, State]:
+    """Return what the stages share, and the untuned model's state; `whole` is the digest of all rows."""
     texts = _texts(dataset)
     key = built.weights.digest(texts)
     llm = settings.base_llm
@@ -117,10 +119,15 @@ def engine(built: Built, settings: Settings, dataset: Dataset) -> tuple[Engine, 
         "lora": llm.lora.model_dump(),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
-    make: Any = instantiate
-    embedder = make(settings.embeddings, _convert_="all")
     shared = Engine(
-        dataset, load, embedder, settings.seed, settings.trainer.reading_tokens, numerics, trainer
+        dataset=dataset,
+        whole=whole,
+        load=load,
+        embedder=built.embedder,
+        seed=settings.seed,
+        reading_tokens=settings.trainer.reading_tokens,
+        numerics=numerics,
+        trainer=trainer,
     )
     return shared, State(key, None)
 
@@ -153,10 +160,9 @@ def _located(dataset: Node) -> Node:
 
 
 def _method(settings: Settings) -> Method | WithoutLlm:
-    make: Any = instantiate
     budget, method, trainer = settings.budget, settings.method, settings.trainer
     if method.baseline is not None:
-        return WithoutLlm(method.name, make(method.baseline, _convert_="all"))
+        return WithoutLlm(method.name, make(method.baseline, _convert_="all"), method.baseline)
 
     def schedule(tuning: Tuning) -> Schedule:
         """Return a stage's schedule."""

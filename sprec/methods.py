@@ -1,6 +1,6 @@
 """SPRec's loop (Gao et al. 2025, algorithm 1): the file to read first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,7 @@ class WithoutLlm:
 
     name: str
     baseline: Baseline
+    settings: Mapping[str, Any]  # all that the baseline depends on beside the data
     iterations: int = 0
     rejected: str = "none"
 
@@ -79,4 +80,4 @@ class WithoutLlm:
 
     def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
         """Yield the folder of the ranked lists."""
-        yield self.name, 0, stages.baseline(self.name, self.baseline, test)
+        yield self.name, 0, stages.baseline(self.name, self.baseline, self.settings, test)

@@ -1,10 +1,10 @@
 """`python -m sprec.run dataset=movielens`: one run, from raw ratings to a table."""
 
-import logging
 import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.config import Settings, validated
+from sprec.runtime.redaction import redact_text
 
-log = logging.getLogger(__name__)
+TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line
 USER_ERRORS = (
     *(ValueError, FloatingPointError, OSError, RuntimeError),
     *(HydraException, OmegaConfBaseException),
@@ -41,7 +42,11 @@ def job(config: DictConfig) -> None:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
-    session.run()
+    try:
+        session.run()
+    except Exception:
+        (folder / TRACE).write_text(redact_text(traceback.format_exc()), encoding="utf-8")
+        raise
 
 
 class SweepTable(Callback):
@@ -67,7 +72,6 @@ def main() -> None:
     try:
         job()
     except USER_ERRORS as error:
-        log.debug("failed", exc_info=True)
         raise SystemExit(f"error: {' '.join(str(error).split())}") from None
     except KeyboardInterrupt:
         raise SystemExit(

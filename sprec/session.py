@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from sprec.baselines.most_popular import most_popular
-from sprec.build import Built, build, engine, prepare, sizes, stored, threads
+from sprec.build import Built, build, drawn, engine, sizes, stored, threads
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
@@ -59,11 +58,12 @@ class Session:
         A failure is recorded before it is raised.
         """
         built = build(self.settings)
+        whole = stored(built)
         if self.settings.describe:
-            self._describe(stored(built))
+            self._describe(whole)
             return None
-        dataset = prepare(built, self.settings)
-        shared, base = engine(built, self.settings, dataset)
+        dataset = drawn(whole, self.settings)
+        shared, base = engine(built, self.settings, dataset, whole.digest)
         self.record = self._opening(built, dataset, base)
         done = partial(self._done, built)
         stages = Stages(shared, built.store, sizes(self.settings), done=done, plan=self.settings.plan)
@@ -124,6 +124,8 @@ class Session:
         """Record a stage, what it dropped, and its curve."""
         entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
         self.record = self.record.with_stage(entry)
+        if self.settings.plan:
+            return
         drops = result.path / DROPS
         if drops.is_file():
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))
@@ -167,7 +169,7 @@ class Session:
     def _baseline(self, dataset: Dataset, built: Built) -> None:
         """Score the popularity list."""
         rows = self._rows(dataset)
-        ids = most_popular(dataset.popularity, users=len(rows), k=max(self.settings.cutoffs))
+        ids = np.tile(dataset.most_popular(max(self.settings.cutoffs)), (len(rows), 1))
         self._score(dataset, ids, [None] * len(rows), "most_popular", None, built)
 
     def _evaluated(self, dataset: Dataset, place: Path, label: str, iteration: int, built: Built) -> None:

@@ -149,6 +149,31 @@ def test_ablation_shares_stages_reports_every_arm_and_equals_each_arm_run_alone(
     assert all(run["method"] in table.replace("\\", "") for run in found)
 
 
+def test_changed_number_of_test_rows_trains_nothing_again(first, tmp_path):
+    home, _, _ = first
+    sprec(home, tmp_path, *SMALL, "budget.test_rows=10", "budget.valid_rows=7")
+    stages = {stage["label"]: stage["reused"] for stage in record(tmp_path)["stages"]}
+    assert {label for label, reused in stages.items() if not reused} == {
+        "evaluate initial_sft",
+        "evaluate iteration_1",
+    }
+
+
+def test_baseline_is_computed_once_for_all_processes(first, tmp_path):
+    home, _, _ = first
+    keys = []
+    for name in ("one", "two"):
+        sprec(home, tmp_path / name, *SMALL, "method=gru4rec")
+        (stage,) = record(tmp_path / name)["stages"]
+        keys.append((stage["key"], stage["reused"]))
+    assert keys == [(keys[0][0], False), (keys[0][0], True)]
+
+
+def test_failed_job_leaves_its_trace_for_who_looks_for_a_bug(tmp_path):
+    sprec(tmp_path / "home", tmp_path / "out", *SMALL, "trainer.device=cuda", check=False)
+    assert "Traceback" in (tmp_path / "out" / "traceback.txt").read_text()
+
+
 def test_mistyped_key_fails_with_its_name(tmp_path):
     done = sprec(tmp_path, tmp_path, "budget.sft_row=3", check=False)
     assert done.returncode == 1

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Int
 from numpy.random import Generator
 
-from sprec.baselines.most_popular import most_popular
 from sprec.baselines.sequential import Fit, NextItem, fit, rank
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
@@ -21,7 +20,7 @@ class MostPopular:
         self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
     ) -> Int[np.ndarray, "users k"]:
         """Return the popularity list once per row."""
-        return most_popular(dataset.popularity, users=len(rows), k=k)
+        return np.tile(dataset.most_popular(k), (len(rows), 1))
 
 
 @dataclass(frozen=True)

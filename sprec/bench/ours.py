@@ -6,28 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
 from sprec.bench.measure import Step, Work
 from sprec.bench.setting import Setting
 from sprec.llm.batches import Row, collate, microbatches
 from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
-from sprec.training.objectives import Objective, dpo, sft
+from sprec.training.objectives import Objective, dpo, sdpo, sft
 from sprec.training.tuner import reference_log_probs
-
-LONGEST = 32
-"""Tokens of a title at most, as in the pipeline's self-play."""
-
-
-def sdpo(
-    policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"], *, beta: float
-) -> Float[Tensor, " batch"]:
-    """Return −log σ(−log Σ_l exp(β(Δ_l − Δ_w))), Δ = policy − reference (Chen et al. 2024, S-DPO, eq. 9)."""
-    delta = beta * (policy - reference)
-    return -F.logsigmoid(-(delta[:, 1:] - delta[:, :1]).logsumexp(1))
 
 
 def objective(negatives: int) -> Objective:
@@ -62,7 +48,7 @@ def training_step(setting: Setting, rows: list[Row]) -> Step:
         )
         model.model.train()
         optimiser.zero_grad()
-        for group in microbatches(rows, tokens):
+        for group in microbatches([row.width for row in rows], tokens):
             policy = model.log_probs(collate([rows[i] for i in group]))
             (loss(policy, reference[group]).sum() / len(rows)).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -82,7 +68,6 @@ def titles(setting: Setting) -> Step:
             prompts,
             Greedy(),
             np.random.default_rng(0),
-            max_tokens=LONGEST,
             batch_tokens=setting.settings.trainer.reading_tokens,
         )
         assert len(written) == len(prompts)
@@ -109,7 +94,7 @@ def teach(setting: Setting, folder: Path, steps: int) -> Step:
 def _fit(model: Recommender, optimiser: torch.optim.Optimizer, rows: list[Row], tokens: int) -> None:
     model.model.train()
     optimiser.zero_grad()
-    for group in microbatches(rows, tokens):
+    for group in microbatches([row.width for row in rows], tokens):
         (-model.log_probs(collate([rows[i] for i in group])).sum() / len(rows)).backward()
     optimiser.step()
 

@@ -15,10 +15,12 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from sprec.bench.measure import Step, Work
-from sprec.bench.ours import LONGEST, sdpo, width
+from sprec.bench.ours import width
 from sprec.bench.setting import ALPHA, RANK, Setting
 from sprec.llm.batches import Row
+from sprec.llm.decoding import TITLE_TOKENS
 from sprec.llm.recommender import PROJECTIONS
+from sprec.training.objectives import sdpo
 
 RELEASED_TOKENS = 128
 """New tokens of a title at most in the released self-play."""
@@ -195,7 +197,7 @@ def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> S
     prompts = sorted((list(row.prompt) for row in setting.encoded()), key=len)
     model = _tuned(setting, merged=merged)
     ends = ours.stops.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
-    options = {"do_sample": False, "max_new_tokens": LONGEST if stopping else RELEASED_TOKENS}
+    options = {"do_sample": False, "max_new_tokens": TITLE_TOKENS if stopping else RELEASED_TOKENS}
 
     @torch.no_grad()
     def take() -> Work:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from sprec.build import build, engine, prepare
+from sprec.build import build, drawn, engine, stored
 from sprec.config import Settings, validated
 from sprec.data.examples import Example
 from sprec.llm.batches import Row
@@ -40,7 +40,8 @@ class Setting:
     def engine(self) -> Engine:
         """Data and model as a run has them."""
         built = build(self.settings)
-        return engine(built, self.settings, prepare(built, self.settings))[0]
+        whole = stored(built)
+        return engine(built, self.settings, drawn(whole, self.settings), whole.digest)[0]
 
     @cached_property
     def model(self) -> Recommender:

@@ -69,6 +69,15 @@ class Dataset:
         )
         return replace(self, split=split, digest=digest)
 
+    def most_popular(self, k: int) -> NDArray[np.int64]:
+        """Return the k items of the highest `popularity`, ties by first appearance as a training target.
+
+        Items that are no training target come after those that are, lowest id first.
+        """
+        targets = self.split.train.frame["target"].unique(maintain_order=True).to_numpy()
+        order = np.concatenate([targets, np.setdiff1d(np.arange(len(self.catalog)), targets)])
+        return order[np.argsort(-self.popularity[order], kind="stable")][:k]
+
     def save(self, folder: Path) -> None:
         """Write `catalog.parquet`, one parquet file per split and `dataset.json` into the folder.
 

@@ -1,7 +1,5 @@
 """What a dataset looks like: how many items, how unequal, how new its test targets are. Pure."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -22,7 +20,7 @@ def facts(dataset: Dataset) -> dict[str, float | int]:
     shares of all interactions that the most frequent of them have, and `gini` in [0, 1) says how
     unequal they are. `test_targets_in_train` is the share of test rows whose target occurs in the
     training rows. `most_popular_hr@5` is the share of test rows whose target is among the five items
-    of the highest `popularity`, ties by first appearance as a training target.
+    of `most_popular`.
     """
     parts = [getattr(dataset.split, name).frame for name in NAMES]
     counts = _counts(pl.concat(parts), items=len(dataset.catalog))
@@ -32,9 +30,9 @@ def facts(dataset: Dataset) -> dict[str, float | int]:
         "interactions": int(counts.sum()),
         "top_1_percent_share": top_share(counts, percent=1),
         "top_10_percent_share": top_share(counts, percent=10),
-        "gini": gini(counts),
+        "gini": gini(counts[counts > 0]),
         "test_targets_in_train": float(np.isin(targets, _items(parts[0])).mean()),
-        f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, _most_popular(dataset)).mean()),
+        f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, dataset.most_popular(LIST_LENGTH)).mean()),
     }
 
 
@@ -52,14 +50,16 @@ def top_share(counts: NDArray[np.int64], *, percent: int) -> float:
 
 
 def gini(counts: NDArray[np.int64]) -> float:
-    """Return the Gini index of the non-zero counts: 0 where all are equal, towards 1 where one has all.
+    """Return the Gini index of counts, zeros too: 0 where all are equal, towards 1 where one has all.
 
-    >>> gini(np.array([2, 2, 0])), gini(np.array([1, 3]))
-    (0.0, 0.25)
+    Counts 0, 0, 1, 3 by hand: Σ (2i − 5) · count / (4 · 4) = (1 · 1 + 3 · 3) / 16. Without any count it is 0.
+
+    >>> gini(np.array([2, 2])), gini(np.array([3, 0, 1, 0]))
+    (0.0, 0.625)
     """
-    rising = np.sort(counts[counts > 0])
+    rising = np.sort(counts)
     ranks = 2 * np.arange(1, len(rising) + 1) - len(rising) - 1
-    return float(ranks @ rising / (len(rising) * rising.sum()))
+    return float(ranks @ rising / (len(rising) * max(rising.sum(), 1)))
 
 
 def _counts(rows: pl.DataFrame, *, items: int) -> NDArray[np.int64]:
@@ -72,8 +72,3 @@ def _counts(rows: pl.DataFrame, *, items: int) -> NDArray[np.int64]:
 def _items(rows: pl.DataFrame) -> NDArray[np.int32]:
     histories = rows["history"].explode().drop_nulls()
     return np.concatenate([histories.to_numpy(), rows["target"].to_numpy()])
-
-
-def _most_popular(dataset: Dataset) -> Sequence[int]:
-    targets = dataset.split.train.frame["target"].unique(maintain_order=True).to_list()
-    return sorted(targets, key=lambda item: -dataset.popularity[item])[:LIST_LENGTH]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Int
@@ -28,6 +28,8 @@ class Ranked:
 class Ranker(Protocol):
     """Ranks the catalogue for each example."""
 
+    uses_embeddings: ClassVar[bool]
+
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
     ) -> Ranked:
@@ -50,13 +52,9 @@ def prompts(model: Recommender, catalog: Catalog, examples: Sequence[Example]) -
     return [model.encode([catalog.titles[i] for i in example.history]).prompt for example in examples]
 
 
-def written_titles(
-    model: Recommender, catalog: Catalog, examples: Sequence[Example], *, batch_tokens: int
-) -> list[str]:
-    """Return the greedy title of each example."""
-    texts = prompts(model, catalog, examples)
-    none = np.random.default_rng(0)
-    return complete(model, texts, Greedy(), none, max_tokens=32, batch_tokens=batch_tokens)
+def _greedy(model: Recommender, texts: Sequence[tuple[int, ...]], *, batch_tokens: int) -> list[str]:
+    """Return the greedy title for each prompt."""
+    return complete(model, texts, Greedy(), np.random.default_rng(0), batch_tokens=batch_tokens)
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,13 @@ class Grounded:
 
     embedder: Embedder
     exclude_history: bool = False
+    uses_embeddings: ClassVar[bool] = True
 
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
     ) -> Ranked:
         """Return the k nearest items of the written title."""
-        written = written_titles(model, catalog, examples, batch_tokens=batch_tokens)
+        written = _greedy(model, prompts(model, catalog, examples), batch_tokens=batch_tokens)
         distinct = sorted(set(written))
         wide = k + _longest(examples) * self.exclude_history
         near = nearest(self.embedder.embed(distinct), self.embedder.embed(catalog.titles), k=wide)
@@ -85,6 +84,7 @@ class Beam:
 
     width: int = 10
     exclude_history: bool = False
+    uses_embeddings: ClassVar[bool] = False
 
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
@@ -95,7 +95,7 @@ class Beam:
         wide = max(k, self.width) + _longest(examples) * self.exclude_history
         ids, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens)
         kept = _left(ids, examples, k=k) if self.exclude_history else ids[:, :k]
-        return Ranked(kept, written_titles(model, catalog, examples, batch_tokens=batch_tokens))
+        return Ranked(kept, _greedy(model, texts, batch_tokens=batch_tokens))
 
 
 def _longest(examples: Sequence[Example]) -> int:

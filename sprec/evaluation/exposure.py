@@ -7,6 +7,7 @@ catalogue does not have. `popularity[item]` counts the interactions with an item
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from sprec.data import facts
 from sprec.evaluation.metrics import hit, occurrences
 
 
@@ -24,15 +25,11 @@ def coverage(ranked: Int[np.ndarray, "users k"], items: int) -> float:
 def gini(ranked: Int[np.ndarray, "users k"], items: int) -> float:
     """Return the Gini index of how often each of `items` is recommended: 0 all alike, 1 − 1/items one only.
 
-    Counts 0, 0, 1, 3 by hand: Σ (2i − 5) · count / (4 · 4) = (1 · 1 + 3 · 3) / 16. Without any
-    recommendation it is 0.
-
     >>> gini(np.array([[1, 2], [1, 1]]), 4)
     0.625
     """
-    seen = np.sort(occurrences(ranked))
-    order = np.arange(items - len(seen) + 1, items + 1)
-    return float(((2 * order - items - 1) * seen).sum() / (items * max(seen.sum(), 1)))
+    seen = occurrences(ranked)
+    return facts.gini(np.pad(seen, (0, items - len(seen))))
 
 
 def entropy(ranked: Int[np.ndarray, "users k"]) -> float:

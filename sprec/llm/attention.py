@@ -16,17 +16,21 @@ from sprec.llm.batches import PADDING, Batch
 
 NAME = "sprec_short"
 HIDDEN = -1e4
+STEP = 64
+"""Lengths of packed sequences are multiples of this: products of each new length cost 20 MB that are kept."""
 
 
 @dataclass(frozen=True)
 class Packing:
     """How one sequence `[prefix | row 0 | row 1 | …]` without padding stands for a batch of rows.
 
-    `padded[row, column]` is the place among the rows' real tokens, or their number where there is none;
+    `padded[row, column]` is the place among the rows' tokens, or their number where there is none;
     `packed` are the flat numbers of the real places; `bias` is 0 where a query sees a key, else `HIDDEN`.
+    `idle` tokens at the end, which nobody sees, make the length a multiple of `STEP`.
     """
 
     prefix: int
+    idle: int
     padded: Int[Tensor, "batch width"]
     packed: Int[Tensor, " real"]
     bias: Float[Tensor, "batch 1 width all"]
@@ -35,10 +39,11 @@ class Packing:
     def of(cls, batch: Batch, dtype: torch.dtype) -> "Packing":
         """Return the packing of a batch; scores are computed in `dtype`."""
         real = batch.segments != PADDING
-        packed = real.flatten().nonzero()[:, 0]
-        padded = torch.full_like(batch.segments, len(packed))
-        padded[real] = torch.arange(len(packed), device=padded.device)
-        return cls(len(batch.prefix), padded, packed, _bias(batch.visible(), dtype))
+        places = real.flatten().nonzero()[:, 0]
+        idle = -(len(batch.prefix) + len(places)) % STEP
+        padded = torch.full_like(batch.segments, len(places) + idle)
+        padded[real] = torch.arange(len(places), device=padded.device)
+        return cls(len(batch.prefix), idle, padded, places, _bias(batch.visible(), dtype))
 
     def spread(self, packed: Float[Tensor, "1 groups tokens size"]) -> Float[Tensor, "batch groups all size"]:
         """Return keys or values of one sequence as those of the padded rows, the prefix repeated in each."""
@@ -71,7 +76,7 @@ class _Pack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, packing: Packing) -> Tensor:
-        """Return the real tokens, one after the other."""
+        """Return the real tokens, one after the other, and zeros for the idle ones."""
         ctx.packing = packing
         return _pack(rows, packing)
 
@@ -81,13 +86,14 @@ class _Pack(torch.autograd.Function):
         return _pad(gradient[0], ctx.packing), None
 
 
-def _pad(tokens: Float[Tensor, "real *size"], packing: Packing) -> Float[Tensor, "batch width *size"]:
+def _pad(tokens: Float[Tensor, "tokens *size"], packing: Packing) -> Float[Tensor, "batch width *size"]:
     with_zero = torch.cat([tokens, tokens.new_zeros(1, *tokens.shape[1:])])
     return with_zero.index_select(0, packing.padded.flatten()).view(*packing.padded.shape, *tokens.shape[1:])
 
 
-def _pack(rows: Float[Tensor, "batch width *size"], packing: Packing) -> Float[Tensor, "real *size"]:
-    return rows.flatten(0, 1).index_select(0, packing.packed)
+def _pack(rows: Float[Tensor, "batch width *size"], packing: Packing) -> Float[Tensor, "tokens *size"]:
+    found = rows.flatten(0, 1).index_select(0, packing.packed)
+    return torch.cat([found, found.new_zeros(packing.idle, *found.shape[1:])])
 
 
 def short_attention(

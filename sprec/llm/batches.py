@@ -123,14 +123,15 @@ def learning(rows: Sequence[Row], part: str) -> list[Row]:
     return [Row(row.prompt[:kept], (row.prompt[kept:] + row.answers[0],)) for row in rows]
 
 
-def microbatches(rows: Sequence[Row], tokens: int) -> list[list[int]]:
-    """Return row numbers grouped so that no padded group holds more than `tokens`, longest rows first.
+def microbatches(widths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Return the numbers of rows of these widths, so grouped that no padded group holds more than `tokens`.
 
-    Rows of similar length share a group, so little is padded. A row longer than the budget stands alone.
+    Longest rows come first; rows of similar length share a group, so little is padded. A row longer than the
+    budget stands alone.
     """
     groups: list[list[int]] = []
-    for number in sorted(range(len(rows)), key=lambda i: (-rows[i].width, i)):
-        if groups and rows[groups[-1][0]].width * (len(groups[-1]) + 1) <= tokens:
+    for number in sorted(range(len(widths)), key=lambda i: (-widths[i], i)):
+        if groups and widths[groups[-1][0]] * (len(groups[-1]) + 1) <= tokens:
             groups[-1].append(number)
         else:
             groups.append([number])

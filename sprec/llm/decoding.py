@@ -1,6 +1,6 @@
 """Writing titles: one per prompt, greedily or sampled, and the K best of the catalogue by beam search."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
@@ -12,10 +12,13 @@ from numpy.random import Generator
 from torch import Tensor
 from transformers import DynamicCache
 
+from sprec.llm.batches import microbatches
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
 
 Prompts = Sequence[tuple[int, ...]]
+TITLE_TOKENS = 32
+"""The longest title that is written, in tokens (released inference)."""
 
 
 class Decoding(Protocol):
@@ -66,18 +69,6 @@ class Sampled:
         return torch.searchsorted(mass, aim, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
-def batches(prompts: Prompts, tokens: int) -> Iterator[list[int]]:
-    """Yield prompt numbers, longest first, in groups of at most `tokens` padded tokens."""
-    group: list[int] = []
-    for number in sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i)):
-        if group and len(prompts[group[0]]) * (len(group) + 1) > tokens:
-            yield group
-            group = []
-        group.append(number)
-    if group:
-        yield group
-
-
 @dataclass
 class _Reading:
     """The state of prompts being answered: cache, which keys are real, next position, last logits."""
@@ -120,8 +111,8 @@ def complete(
     decoding: Decoding,
     rng: Generator,
     *,
-    max_tokens: int,
     batch_tokens: int,
+    max_tokens: int = TITLE_TOKENS,
 ) -> list[str]:
     """Return the title written for each prompt; a title ends at its closing quote or a line break.
 
@@ -131,7 +122,7 @@ def complete(
     draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
     written: list[list[int]] = [[] for _ in prompts]
     with model.merged(), model.computing():
-        groups = list(batches(prompts, batch_tokens))
+        groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
             _write(model, _read(model, [prompts[i] for i in group]), decoding, draws[group], group, written)
     return [model.prompt.title(text) for text in model.tokenizer.batch_decode(written)]
@@ -197,7 +188,7 @@ def beams(
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
     with model.merged(), model.computing():
-        groups = list(batches(prompts, max(batch_tokens // k, 1)))
+        groups = microbatches([len(prompt) for prompt in prompts], max(batch_tokens // k, 1))
         for group in track(groups, "beam search", len(groups)):
             for number, found in zip(
                 group, _search(model, [prompts[i] for i in group], trie, k), strict=True

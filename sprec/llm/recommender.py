@@ -169,10 +169,10 @@ class Recommender:
         attention.
         """
         real, start = batch.segments != PADDING, len(batch.prefix)
-        first = torch.arange(start, device=self.device)
+        first, idle = torch.arange(start, device=self.device), batch.prefix.new_zeros(packing.idle)
         found: Tensor = self.base.model(
-            torch.cat([batch.prefix, batch.tokens[real]])[None],
-            position_ids=torch.cat([first, batch.positions[real]])[None],
+            torch.cat([batch.prefix, batch.tokens[real], idle])[None],
+            position_ids=torch.cat([first, batch.positions[real], idle])[None],
             past_key_values=cache,
             use_cache=cache is not None,
             packing=packing,

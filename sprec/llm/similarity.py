@@ -20,7 +20,7 @@ def mean_hidden(
     model.model.eval()
     size = model.base.config.hidden_size
     found = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
-    groups = microbatches(rows, batch_tokens)
+    groups = microbatches([row.width for row in rows], batch_tokens)
     for group in track(groups, "hidden states", len(groups)):
         found[group] = _means(model, collate([rows[i] for i in group]).to(model.device))
     return found

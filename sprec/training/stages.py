@@ -29,7 +29,7 @@ from sprec.training.objectives import Objective, sft
 from sprec.training.tuner import Schedule, reference_log_probs, tune
 
 log = logging.getLogger(__name__)
-VERSION = 2  # of what stages compute: 2 since passes are packed
+VERSION = 3  # of what stages compute: 2 since passes are packed
 PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
 """Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
 
@@ -54,10 +54,13 @@ class Sizes:
 class Engine:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
+    `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
+    depends on.
     `reading_tokens` bounds the padded tokens of a pass that keeps no gradients.
     """
 
     dataset: Dataset
+    whole: str
     load: Callable[[], Recommender]
     embedder: Embedder
     seed: int
@@ -119,8 +122,9 @@ class Stages:
         return result.path
 
     def _stage(self, name: str, settings: Mapping[str, Any], **inputs: str) -> Stage:
+        """Return the stage; it depends on all rows, or on the rows drawn where `dataset` is given."""
         shared = {"seed": self.engine.seed, **self.engine.numerics}
-        return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.engine.dataset.digest, **inputs})
+        return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.engine.whole, **inputs})
 
     def rows(self, iteration: int) -> Examples:
         """Return the training rows of an iteration, drawn anew by name; iteration 0 is the initial SFT."""
@@ -142,11 +146,17 @@ class Stages:
         settings = {**self._drawn(iteration), **asdict(schedule)}
         settings |= {"weighting": _form(weighting)} if weighting else {}
         stage = self._stage("sft", settings, model=state.key)
-        rows = list(self.rows(iteration))
-        pairs = [(example.history, [example.target]) for example in rows]
-        masses = genre_masses(self.engine.dataset.catalog.genres, self.engine.dataset.genres)
-        weights = torch.tensor(weighting(rows, masses), dtype=torch.float32) if weighting else None
-        work = partial(self._tune, state, pairs, sft, schedule, label, weights=weights)
+
+        def work(folder: Path) -> None:
+            """Tune on the iteration's rows."""
+            rows, catalog = list(self.rows(iteration)), self.engine.dataset.catalog
+            pairs = [(example.history, [example.target]) for example in rows]
+            weights = None
+            if weighting:
+                masses = genre_masses(catalog.genres, self.engine.dataset.genres)
+                weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
+            self._tune(state, pairs, sft, schedule, label, folder, weights)
+
         return State(stage.key, self._run(label, stage, work))
 
     def negatives(
@@ -189,8 +199,9 @@ class Stages:
     def evaluate(self, state: State, label: str, test: Test) -> Path:
         """Return the folder with the ranked lists of the test's rows (`PREDICTIONS`)."""
         rows, engine = self._split(test.split), self.engine
-        settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k, "n": len(rows)}
-        stage = self._stage("evaluate", settings, model=state.key)
+        settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k}
+        inputs = {"embedder": engine.embedder.digest()} if test.ranker.uses_embeddings else {}
+        stage = self._stage("evaluate", settings, model=state.key, dataset=engine.dataset.digest, **inputs)
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
@@ -201,13 +212,14 @@ class Stages:
 
         return self._run(f"evaluate {label}", stage, work)
 
-    def baseline(self, label: str, baseline: Baseline, test: Test) -> Path:
-        """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`)."""
+    def baseline(self, label: str, baseline: Baseline, settings: Mapping[str, Any], test: Test) -> Path:
+        """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`).
+
+        `settings` say in values all that the baseline depends on.
+        """
         rows, engine = self._split(test.split), self.engine
-        sizes = {"n": len(rows), "valid": len(engine.dataset.split.valid)}
-        stage = self._stage(
-            "baseline", {"baseline": repr(baseline), "split": test.split, "k": test.k, **sizes}
-        )
+        shape = {"baseline": settings, "split": test.split, "k": test.k}
+        stage = self._stage("baseline", shape, dataset=engine.dataset.digest)
 
         def work(folder: Path) -> None:
             """Rank without an LLM."""

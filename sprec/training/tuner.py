@@ -74,9 +74,8 @@ class Tuner(lightning.LightningModule):
         shape: Any = self.lr_schedulers()
         optimiser.zero_grad()
         rows = [self.rows[number] for number in numbers]
-        totals = [
-            self._backward(rows, numbers, group) for group in microbatches(rows, self.schedule.batch_tokens)
-        ]
+        groups = microbatches([row.width for row in rows], self.schedule.batch_tokens)
+        totals = [self._backward(rows, numbers, group) for group in groups]
         values = {key: sum(total[key] for total in totals) / len(rows) for key in totals[0]}
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
@@ -86,7 +85,6 @@ class Tuner(lightning.LightningModule):
         optimiser.step()
         shape.step()
         self.curve.append(values)
-        self.log_dict(values, batch_size=len(rows))
 
     def _backward(
         self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]
@@ -117,7 +115,7 @@ def reference_log_probs(
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
-        groups = microbatches(rows, batch_tokens)
+        groups = microbatches([row.width for row in rows], batch_tokens)
         for group in track(groups, "reference log-probabilities", len(groups)):
             found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
     return found

@@ -41,7 +41,7 @@ def of(train, valid, test):
 
 def test_figures_worked_by_hand():
     dataset = of(
-        [Example((0, 1), 2), Example((0,), 2)], [Example((0,), 3)], [Example((1,), 2), Example((1,), 4)]
+        [Example((0, 1), 2), Example((0,), 2)], [Example((0,), 3)], [Example((1,), 2), Example((1,), 7)]
     )
     assert facts(dataset) == {
         "distinct_items": 5,

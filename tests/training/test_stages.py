@@ -27,7 +27,7 @@ def planned(tmp_path):
     data = toy_dataset()
 
     def build(size=8):
-        engine = Engine(data, never, CharacterNgrams(size), 0, 2048, {}, {})
+        engine = Engine(data, data.digest, never, CharacterNgrams(size), 0, 2048, {}, {})
         return Stages(engine, Store(tmp_path), Sizes(64, 16), done=lambda *_: None, plan=True)
 
     return build

@@ -63,9 +63,7 @@ class Material:
     def write(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
         """Return `count` titles that the model writes for each example; empty ones and repeats are kept."""
         texts = [text for text in prompts(self.model, self.catalog, examples) for _ in range(count)]
-        written = complete(
-            self.model, texts, self.decoding, rng, max_tokens=32, batch_tokens=self.batch_tokens
-        )
+        written = complete(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
         return [written[start : start + count] for start in range(0, len(written), count)]
 
     def beams(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
