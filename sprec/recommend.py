@@ -1,0 +1,135 @@
+"""What a trained run recommends for a history, state by state: `python -m sprec.recommend --run DIR`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sprec.report.formats import show
+from sprec.report.tables import Table
+from sprec.runtime.records import FILE_NAME, RunRecord
+
+if TYPE_CHECKING:
+    from sprec.data.catalog import Catalog
+    from sprec.recommendations import Answer
+
+TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
+"""Names of stages that make a model, and how the label of the stage begins that ranks with it."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model of the run: its label, and the name and key of the stage that made it."""
+
+    label: str
+    stage: str
+    key: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print titles and scores of each state of a run; return 0, or 2 after one line on what is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        record = read(options.run)
+        models = tuned(record)
+        from sprec.recommendations import Asked
+
+        asked = Asked.of(record)
+        history = items(options.history, asked.dataset.catalog)
+        answers = list(asked.answers(models, history, k=options.k))
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"sprec.recommend: {error}\n")
+        return 2
+    _print(answers, record, options)
+    return 0
+
+
+def read(folder: Path) -> RunRecord:
+    """Return the record of a run's output folder; `ValueError` where the folder holds none."""
+    file = folder / FILE_NAME
+    if file.is_file():
+        return RunRecord.load(file)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; give the output folder of a run")
+    below = sorted(path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{FILE_NAME}"))
+    hint = f"; {len(below)} below it have one, such as {below[-1]}" if below else ""
+    raise ValueError(f"{folder} has no {FILE_NAME}: it is no output folder of a run{hint}")
+
+
+def tuned(record: RunRecord) -> list[Tuned]:
+    """Return the models that the run ranked with, in their order; `ValueError` where it has none.
+
+    A model is what the last tuning stage before its evaluation made.
+    """
+    found, last = [], None
+    for stage in record.stages:
+        if stage.name in TUNING:
+            last = stage
+        elif last and stage.label.startswith(EVALUATING):
+            found.append(Tuned(stage.label.removeprefix(EVALUATING), last.name, last.key))
+    if found:
+        return found
+    if record.method in {stage.label for stage in record.stages if stage.name == "baseline"}:
+        raise ValueError(
+            f"{record.method} stores its lists and no model that could be asked; take a run with an LLM"
+        )
+    raise ValueError(f"the run is {record.status} and ranked with no model yet; go on with: {record.command}")
+
+
+def items(history: Sequence[str], catalog: "Catalog") -> tuple[int, ...]:
+    """Return the ids of these titles; `ValueError` where there are none, or naming each unknown one."""
+    if not any(title.strip() for title in history):
+        raise ValueError(f"the history is empty; give --history at least one title, as {catalog.titles[0]!r}")
+    found = [catalog.find(title) for title in history]
+    unknown = [title for title, item in zip(history, found, strict=True) if item is None]
+    if unknown:
+        raise ValueError("; ".join(_unknown(title, catalog) for title in unknown))
+    return tuple(item for item in found if item is not None)
+
+
+def _unknown(title: str, catalog: "Catalog") -> str:
+    """Return a line with the titles that are spelled most alike, whatever their case."""
+    spelled = {known.lower(): known for known in reversed(catalog.titles)}
+    near = [spelled[each] for each in get_close_matches(title.lower(), spelled, n=3, cutoff=0.5)]
+    hint = f"nearest: {', '.join(map(repr, near))}" if near else f"titles read like {catalog.titles[0]!r}"
+    return f"no item is called {title!r}; {hint}"
+
+
+def _print(answers: Sequence["Answer"], record: RunRecord, options: argparse.Namespace) -> None:
+    """Print one JSON object, or a table for each state."""
+    if options.json:
+        found = {"run": str(options.run), "history": options.history, "states": list(map(asdict, answers))}
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console()
+    for answer in answers:
+        show(_table(answer), console)
+    console.print(f"{record.method} on {record.dataset.name}, seed {record.seed}; {options.run}", style="dim")
+
+
+def _table(answer: "Answer") -> Table:
+    name = answer.label.replace("_", " ").replace("sft", "SFT")
+    title = name if answer.written is None else f'{name} writes "{answer.written}"'
+    columns = ("", "title", answer.unit)
+    return Table(title, columns, tuple((place, *line) for place, line in enumerate(answer.items, 1)), (), 2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sprec.recommend", description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="output folder of a run")
+    parser.add_argument(
+        "--history", nargs="*", required=True, metavar="TITLE", help="titles, the oldest first"
+    )
+    parser.add_argument("--k", type=int, default=5, help="titles per state (5)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,133 @@
+"""From the record of a run to what its models recommend: data and weights are those that the record names."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float, Int
+
+from sprec.build import Built, build, drawn, engine, stored
+from sprec.config import Settings, validated
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Example
+from sprec.llm.batches import collate
+from sprec.llm.recommender import TUNED, Recommender
+from sprec.recommend import Tuned
+from sprec.runtime.records import RunRecord
+from sprec.training.stages import Engine
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one state recommends: (title, score in `unit`) best first, and the title that it writes."""
+
+    label: str
+    written: str | None
+    unit: str
+    items: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that can be asked: what it built, its data, and how its models are loaded."""
+
+    record: RunRecord
+    built: Built
+    engine: Engine
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Asked":
+        """Return the run behind a record; `ValueError` where its data or base LLM are others by now.
+
+        A dataset or base LLM that is not stored is made again, as the run did.
+        """
+        settings = _settings(record)
+        built = build(settings)
+        whole = stored(built)
+        dataset = drawn(whole, settings)
+        shared, base = engine(built, settings, dataset, whole.digest)
+        _same("dataset", record.dataset.digest, dataset.digest, record)
+        _same("base LLM", record.weights.digest, base.key, record)
+        return cls(record, built, shared)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The run's data."""
+        return self.engine.dataset
+
+    def answers(self, models: Sequence[Tuned], history: Sequence[int], *, k: int) -> Iterator[Answer]:
+        """Yield the popularity list, then k titles of each model in its order.
+
+        Of a history longer than any in training the last titles count. `ValueError` for a model that is not
+        stored, or a k that does not fit the catalogue.
+        """
+        catalog = self.dataset.catalog
+        if not 1 <= k <= len(catalog):
+            raise ValueError(f"--k {k} does not fit {len(catalog)} items; take 1 to {len(catalog)}")
+        folders = [self.built.store.root / model.stage / model.key for model in models]
+        for model, folder in zip(models, folders, strict=True):
+            if not (folder / TUNED).is_file():
+                raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
+        yield self._popular(k)
+        longest = self.dataset.split.train.frame.select(pl.col("history").list.len().max()).item()
+        example = Example(tuple(history[-longest:]), -1)
+        for model, folder in zip(models, folders, strict=True):
+            yield self._answer(model.label, self.engine.model.load(folder), example, k)
+
+    def _popular(self, k: int) -> Answer:
+        ids = self.dataset.most_popular(k)
+        return self._listed("most_popular", None, "training interactions", ids, self.dataset.popularity[ids])
+
+    def _answer(self, label: str, model: Recommender, example: Example, k: int) -> Answer:
+        """Return what the run's ranker lists, with what it ranks by: a distance, or a probability."""
+        ranker, catalog = self.built.ranker, self.dataset.catalog
+        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.engine.reading_tokens)
+        ids, written = ranked.ids[0][ranked.ids[0] >= 0], ranked.written[0]
+        if ranker.uses_embeddings:
+            vectors = self.engine.embedder.embed([written, *(catalog.titles[i] for i in ids)])
+            distances = np.linalg.norm(vectors[1:] - vectors[0], axis=1)
+            return self._listed(label, written, "distance to it", ids, distances)
+        log_probs = self._log_probs(model, example, ids)
+        return self._listed(label, written, "log-probability (nats)", ids, log_probs)
+
+    def _log_probs(
+        self, model: Recommender, example: Example, ids: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, " k"]:
+        """Return the log-probability of each title with its closing quote, in nats."""
+        titles = self.dataset.catalog.titles
+        row = model.encode([titles[i] for i in example.history], [titles[i] for i in ids])
+        model.model.eval()
+        with torch.no_grad(), model.merged():
+            found: Float[np.ndarray, " k"] = model.log_probs(collate([row]))[0].float().cpu().numpy()
+        return found
+
+    def _listed(
+        self,
+        label: str,
+        written: str | None,
+        unit: str,
+        ids: Int[np.ndarray, " k"],
+        scores: np.ndarray,
+    ) -> Answer:
+        titles = self.dataset.catalog.titles
+        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+        return Answer(label, written, unit, tuple((titles[item], score) for item, score in pairs))
+
+
+def _settings(record: RunRecord) -> Settings:
+    """Return the run's settings, for whatever device is here, in the precision of the run."""
+    try:
+        settings = validated(dict(record.config))
+    except ValueError as error:
+        raise ValueError(f"{error}; the run is of another sprec ({record.commit}): use that one") from error
+    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": record.precision})
+    return settings.model_copy(update={"trainer": trainer})
+
+
+def _same(what: str, then: str, now: str, record: RunRecord) -> None:
+    if then != now:
+        raise ValueError(
+            f"the {what} of the run was {then[:12]} and is {now[:12]} here; run again: {record.command}"
+        )
