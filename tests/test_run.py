@@ -242,7 +242,7 @@ def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
 
 def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(first, tmp_path):
     home, folder, _ = first
-    quick = ["ranking.collaborative.settings.epochs=1", "budget.test_rows=20"]
+    quick = ["+ranking.collaborative.settings.epochs=1"]
     sprec(home, tmp_path / "cft", *SMALL, "method=cft", *quick)
     sprec(home, tmp_path / "d3", *SMALL, "method=d3", *quick)
     cft, d3 = record(tmp_path / "cft"), record(tmp_path / "d3")
