@@ -13,6 +13,7 @@ from sprec.data.dataset import Dataset, Reader
 from sprec.data.prompts import Prompt
 from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
+from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
@@ -177,6 +178,9 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         weighting=None
         if method.weighting is None
         else make(method.weighting, _partial_=True, _convert_="all"),
+        counterfactual=None
+        if method.counterfactual is None
+        else Counterfactual(**method.counterfactual.model_dump()),
         negatives=make(settings.negatives, _convert_="all"),
         decoding=make(settings.decoding, _convert_="all"),
         initial=schedule(budget.initial),

@@ -54,6 +54,13 @@ class BaseLlm(Part):
     cutoff_tokens: PositiveInt
 
 
+class CounterfactualSettings(Part):
+    """What SFT learns of the history's effect: its weight, and the weight of a title's last token."""
+
+    effect: float = Field(ge=0)
+    last: float = Field(ge=0, le=1)
+
+
 class MethodSettings(Part):
     """Which steps an iteration has, which pairs stay, and the loss of its preference tuning.
 
@@ -66,6 +73,7 @@ class MethodSettings(Part):
     keep_equal: bool
     objective: Node
     weighting: Node | None = None
+    counterfactual: CounterfactualSettings | None = None
     baseline: Node | None = None
 
     @field_validator("objective")
@@ -116,6 +124,16 @@ class Settings(Part):
     plan: bool = False
     describe: bool = False
     group: str | None = None
+
+    @field_validator("ranking")
+    @classmethod
+    def _searchable(cls, ranking: Node) -> Node:
+        """Pass where a beam search has a beam and the LLM's weight is a share."""
+        if not ranking.get("width", 1) >= 1:
+            raise ValueError(f"width = {ranking['width']} must be 1 or more")
+        if not 0 <= ranking.get("alpha", 1) <= 1:
+            raise ValueError(f"alpha = {ranking['alpha']} must be 0 to 1")
+        return ranking
 
     @field_validator("negatives")
     @classmethod

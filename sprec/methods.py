@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from sprec.evaluation.evaluate import Baseline, Ranker
+from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
 from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import Stages, State, Test
@@ -25,6 +26,7 @@ class Method:
     keep_equal: bool
     objective: partial[Tensor]  # of log-probabilities, as `Objective`
     weighting: partial[Any] | None  # of SFT rows, as `Weighting`
+    counterfactual: Counterfactual | None  # what SFT scores titles by, beside their likelihood
     negatives: NegativeSampler
     decoding: Decoding
     initial: Schedule
@@ -45,12 +47,12 @@ class Method:
 
     def states(self, stages: Stages, base: State) -> Iterator[tuple[str, int, State]]:
         """Yield the model after the initial SFT and after each iteration."""
-        model = stages.sft(base, 0, self.initial, self.weighting)
+        model = stages.sft(base, 0, self.initial, self.weighting, self.counterfactual)
         yield "initial_sft", 0, model
         for iteration in range(1, self.iterations + 1):
             previous = model
             if self.with_sft:
-                model = stages.sft(model, iteration, self.sft, self.weighting)
+                model = stages.sft(model, iteration, self.sft, self.weighting, self.counterfactual)
             if self.with_dpo:
                 pairs = stages.negatives(
                     previous, iteration, self.negatives, self.decoding, keep_equal=self.keep_equal
@@ -60,8 +62,9 @@ class Method:
 
     def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
         """Yield label, iteration and folder of the ranked lists after each state."""
+        assistant = stages.assistant(test)
         for label, iteration, state in self.states(stages, base):
-            yield label, iteration, stages.evaluate(state, label, test)
+            yield label, iteration, stages.evaluate(state, label, test, assistant)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,26 @@ def test_peers_tune_once_and_the_command_line_wins_over_all_of_it():
     assert (chosen.negatives["_target_"][-7:], chosen.negatives["count"]) == ("Popular", 2)
 
 
+def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
+    for method in ("d3", "cft"):
+        found = settings(f"method={method}", "base_llm=tiny")
+        assert found.ranking["_target_"] == "sprec.baselines.guided.Guided"
+        assert (found.ranking["width"], found.method.with_sft, found.method.with_dpo) == (10, False, False)
+    assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("Beam")
+    assert settings("method=d3").method.counterfactual is None
+    effect = _method(settings("method=cft")).counterfactual
+    assert (effect.effect, effect.last) == (0.1, 0.25)
+
+
+def test_guidance_out_of_range_is_named_with_its_key():
+    with pytest.raises(ValueError, match=r"ranking.*alpha = 1.2 must be 0 to 1"):
+        settings("method=d3", "ranking.alpha=1.2")
+    with pytest.raises(ValueError, match=r"ranking.*width = 0 must be 1 or more"):
+        settings("method=d3", "ranking.width=0")
+    with pytest.raises(ValueError, match=r"method\.counterfactual\.effect.*greater than or equal to 0"):
+        settings("method=cft", "method.counterfactual.effect=-1")
+
+
 @pytest.mark.parametrize("option", [o for o in GROUPS if o.startswith("negatives=")])
 @pytest.mark.parametrize("method", ["sprec", "sdpo"])
 def test_every_strategy_goes_with_every_method_and_takes_a_count(option, method):

@@ -238,3 +238,15 @@ def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
     assert found["status"] == "finished"
     assert found["evaluations"][-1]["iteration"] == (1 if method == "sdpo" else 0)
     assert ("Popular count=3" in done.stdout) == (method == "sdpo")
+
+
+def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(first, tmp_path):
+    home, folder, _ = first
+    quick = ["+ranking.collaborative.settings.epochs=1"]
+    sprec(home, tmp_path / "cft", *SMALL, "method=cft", *quick)
+    sprec(home, tmp_path / "d3", *SMALL, "method=d3", *quick)
+    cft, d3 = record(tmp_path / "cft"), record(tmp_path / "d3")
+    assert [stage["label"] for stage in d3["stages"]] == ["assistant", "initial sft", "evaluate initial_sft"]
+    assert [stage["reused"] for stage in d3["stages"]] == [True, True, False]
+    assert d3["stages"][1]["key"] == record(folder)["stages"][0]["key"] != cft["stages"][1]["key"]
+    assert d3["evaluations"][-1]["ranking"] == cft["evaluations"][-1]["ranking"] == "guided"

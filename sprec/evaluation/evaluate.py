@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +15,7 @@ from sprec.data.examples import Example, Examples
 from sprec.evaluation.lists import without_history
 from sprec.llm.decoding import Greedy, Trie, beams, complete
 from sprec.llm.grounding import Embedder, nearest
+from sprec.llm.guidance import Guidance
 from sprec.llm.recommender import Recommender
 
 
@@ -25,10 +27,31 @@ class Ranked:
     written: list[str]
 
 
+class Assistant(Protocol):
+    """A recommender of item ids that a ranker asks, trained before it ranks."""
+
+    def described(self) -> dict[str, Any]:
+        """Return all that the trained recommender depends on beside data and seed."""
+        ...
+
+    def train(self, dataset: Dataset, folder: Path, *, rng: Generator) -> None:
+        """Learn from the training rows and write what was learned into the folder."""
+        ...
+
+
 class Ranker(Protocol):
     """Ranks the catalogue for each example."""
 
     uses_embeddings: ClassVar[bool]
+
+    @property
+    def assistant(self) -> Assistant | None:
+        """What has to be trained first, or None."""
+        return None
+
+    def assisted(self, folder: Path) -> "Ranker":
+        """Return the ranker that asks what its assistant learned."""
+        return self
 
     def __call__(
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
@@ -58,7 +81,7 @@ def _greedy(model: Recommender, texts: Sequence[tuple[int, ...]], *, batch_token
 
 
 @dataclass(frozen=True)
-class Grounded:
+class Grounded(Ranker):
     """The paper's way: the catalogue titles nearest to the one greedy title."""
 
     embedder: Embedder
@@ -79,7 +102,7 @@ class Grounded:
 
 
 @dataclass(frozen=True)
-class Beam:
+class Beam(Ranker):
     """The k most probable items by beam search over the catalogue's titles (D3's decoding)."""
 
     width: int = 10
@@ -90,12 +113,40 @@ class Beam:
         self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
     ) -> Ranked:
         """Return the k best of `width` beams, or of more where histories are left out."""
-        texts = prompts(model, catalog, examples)
-        trie = Trie.of([model.answer(title) for title in catalog.titles])
-        wide = max(k, self.width) + _longest(examples) * self.exclude_history
-        ids, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens)
-        kept = _left(ids, examples, k=k) if self.exclude_history else ids[:, :k]
-        return Ranked(kept, _greedy(model, texts, batch_tokens=batch_tokens))
+        return search(
+            model,
+            catalog,
+            examples,
+            k=k,
+            width=max(k, self.width),
+            batch_tokens=batch_tokens,
+            exclude_history=self.exclude_history,
+        )
+
+
+def search(
+    model: Recommender,
+    catalog: Catalog,
+    examples: Sequence[Example],
+    *,
+    k: int,
+    width: int,
+    batch_tokens: int,
+    exclude_history: bool,
+    guidance: Guidance | None = None,
+) -> Ranked:
+    """Return the first k of the best `width` items by beam search, and -1 where `width` is less than k.
+
+    Where histories are left out, the search is wider by the longest one. The written titles are the greedy
+    ones, which are bound to no catalogue.
+    """
+    texts = prompts(model, catalog, examples)
+    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    wide, size = width + _longest(examples) * exclude_history, min(k, width)
+    found, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens, guidance=guidance)
+    kept = _left(found, examples, k=size) if exclude_history else found[:, :size]
+    ids = np.pad(kept, ((0, 0), (0, k - size)), constant_values=-1)
+    return Ranked(ids, _greedy(model, texts, batch_tokens=batch_tokens))
 
 
 def _longest(examples: Sequence[Example]) -> int:

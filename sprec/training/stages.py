@@ -3,8 +3,8 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,87 +14,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
-from sprec.evaluation.evaluate import Baseline, Ranker
+from sprec.evaluation.evaluate import Baseline
 from sprec.evaluation.metrics import genre_masses
 from sprec.llm.batches import learning
+from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
-from sprec.llm.grounding import Embedder
-from sprec.llm.recommender import Recommender
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
-from sprec.training.negatives import Material, NegativeSampler, paired
+from sprec.training.engine import Engine, Sizes, State, Test
+from sprec.training.negatives import NegativeSampler, paired
 from sprec.training.objectives import Objective, sft
 from sprec.training.tuner import Schedule, reference_log_probs, tune
+
+__all__ = ["Engine", "Sizes", "Stages", "State", "Test"]
 
 log = logging.getLogger(__name__)
 VERSION = 3  # of what stages compute: 2 since passes are packed
 PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
 """Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
-
-
-@dataclass(frozen=True)
-class State:
-    """A model between stages: key of the stage that made it, and where its files lie (None: untuned)."""
-
-    key: str
-    folder: Path | None
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Rows per stage: `sft_rows` for the initial SFT, `iteration_rows` for each iteration; None takes all."""
-
-    sft_rows: int | None
-    iteration_rows: int | None
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
-
-    `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
-    depends on.
-    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients.
-    """
-
-    dataset: Dataset
-    whole: str
-    load: Callable[[], Recommender]
-    embedder: Embedder
-    seed: int
-    reading_tokens: int
-    numerics: Mapping[str, Any]
-    trainer: Mapping[str, Any]
-
-    @cached_property
-    def model(self) -> Recommender:
-        """The recommender, loaded when the first stage needs it."""
-        return self.load()
-
-    def material(self, state: State, decoding: Decoding) -> Material:
-        """Return what negatives are drawn from, `state` being the model that may be asked."""
-        return Material(
-            catalog=self.dataset.catalog,
-            popularity=self.dataset.popularity,
-            genres=self.dataset.genres,
-            embedder=self.embedder,
-            decoding=decoding,
-            load=lambda: self.model.load(state.folder),
-            batch_tokens=self.reading_tokens,
-        )
-
-
-@dataclass(frozen=True)
-class Test:
-    """What is tested on: the rows of `split`, ranked by `ranker` in lists of `k`."""
-
-    ranker: Ranker
-    split: str
-    k: int
-
-    __test__ = False  # pytest
 
 
 class Stages:
@@ -139,12 +77,21 @@ class Stages:
         return {"rows": self.sizes.iteration_rows if iteration else self.sizes.sft_rows, "draw": iteration}
 
     def sft(
-        self, state: State, iteration: int, schedule: Schedule, weighting: partial[Any] | None = None
+        self,
+        state: State,
+        iteration: int,
+        schedule: Schedule,
+        weighting: partial[Any] | None = None,
+        counterfactual: Counterfactual | None = None,
     ) -> State:
-        """Return the model after SFT on the iteration's rows, continuing `state`; rows may be weighted."""
+        """Return the model after SFT on the iteration's rows, continuing `state`.
+
+        Rows may be weighted, and titles may be scored by what the history does to them too.
+        """
         label = f"sft {iteration}" if iteration else "initial sft"
         settings = {**self._drawn(iteration), **asdict(schedule)}
         settings |= {"weighting": _form(weighting)} if weighting else {}
+        settings |= {"counterfactual": asdict(counterfactual)} if counterfactual else {}
         stage = self._stage("sft", settings, model=state.key)
 
         def work(folder: Path) -> None:
@@ -155,7 +102,9 @@ class Stages:
             if weighting:
                 masses = genre_masses(catalog.genres, self.engine.dataset.genres)
                 weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
-            self._tune(state, pairs, sft, schedule, label, folder, weights)
+            reads = 2 if counterfactual else 1  # of each row in a pass
+            bounded = replace(schedule, batch_tokens=schedule.batch_tokens // reads)
+            self._tune(state, pairs, sft, bounded, label, folder, weights, counterfactual)
 
         return State(stage.key, self._run(label, stage, work))
 
@@ -196,17 +145,34 @@ class Stages:
 
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
-    def evaluate(self, state: State, label: str, test: Test) -> Path:
+    def assistant(self, test: Test) -> State | None:
+        """Return the trained recommender of item ids that the test's ranker asks, or None."""
+        assistant, engine = test.ranker.assistant, self.engine
+        if assistant is None:
+            return None
+        settings = {"seed": engine.seed, "threads": engine.numerics.get("threads"), **assistant.described()}
+        stage = Stage("assistant", VERSION, settings, {"dataset": engine.dataset.digest})
+
+        def work(folder: Path) -> None:
+            """Train on item ids."""
+            assistant.train(engine.dataset, folder, rng=stream(engine.seed, "assistant"))
+
+        return State(stage.key, self._run("assistant", stage, work))
+
+    def evaluate(self, state: State, label: str, test: Test, assistant: State | None = None) -> Path:
         """Return the folder with the ranked lists of the test's rows (`PREDICTIONS`)."""
         rows, engine = self._split(test.split), self.engine
         settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k}
         inputs = {"embedder": engine.embedder.digest()} if test.ranker.uses_embeddings else {}
+        inputs |= {"assistant": assistant.key} if assistant else {}
         stage = self._stage("evaluate", settings, model=state.key, dataset=engine.dataset.digest, **inputs)
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
             model, catalog = engine.model.load(state.folder), engine.dataset.catalog
-            ranked = test.ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
+            asked = assistant.folder if assistant else None
+            ranker = test.ranker.assisted(asked) if asked else test.ranker
+            ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             _count(folder, {"prompts_cut": model.cut})
 
@@ -241,17 +207,18 @@ class Stages:
         label: str,
         folder: Path,
         weights: Float[Tensor, " rows"] | None = None,
+        counterfactual: Counterfactual | None = None,
     ) -> None:
         """Tune the model of `state` and write weights and loss curve."""
         engine = self.engine
         model, titles = engine.model.load(state.folder), engine.dataset.catalog.titles
-        rows = [
+        titled = [
             model.encode(
                 [titles[i] for i in history], [a if isinstance(a, str) else titles[a] for a in answers]
             )
             for history, answers in pairs
         ]
-        rows = learning(rows, schedule.learns)
+        rows = learning(titled, schedule.learns)
         width = len(rows[0].answers)
         reference = (
             reference_log_probs(model, rows, batch_tokens=engine.reading_tokens)
@@ -268,6 +235,7 @@ class Stages:
             torch_seed=derived(engine.seed, label, "dropout"),
             trainer=engine.trainer,
             weights=weights,
+            scoring=counterfactual.scoring(model, titled, rows) if counterfactual else None,
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)

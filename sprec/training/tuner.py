@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ from sprec.training.objectives import Objective
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets at every stage
+
+
+Scoring = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
+"""From numbers of rows to the log-probabilities of their answers, in nats."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ class Tuner(lightning.LightningModule):
         *,
         weights: Float[Tensor, " rows"],
         steps: int,
+        scoring: Scoring | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model.model
-        self.recommender, self.rows, self.reference = model, rows, reference
+        self.rows, self.reference = rows, reference
+        self.scoring = scoring or (lambda chosen: model.log_probs(collate([rows[i] for i in chosen])))
         self.objective, self.schedule, self.weights, self.steps = objective, schedule, weights, steps
         self.curve: list[dict[str, float]] = []
 
@@ -90,8 +96,8 @@ class Tuner(lightning.LightningModule):
         self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]
     ) -> dict[str, float]:
         """Add the gradient of some rows of the batch; returns their summed loss and margin."""
-        policy = self.recommender.log_probs(collate([rows[i] for i in group]))
         chosen = [numbers[i] for i in group]
+        policy = self.scoring(chosen)
         reference, weights = (each[chosen].to(policy.device) for each in (self.reference, self.weights))
         losses = self.objective(policy, reference) * weights
         self.manual_backward(losses.sum() / len(rows))
@@ -132,14 +138,18 @@ def tune(
     torch_seed: int,
     trainer: Mapping[str, Any],
     weights: Float[Tensor, " rows"] | None = None,
+    scoring: Scoring | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
 
-    `weights` multiply the losses of rows, 1 where none are given.
+    `weights` multiply the losses of rows, 1 where none are given. `scoring` stands in for the answers'
+    log-probabilities.
     """
     stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
     weights = torch.ones(len(rows)) if weights is None else weights
-    tuner = Tuner(model, rows, reference, objective, schedule, weights=weights, steps=len(stream))
+    tuner = Tuner(
+        model, rows, reference, objective, schedule, weights=weights, steps=len(stream), scoring=scoring
+    )
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,

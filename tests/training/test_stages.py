@@ -4,13 +4,18 @@ from functools import partial
 
 import pytest
 
+from sprec.baselines.guided import Collaborative, Guided
+from sprec.baselines.sasrec import sasrec
+from sprec.baselines.sequential import Fit
 from sprec.data.readers.toy import toy_dataset
+from sprec.evaluation.evaluate import Beam
+from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Greedy, Sampled
 from sprec.llm.grounding import CharacterNgrams
 from sprec.runtime.store import Store
 from sprec.training.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.training.objectives import dmpo, dpo, sdpo
-from sprec.training.stages import Engine, Sizes, Stages, State
+from sprec.training.stages import Engine, Sizes, Stages, State, Test
 from sprec.training.tuner import Schedule
 
 SCHEDULE = Schedule(1, 8, 1e-4, 1, 1.0, 2048)
@@ -26,8 +31,8 @@ def planned(tmp_path):
     """Return a maker of plans whose titles are embedded in so many dimensions."""
     data = toy_dataset()
 
-    def build(size=8):
-        engine = Engine(data, data.digest, never, CharacterNgrams(size), 0, 2048, {}, {})
+    def build(size=8, **numerics):
+        engine = Engine(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
         return Stages(engine, Store(tmp_path), Sizes(64, 16), done=lambda *_: None, plan=True)
 
     return build
@@ -69,3 +74,30 @@ def test_tuned_weights_depend_on_the_objective_and_each_of_its_settings(planned)
     keys = [planned().dpo(State("a", None), PAIRS, 1, SCHEDULE, each).key for each in forms]
     assert len(set(keys)) == 5
     assert planned().dpo(State("a", None), PAIRS, 1, SCHEDULE, partial(dpo, beta=0.1)).key == keys[0]
+
+
+def test_sft_depends_on_the_history_s_effect_where_it_learns_one(planned):
+    forms = [None, Counterfactual(0.1, 0.25), Counterfactual(0.2, 0.25), Counterfactual(0.1, 0.5)]
+    keys = [planned().sft(State("a", None), 0, SCHEDULE, counterfactual=form).key for form in forms]
+    assert len(set(keys)) == 4
+    assert planned().sft(State("a", None), 0, SCHEDULE).key == keys[0]
+
+
+def guided(alpha=0.5, width=16):
+    return Test(Guided(Collaborative(partial(sasrec, width=width), Fit()), alpha=alpha), "test", 5)
+
+
+def test_assistant_is_shared_by_all_that_differ_in_the_llm_alone(planned):
+    before = planned().assistant(guided())
+    assert planned().assistant(guided(alpha=0.1)).key == before.key
+    assert planned(cutoff_tokens=64).assistant(guided()).key == before.key
+    assert planned(threads=2).assistant(guided()).key != before.key
+    assert planned().assistant(guided(width=32)).key != before.key
+    assert planned().assistant(guided(alpha=1.0)) is None
+    assert planned().assistant(Test(Beam(), "test", 5)) is None
+
+
+def test_lists_depend_on_the_assistant_and_on_its_share(planned):
+    tests = [guided(), guided(alpha=0.1), guided(width=32), guided(alpha=1.0)]
+    places = [planned().evaluate(State("a", None), "x", t, planned().assistant(t)) for t in tests]
+    assert len(set(places)) == 4
