@@ -1,8 +1,7 @@
 """Writing titles: one per prompt, greedily or sampled, and the K best of the catalogue by beam search."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,15 @@ from transformers import DynamicCache
 from sprec.llm.batches import microbatches
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
+from sprec.llm.search import Trie, search
+
+__all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
 
 Prompts = Sequence[tuple[int, ...]]
 TITLE_TOKENS = 32
 """The longest title that is written, in tokens (released inference)."""
+BEAM_TOKENS = 8
+"""What a beam adds to its prompt's tokens when prompts are grouped: about a title."""
 
 
 class Decoding(Protocol):
@@ -151,30 +155,6 @@ def _write(
         _advance(model, state, tokens)
 
 
-@dataclass
-class Trie:
-    """The catalogue's titles as token paths: `children[node]` maps token to node, `items[leaf]` to item."""
-
-    children: list[dict[int, int]] = field(default_factory=lambda: [{}])
-    items: dict[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, paths: Sequence[tuple[int, ...]]) -> "Trie":
-        """Return the trie of these paths, item i at the end of path i; equal paths keep the first item."""
-        trie = cls()
-        for item, path in enumerate(paths):
-            node = 0
-            for token in path:
-                node = trie.children[node].setdefault(token, len(trie.children))
-                if node == len(trie.children):
-                    trie.children.append({})
-            trie.items.setdefault(node, item)
-        return trie
-
-
-Beam = tuple[float, int, int, int]  # log-probability, row of the state, token, node
-
-
 @torch.no_grad()
 def beams(
     model: Recommender, prompts: Prompts, trie: Trie, *, k: int, batch_tokens: int
@@ -182,57 +162,15 @@ def beams(
     """Return the k items that the model finds most probable, best first, and their log-probabilities in nats.
 
     Beam search of width k over the catalogue's token trie, without length normalisation (D3's constrained
-    decoding). Places without an item hold -1 and minus infinity.
+    decoding), each prompt's keys held once. Places without an item hold -1 and minus infinity.
     """
     model.model.eval()
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
     with model.merged(), model.computing():
-        groups = microbatches([len(prompt) for prompt in prompts], max(batch_tokens // k, 1))
+        groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
-            for number, found in zip(
-                group, _search(model, [prompts[i] for i in group], trie, k), strict=True
-            ):
+            for number, found in zip(group, search(model, [prompts[i] for i in group], trie, k), strict=True):
                 for place, (value, item) in enumerate(found):
                     ids[number, place], scores[number, place] = item, value
     return ids, scores
-
-
-def _search(model: Recommender, prompts: Prompts, trie: Trie, k: int) -> list[list[tuple[float, int]]]:
-    """Return (log-probability, item) of the k best titles of each prompt."""
-    state = _read(model, prompts)
-    done: list[list[tuple[float, int]]] = [[] for _ in prompts]
-    going: list[list[Beam]] = [[(0.0, row, -1, 0)] for row in range(len(prompts))]
-    while any(going):
-        table = state.logits.log_softmax(-1).cpu().numpy()
-        going = [_grow(kept, table, trie, found, k) for kept, found in zip(going, done, strict=True)]
-        flat = list(chain.from_iterable(going))
-        if flat:
-            state.select(torch.tensor([row for _, row, _, _ in flat], device=model.device))
-            _advance(model, state, torch.tensor([token for _, _, token, _ in flat], device=model.device))
-            places = iter(range(len(flat)))
-            going = [[(value, next(places), token, node) for value, _, token, node in kept] for kept in going]
-    return done
-
-
-def _grow(
-    kept: Sequence[Beam],
-    table: Float[np.ndarray, "rows vocabulary"],
-    trie: Trie,
-    found: list[tuple[float, int]],
-    k: int,
-) -> list[Beam]:
-    """Return the beams that go on after one more token; finished titles go to `found`, best first."""
-    grown: list[Beam] = []
-    for value, row, _, node in kept:
-        tokens = list(trie.children[node])
-        best = (value + table[row, tokens].astype(np.float64)).tolist()
-        grown += [
-            (score, row, token, trie.children[node][token]) for score, token in zip(best, tokens, strict=True)
-        ]
-    grown = sorted(grown, key=lambda beam: (-beam[0], beam[3]))[:k]
-    found += [(value, trie.items[node]) for value, _, _, node in grown if node in trie.items]
-    found.sort(key=lambda pair: (-pair[0], pair[1]))
-    del found[k:]
-    floor = found[-1][0] if len(found) == k else -np.inf
-    return [beam for beam in grown if beam[3] not in trie.items and beam[0] > floor]
