@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,9 @@ import torch
 from jaxtyping import Float, Int
 
 from sprec.bench.measure import Step, Work
-from sprec.evaluation.metrics import dgu, div_ratio, genre_masses, genre_share, hit, mgu, ndcg, or_ratio
+from sprec.evaluation.evaluate import nearest_items
+from sprec.evaluation.metrics import genre_masses
+from sprec.evaluation.scores import score
 from sprec.llm.grounding import nearest
 from sprec.runtime.seeds import stream
 
@@ -20,13 +23,15 @@ GENRES = 9
 
 @dataclass(frozen=True)
 class Case:
-    """Unit vectors of written titles and of items, targets and genres, drawn by name.
+    """Written titles and items with their unit vectors, targets and genres, drawn by name; an `Embedder`.
 
-    Each written title lies near an item, as a title that is almost in the catalogue does.
+    Users get `distinct` different titles. Each lies near an item, as a title that is almost in the catalogue
+    does; one target in ten is that item.
     """
 
     users: int
     items: int
+    distinct: int
     size: int = 384
 
     @cached_property
@@ -37,18 +42,36 @@ class Case:
         return made
 
     @cached_property
-    def written(self) -> Float[np.ndarray, "users size"]:
-        """Vectors of the written titles."""
-        rng = stream(0, "bench", "written")
-        near = self.catalog[rng.integers(self.items, size=self.users)]
-        noisy = near + 0.03 * rng.standard_normal(near.shape, dtype=np.float32)
-        unit: Float[np.ndarray, "users size"] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+    def titles(self) -> list[str]:
+        """Titles of the items."""
+        return [f"item {number}" for number in range(self.items)]
+
+    @cached_property
+    def near(self) -> Int[np.ndarray, " distinct"]:
+        """The item that each written title almost is."""
+        return stream(0, "bench", "near").integers(self.items, size=self.distinct)
+
+    @cached_property
+    def vectors(self) -> Float[np.ndarray, "distinct size"]:
+        """Vectors of the different written titles."""
+        near = self.catalog[self.near]
+        noisy = near + 0.03 * stream(0, "bench", "written").standard_normal(near.shape, dtype=np.float32)
+        unit: Float[np.ndarray, "distinct size"] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
         return unit
+
+    @cached_property
+    def written(self) -> list[int]:
+        """Which title each user gets; each title is somebody's where there are enough users."""
+        order = stream(0, "bench", "users").permutation(np.arange(self.users) % self.distinct)
+        drawn: list[int] = order.tolist()
+        return drawn
 
     @cached_property
     def target(self) -> Int[np.ndarray, " users"]:
         """The true next item of each user."""
-        return stream(0, "bench", "targets").integers(self.items, size=self.users)
+        rng = stream(0, "bench", "targets")
+        drawn = rng.integers(self.items, size=self.users)
+        return np.where(rng.random(self.users) < 0.1, self.near[self.written], drawn)
 
     @cached_property
     def histories(self) -> list[list[int]]:
@@ -64,50 +87,56 @@ class Case:
         drawn = stream(0, "bench", "genres").integers(GENRES, size=(self.items, 2)).tolist()
         return [sorted({str(genre) for genre in pair}) for pair in drawn]
 
+    @cached_property
+    def selected(self) -> list[str]:
+        """All genres."""
+        return sorted({genre for genres in self.genres for genre in genres})
+
+    def digest(self) -> str:
+        """Return the case's name."""
+        return repr(self)
+
+    def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
+        """Return the vectors of items, or of written titles, by the number in their names."""
+        source = self.catalog if titles[0].startswith("item") else self.vectors
+        return source[[int(title.split()[1]) for title in titles]]
+
 
 def ours(case: Case) -> dict[str, float]:
-    """Return the metrics by blocked products and vectors over users."""
-    ranked = nearest(case.written, case.catalog, k=max(CUTOFFS))
-    selected = sorted({genre for genres in case.genres for genre in genres})
-    masses = genre_masses(case.genres, selected)
-    liked = genre_share(np.array(case.histories), masses)
+    """Return the metrics as a run computes them."""
+    written = [f"written {number}" for number in case.written]
+    ids = nearest_items(written, case, case.titles, k=max(CUTOFFS))
+    masses = genre_masses(case.genres, case.selected)
+    return score(ids, case.target, case.histories, masses, CUTOFFS).values
+
+
+def released(case: Case) -> dict[str, float]:
+    """Return the same as the released script does, which is run once for each list length.
+
+    It sorts all distances of each user twice to have every item's rank, and looks through all ranks for
+    each place of a list, four times.
+    """
+    written, items = torch.from_numpy(case.vectors[case.written]), torch.from_numpy(case.catalog)
     found: dict[str, float] = {}
     for k in CUTOFFS:
-        top = ranked[:, :k]
-        shown = genre_share(top, masses)
-        found |= {
-            f"hr@{k}": float(hit(top, case.target).mean()),
-            f"ndcg@{k}": float(ndcg(top, case.target).mean()),
-            f"div_ratio@{k}": div_ratio(top, case.users),
-            f"or_ratio@{k}": or_ratio(top, case.users),
-            f"mgu@{k}": mgu(shown, liked),
-            f"dgu@{k}": dgu(shown, liked),
-        }
+        distances = torch.cdist(written, items)
+        ranks = [row.argsort().argsort() for row in distances]
+        lists = [[_look(rank, place) for place in range(k)] for rank in ranks]
+        found |= _accuracy(case, ranks, k) | _spread(case, lists, k) | _fairness(case, lists, k)
     return found
 
 
-def plain(case: Case) -> dict[str, float]:
-    """Return the same by all distances, a full sort and loops over users, as the released evaluation does."""
-    distances = torch.cdist(torch.from_numpy(case.written), torch.from_numpy(case.catalog))
-    order = distances.argsort(dim=1)
-    selected = sorted({genre for genres in case.genres for genre in genres})
-    liked = _share(case.histories, case.genres, selected)
-    found: dict[str, float] = {}
-    for k in CUTOFFS:
-        lists = [[int(item) for item in order[user][:k]] for user in range(case.users)]
-        found |= _accuracy(case, lists, k) | _spread(case, lists, k)
-        shown = _share(lists, case.genres, selected)
-        gaps = [shown[genre] - liked[genre] for genre in selected]
-        found |= {f"mgu@{k}": sum(map(abs, gaps)) / len(gaps), f"dgu@{k}": max(gaps) - min(gaps)}
-    return found
+def _look(rank: torch.Tensor, place: int) -> int:
+    """Return the item at a place: asked for its genre, to be in a set, to be counted, and to be added."""
+    return [int(torch.argwhere(rank == place)) for _ in range(4)][-1]
 
 
-def _accuracy(case: Case, lists: list[list[int]], k: int) -> dict[str, float]:
+def _accuracy(case: Case, ranks: list[torch.Tensor], k: int) -> dict[str, float]:
     hits, gain = 0, 0.0
-    for user, items in enumerate(lists):
-        if case.target[user] in items:
+    for target, rank in zip(case.target.tolist(), ranks, strict=True):
+        if (place := int(rank[target])) < k:
             hits += 1
-            gain += 1 / math.log2(items.index(case.target[user]) + 2)
+            gain += 1 / math.log2(place + 2)
     return {f"hr@{k}": hits / case.users, f"ndcg@{k}": gain / case.users}
 
 
@@ -116,6 +145,12 @@ def _spread(case: Case, lists: list[list[int]], k: int) -> dict[str, float]:
     places = k * case.users
     top = sum(count for _, count in counts.most_common(3))
     return {f"div_ratio@{k}": len(counts) / places, f"or_ratio@{k}": top / places}
+
+
+def _fairness(case: Case, lists: list[list[int]], k: int) -> dict[str, float]:
+    shown, liked = (_share(each, case.genres, case.selected) for each in (lists, case.histories))
+    gaps = [shown[genre] - liked[genre] for genre in case.selected]
+    return {f"mgu@{k}": sum(map(abs, gaps)) / len(gaps), f"dgu@{k}": max(gaps) - min(gaps)}
 
 
 def _share(lists: list[list[int]], genres: list[list[str]], selected: list[str]) -> dict[str, float]:
@@ -128,24 +163,25 @@ def _share(lists: list[list[int]], genres: list[list[str]], selected: list[str])
     return {genre: value / total for genre, value in mass.items()}
 
 
-def evaluation(case: Case, *, released: bool) -> Step:
-    """Return the evaluation of all users of a case whose vectors are there."""
-    _ = case.written, case.target, case.histories, case.genres
+def evaluation(case: Case, *, plain: bool, times: int = 1) -> Step:
+    """Return the evaluation of all users of a case whose vectors are there, so many times over."""
+    _ = case.vectors, case.target, case.histories, case.selected
 
     def take() -> Work:
-        (plain if released else ours)(case)
-        return Work(case.users, 0)
+        for _ in range(times):
+            (released if plain else ours)(case)
+        return Work(times * case.users, 0)
 
     return take
 
 
 def grounding(users: int, items: int) -> Step:
     """Return the search for the five nearest of so many items."""
-    case = Case(users, items)
-    _ = case.written
+    case = Case(users, items, users)
+    _ = case.vectors
 
     def take() -> Work:
-        nearest(case.written, case.catalog, k=5)
+        nearest(case.vectors, case.catalog, k=5)
         return Work(users, 0)
 
     return take

@@ -14,7 +14,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.evaluation.lists import without_history
 from sprec.llm.decoding import Greedy, Trie, beams, complete
-from sprec.llm.grounding import Embedder, nearest
+from sprec.llm.grounding import Embedder, catalog_vectors, nearest
 from sprec.llm.guidance import Guidance
 from sprec.llm.recommender import Recommender
 
@@ -93,11 +93,8 @@ class Grounded(Ranker):
     ) -> Ranked:
         """Return the k nearest items of the written title."""
         written = _greedy(model, prompts(model, catalog, examples), batch_tokens=batch_tokens)
-        distinct = sorted(set(written))
         wide = k + _longest(examples) * self.exclude_history
-        near = nearest(self.embedder.embed(distinct), self.embedder.embed(catalog.titles), k=wide)
-        place = {title: row for row, title in enumerate(distinct)}
-        ids = near[[place[title] for title in written]]
+        ids = nearest_items(written, self.embedder, catalog.titles, k=wide)
         return Ranked(_left(ids, examples, k=k) if self.exclude_history else ids, written)
 
 
@@ -147,6 +144,16 @@ def search(
     kept = _left(found, examples, k=size) if exclude_history else found[:, :size]
     ids = np.pad(kept, ((0, 0), (0, k - size)), constant_values=-1)
     return Ranked(ids, _greedy(model, texts, batch_tokens=batch_tokens))
+
+
+def nearest_items(
+    written: Sequence[str], embedder: Embedder, titles: Sequence[str], *, k: int
+) -> Int[np.ndarray, "written k"]:
+    """Return the k nearest titles of each written one; equal ones are embedded and ranked once."""
+    distinct = sorted(set(written))
+    near = nearest(embedder.embed(distinct), catalog_vectors(embedder, titles), k=k)
+    place = {title: row for row, title in enumerate(distinct)}
+    return near[[place[title] for title in written]]
 
 
 def _longest(examples: Sequence[Example]) -> int:

@@ -114,10 +114,10 @@ def genre_masses(
     [[0.5, 0.5], [0.0, 0.0], [0.0, 1.0]]
     """
     column = {genre: place for place, genre in enumerate(selected)}
+    own = [(item, column[label]) for item, labels in enumerate(genres) for label in labels if label in column]
     masses = np.zeros((len(genres), len(selected)))
-    for item, labels in enumerate(genres):
-        own = sorted({column[label] for label in labels if label in column})
-        masses[item, own] = 1 / max(len(own), 1)
+    masses[tuple(np.array(own, dtype=int).reshape(-1, 2).T)] = 1
+    masses /= np.maximum(masses.sum(axis=1, keepdims=True), 1)
     return masses
 
 

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sprec.llm.answers import HIDDEN, Answers
 from sprec.llm.batches import PADDING, Batch
 
 NAME = "sprec_short"
-HIDDEN = -1e4
 STEP = 64
 """Lengths of packed sequences are multiples of this: products of each new length cost 20 MB that are kept."""
 
@@ -105,16 +105,20 @@ def short_attention(
     scaling: float,
     dropout: float = 0.0,
     packing: Packing | None = None,
+    answers: Answers | None = None,
     **_: object,
 ) -> tuple[Float[Tensor, "batch width heads size"], None]:
     """Return the attended values.
 
     `attention_mask` is boolean (true = seen) or None for plain causality; with a `packing` the one sequence
-    is attended to as the rows that it stands for.
+    is attended to as the rows that it stands for, and `answers` see their prompts and themselves.
     """
     rate = dropout if module.training else 0.0
     if packing is not None:
         return _attend_packed(query * scaling, key, value, packing, rate), None
+    if answers is not None:
+        layer: Any = module.layer_idx
+        return answers.attend(layer, query * scaling, key, value), None
     if attention_mask is None:
         attention_mask = _causal(query.shape[2], key.shape[2], query.device)
     return _attend(query * scaling, key, value, _bias(attention_mask.bool(), query.dtype), rate), None

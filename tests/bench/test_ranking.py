@@ -1,14 +1,17 @@
 import pytest
 
-from sprec.bench.ranking import Case, evaluation, ours, plain
+from sprec.bench.ranking import Case, evaluation, ours, released
 
 
-def test_both_sides_of_the_evaluation_find_the_same_metrics():
-    case = Case(users=40, items=120, size=16)
-    expected = plain(case)
+@pytest.mark.parametrize("distinct", [7, 40])
+def test_both_sides_of_the_evaluation_find_the_same_metrics(distinct):
+    case = Case(users=40, items=120, distinct=distinct, size=16)
+    expected = released(case)
     assert ours(case) == pytest.approx(expected)
-    assert expected["hr@5"] > 0
+    assert expected["hr@1"] > 0
+    assert expected["div_ratio@1"] == pytest.approx(len(set(case.near.tolist())) / 40)
 
 
 def test_step_says_how_many_users_it_ranked_for():
-    assert evaluation(Case(users=7, items=20, size=8), released=False)().units == 7
+    case = Case(users=7, items=20, distinct=3, size=8)
+    assert evaluation(case, plain=False, times=2)().units == 14

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from sprec.evaluation.evaluate import nearest_items
 from sprec.llm import grounding
-from sprec.llm.grounding import nearest
+from sprec.llm.grounding import catalog_vectors, nearest
 
 
 def plain(queries, catalog, k):
@@ -37,3 +38,30 @@ def test_catalogue_smaller_than_k_is_ranked_whole(small_blocks):
 
 def test_all_items_equally_far_come_in_order_of_ids(small_blocks):
     assert nearest(np.zeros((1, 4)), np.tile(np.eye(4), (5, 1)), k=6).tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+class Counting:
+    """An embedder that notes what it is asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def digest(self):
+        return str(id(self))
+
+    def embed(self, titles):
+        self.asked.append(list(titles))
+        return np.array([[float(len(title)), 1.0] for title in titles])
+
+
+def test_catalogue_is_embedded_once_and_equal_written_titles_are_ranked_once():
+    embedder, titles = Counting(), ("a", "bbb", "ccccc")
+    found = [nearest_items(["bb", "ddddd", "bb"], embedder, titles, k=1).tolist() for _ in range(2)]
+    assert found == [[[0], [2], [0]]] * 2
+    assert embedder.asked == [["bb", "ddddd"], list(titles), ["bb", "ddddd"]]
+
+
+def test_vectors_are_those_of_the_catalogue_asked_for():
+    embedder = Counting()
+    assert catalog_vectors(embedder, ("a", "bb")).tolist() == [[1, 1], [2, 1]]
+    assert catalog_vectors(embedder, ("a", "bbb")).tolist() == [[1, 1], [3, 1]]

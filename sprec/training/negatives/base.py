@@ -15,7 +15,7 @@ from sprec.data.examples import Example
 from sprec.evaluation.evaluate import prompts
 from sprec.evaluation.metrics import genre_masses
 from sprec.llm.decoding import Decoding, Trie, beams, complete
-from sprec.llm.grounding import Embedder
+from sprec.llm.grounding import Embedder, catalog_vectors
 from sprec.llm.recommender import Recommender
 from sprec.llm.similarity import mean_hidden
 
@@ -49,7 +49,7 @@ class Material:
     @cached_property
     def vectors(self) -> Float[np.ndarray, "items size"]:
         """The unit vectors of the catalogue's titles."""
-        return self.embed(self.catalog.titles)
+        return catalog_vectors(self.embedder, self.catalog.titles)
 
     @cached_property
     def masses(self) -> Float[np.ndarray, "items genres"]:
