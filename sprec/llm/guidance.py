@@ -23,7 +23,8 @@ class Guide:
         """Return α log p_LLM(token | prefix) + (1−α) log p_CF(token | prefix), in nats.
 
         p_CF(prefix) is the mass of the items that share the prefix, 1 at the root. So the steps of a title
-        add up to α log p_LLM(title) + (1−α) log p_CF(item).
+        add up to α log p_LLM(title) + (1−α) log p_CF(item). (D3's released code takes the likeliest of those
+        items in place of their mass; its steps do not add up.)
         """
         if self.log_masses is None:
             return log_probs

@@ -2,7 +2,8 @@
 
 Δ stands for `policy - reference`: what tuning added to an answer's log-probability, Δ_w for the chosen
 answer, Δ_l for the rejected ones. Where every Δ is 0, `dpo`, `rosepo` and `dmpo` score log 2 and `sdpo` with
-k rejected answers scores log(1 + k), whatever `beta` is.
+k rejected answers scores log(1 + k), whatever `beta` is. CFT is `sft` with `Counterfactual` (sprec/llm) in
+place of the title's log-probability.
 """
 
 from typing import Protocol
