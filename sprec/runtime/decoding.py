@@ -1,8 +1,9 @@
 """Frozen dataclasses from JSON and back, checked field by field."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -28,15 +29,38 @@ def decode(kind: type[T], document: Mapping[str, object]) -> T:
     """Return the dataclass `kind` whose fields `document` holds.
 
     Raises `ValueError`, one line with the field's dotted name, for a field that is missing,
-    unknown or of another type. A float that is null is NaN.
+    unknown or of another type. A float that is null is NaN. A mapping to dataclasses is decoded entry
+    by entry, when each is asked for, since most readers want few of many; it raises the same error then.
     """
     return cast("T", _record(kind, document, ""))
+
+
+class _Entries(Mapping[str, Any]):
+    """A mapping of names to dataclasses of one kind, each decoded when it is asked for."""
+
+    def __init__(self, kind: Any, document: Mapping[str, object], where: str) -> None:
+        self._kind, self._document, self._where = kind, document, where
+
+    def __getitem__(self, name: str) -> Any:
+        return _record(self._kind, self._document[name], f"{self._where}.{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._document)
+
+    def __len__(self) -> int:
+        return len(self._document)
+
+    def __repr__(self) -> str:
+        return f"{{{len(self)} × {self._kind.__name__}}}"
+
+
+_hints = cache(get_type_hints)
 
 
 def _record(kind: Any, document: object, where: str) -> Any:
     if not isinstance(document, Mapping):
         raise ValueError(f"field {where!r} must be an object")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     prefix = f"{where}." if where else ""
     for name in document:
         if name not in hints:
@@ -65,12 +89,16 @@ def _value(kind: Any, value: object, where: str) -> Any:
 def _items(kind: Any, value: object, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise ValueError(f"field {where!r} must be a list")
+    if kind in (float, int, str) and set(map(type, value)) <= {kind}:
+        return tuple(value)
     return tuple(_value(kind, inner, f"{where}[{index}]") for index, inner in enumerate(value))
 
 
-def _mapping(kind: Any, value: object, where: str) -> dict[str, Any]:
+def _mapping(kind: Any, value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"field {where!r} must be an object")
+    if is_dataclass(kind):
+        return _Entries(kind, value, where)
     return {name: _value(kind, inner, f"{where}.{name}") for name, inner in value.items()}
 
 
