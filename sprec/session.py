@@ -20,8 +20,10 @@ from sprec.data.examples import Example, Examples
 from sprec.data.facts import facts
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
+from sprec.evidence import curve, history_genres, items, shown, shown_items
 from sprec.report.formats import show
 from sprec.report.tables import Table, run_table
+from sprec.runtime.lists import packed
 from sprec.runtime.provenance import provenance
 from sprec.runtime.records import (
     FILE_NAME,
@@ -38,7 +40,7 @@ from sprec.runtime.tracking import Tracker
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State, Test
 
 log = logging.getLogger(__name__)
-SHOWN = 100  # rows of a prediction table at the tracker; the stage's folder holds all
+TABLED = 100  # rows of a prediction table at the tracker; the stage's folder holds all
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Session:
         stages = Stages(shared, built.store, sizes(self.settings), done=done, plan=self.settings.plan)
         if self.settings.plan:
             return self._plan(built, stages, base)
+        self._look(dataset)
         with self._recorded(built):
             self._baseline(dataset, built)
             for label, iteration, place in built.method.evaluations(stages, base, self._test(built)):
@@ -104,6 +107,7 @@ class Session:
             name=f"{settings.method.name}-{settings.seed}",
             folder=self.folder,
         )
+        self.record = replace(self.record, tracker=built.tracker.address)
         self._save()
         try:
             yield
@@ -131,14 +135,15 @@ class Session:
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))
         log.info("%s: %s, %.1f s", label, "stored" if result.reused else "done", result.seconds)
         if (result.path / CURVE).is_file():
+            self.record = self.record.with_curve(label, curve(result.path / CURVE))
             self._track(built.tracker, stage.name, label, result.path)
 
     def _track(self, tracker: Tracker, name: str, label: str, folder: Path) -> None:
         """Send the stage's curve, as `sft/loss` over `sft/step` through all iterations, and its weights."""
         for values in pl.read_parquet(folder / CURVE).iter_rows(named=True):
             self.steps[name] += 1
-            curve = {f"{name}/{key}": value for key, value in values.items()}
-            tracker.log(curve, step=self.steps[name], axis=f"{name}/step")
+            point = {f"{name}/{key}": value for key, value in values.items()}
+            tracker.log(point, step=self.steps[name], axis=f"{name}/step")
         tracker.artifact(f"{self.record.dataset.name}-{label}", folder, "adapter")
 
     def _opening(self, built: Built, dataset: Dataset, base: State) -> RunRecord:
@@ -161,6 +166,18 @@ class Session:
             negatives=built.method.rejected,
         )
         return record.with_drops("dataset", dict(split.drops))
+
+    def _look(self, dataset: Dataset) -> None:
+        """Keep the scored rows' targets and genres in the record, and some users to look at."""
+        rows = list(self._rows(dataset))
+        target, seen = np.array([[row.target] for row in rows]), shown(rows)
+        self.record = replace(
+            self.record,
+            targets=packed(target),
+            items={**items(dataset, target), **shown_items(dataset, seen)},
+            history_genres=history_genres(dataset, rows),
+            shown=seen,
+        )
 
     def _rows(self, dataset: Dataset) -> Examples:
         rows: Examples = getattr(dataset.split, self.settings.split)
@@ -200,9 +217,15 @@ class Session:
         lost = sum(title is not None and dataset.catalog.find(title) is None for title in written)
         scores = {**found.values, "off_catalog": lost / len(written)}
         ranking = "popularity" if iteration is None else built.method.ranking(built.ranker)
+        titles = [written[each.row] for each in self.record.shown]
         self.record = self.record.with_evaluation(
-            Evaluation(label, iteration, found.n, found.n_in_catalog, scores, ranking, self.settings.split)
+            Evaluation(
+                *(label, iteration, found.n, found.n_in_catalog, scores, ranking, self.settings.split),
+                lists=packed(ids),
+                written=tuple(title for title in titles if title is not None),
+            )
         )
+        self.record = replace(self.record, items={**self.record.items, **items(dataset, ids)})
         self._save()
         if iteration is not None:
             built.tracker.log(scores, step=iteration, axis="iteration")
@@ -211,7 +234,7 @@ class Session:
 def _shown(
     dataset: Dataset, rows: Sequence[Example], frame: pl.DataFrame
 ) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of the prediction table: titles in words, `SHOWN` users."""
+    """Return columns and rows of the prediction table: titles in words, `TABLED` users."""
     titles = dataset.catalog.titles
     lines = [
         [
@@ -222,4 +245,4 @@ def _shown(
         ]
         for row, written, ranked in zip(rows, frame["written"], frame["ranked"].to_list(), strict=True)
     ]
-    return ["history", "target", "written", "recommended"], lines[:SHOWN]
+    return ["history", "target", "written", "recommended"], lines[:TABLED]

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sprec.runtime.lists import unpacked
+from sprec.runtime.records import RunRecord
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=512", "budget.iteration_rows=16"]
@@ -79,6 +82,23 @@ def test_run_ends_with_a_table_of_every_stage(first):
     assert {"hr@1", "ndcg@5", "div_ratio@1", "or_ratio@5", "mgu@1", "dgu@5", "off_catalog"} <= set(
         record(folder)["evaluations"][1]["scores"]
     )
+
+
+def test_record_holds_the_lists_behind_its_scores(first):
+    _, folder, _ = first
+    found = RunRecord.load(folder / "run.json")
+    target = unpacked(found.targets, 1)[:, 0]
+    assert len(target) == found.dataset.rows.test == 20
+    for each in found.evaluations:
+        lists = unpacked(each.lists, 5)
+        assert (lists == target[:, None]).any(axis=1).mean() == each.scores["hr@5"]
+        assert {str(item) for item in lists.flat} | {str(item) for item in target} <= set(found.items)
+        assert len(each.written) == (0 if each.iteration is None else 20)
+    assert [each.row for each in found.shown] == list(range(20))
+    assert {str(item) for each in found.shown for item in each.history} <= set(found.items)
+    assert sum(found.history_genres.values()) == pytest.approx(1)
+    assert set(found.curves) == {"initial sft", "sft 1", "dpo 1"}
+    assert set(found.curves["dpo 1"]) == {"loss", "margin"}
 
 
 def test_second_run_reuses_every_stage(first, tmp_path):

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Return `value` as JSON would hold it: dataclasses as dict, tuples as list, NaN as None.
 
     >>> plain({"scores": (1.0, float("nan"))})
@@ -24,19 +25,28 @@ def plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def decode(kind: type[T], document: Mapping[str, object]) -> T:
-    """Return the dataclass `kind` whose fields `document` holds.
+def decode(kind: type[T], document: object, where: str = "") -> T:
+    """Return the dataclass `kind` whose fields `document` holds; `where` is the name of its own field.
 
     Raises `ValueError`, one line with the field's dotted name, for a field that is missing,
     unknown or of another type. A float that is null is NaN.
     """
-    return cast("T", _record(kind, document, ""))
+    return cast("T", _record(kind, document, where))
+
+
+_hints = cache(get_type_hints)
+
+
+@cache
+def _shape(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Return origin and arguments of a type, and whether it is a dataclass."""
+    return get_origin(kind), get_args(kind), is_dataclass(kind)
 
 
 def _record(kind: Any, document: object, where: str) -> Any:
     if not isinstance(document, Mapping):
         raise ValueError(f"field {where!r} must be an object")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     prefix = f"{where}." if where else ""
     for name in document:
         if name not in hints:
@@ -48,12 +58,12 @@ def _record(kind: Any, document: object, where: str) -> Any:
 
 
 def _value(kind: Any, value: object, where: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments, record = _shape(kind)
     if kind is object:
         return value
     if origin in (Union, UnionType):
         return None if value is None else _value(arguments[0], value, where)
-    if is_dataclass(kind):
+    if record:
         return _record(kind, value, where)
     if origin is tuple:
         return _items(arguments[0], value, where)
@@ -65,12 +75,16 @@ def _value(kind: Any, value: object, where: str) -> Any:
 def _items(kind: Any, value: object, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise ValueError(f"field {where!r} must be a list")
+    if kind in (float, int, str) and set(map(type, value)) <= {kind}:
+        return tuple(value)
     return tuple(_value(kind, inner, f"{where}[{index}]") for index, inner in enumerate(value))
 
 
 def _mapping(kind: Any, value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"field {where!r} must be an object")
+    if kind in (float, int, str) and set(map(type, value.values())) <= {kind}:
+        return dict(value)
     return {name: _value(kind, inner, f"{where}.{name}") for name, inner in value.items()}
 
 

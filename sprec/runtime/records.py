@@ -9,10 +9,16 @@ from typing import Literal
 
 from sprec.runtime.decoding import decode, plain
 from sprec.runtime.files import write_whole
+from sprec.runtime.items import Columns, Items, columns
+from sprec.runtime.items import Item as Item
+from sprec.runtime.migrations import migrated
 from sprec.runtime.redaction import redact, redact_text
 
-SCHEMA = 1
-"""The one layout of `run.json` that is written and read here."""
+SCHEMA = 2
+"""The layout of `run.json` that is written here; older ones are migrated when they are read."""
+
+BULKY = frozenset({"curves", "items", "shown"})
+"""Fields that are written on one line each."""
 
 FILE_NAME = "run.json"
 """The name under which a run's folder holds its record."""
@@ -64,7 +70,9 @@ class StageEntry:
 class Evaluation:
     """Scores of one model over `n` users (N), of whom `n_in_catalog` have a target in the catalogue (N').
 
-    `iteration` is None where nothing is iterated. A score of NaN means "not defined here".
+    `iteration` is None where nothing is iterated. A score of NaN means "not defined here". `lists` are
+    the recommended ids `[n, k]` as `sprec.runtime.lists.packed` writes them, "" where they are unknown;
+    `written` are the titles that the model wrote for the `shown` users, empty where nothing writes.
     """
 
     label: str
@@ -74,13 +82,28 @@ class Evaluation:
     scores: Mapping[str, float]
     ranking: str
     split: str
+    lists: str = ""
+    written: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scored row by its number, whose titles can be looked at: ids of history (oldest first) and target."""
+
+    row: int
+    history: tuple[int, ...]
+    target: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What `run.json` says, field by field; times are ISO 8601 in UTC.
 
-    `drops` counts, per label and reason, what was left out of training or evaluation.
+    `drops` counts, per label and reason, what was left out of training or evaluation. `targets` are the
+    next items `[n, 1]` of the scored rows, packed as lists are; `items` has every item, by id as text,
+    that stands in a list, a target or a shown history. `history_genres` is GH: each selected genre's share
+    in the scored rows' histories. `curves` holds, per stage label, loss and margin (nats) over the
+    optimiser's steps, thinned. `tracker` is the W&B run's address or id, "" without one.
     """
 
     command: str
@@ -100,6 +123,12 @@ class RunRecord:
     stages: tuple[StageEntry, ...] = ()
     drops: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
+    targets: str = ""
+    items: Mapping[str, Item] = field(default_factory=dict)
+    history_genres: Mapping[str, float] = field(default_factory=dict)
+    shown: tuple[Shown, ...] = ()
+    curves: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    tracker: str = ""
     status: Literal["running", "finished", "failed"] = "running"
     finished: str | None = None
     error: str | None = None
@@ -117,6 +146,10 @@ class RunRecord:
         """Return the record in which `label` dropped `counts` rows per reason."""
         return replace(self, drops={**self.drops, label: dict(counts)})
 
+    def with_curve(self, label: str, curve: Mapping[str, tuple[float, ...]]) -> "RunRecord":
+        """Return the record in which the stage `label` has these values over its steps."""
+        return replace(self, curves={**self.curves, label: dict(curve)})
+
     def as_finished(self) -> "RunRecord":
         """Return the record of a run that ended well, now."""
         return replace(self, status="finished", finished=now(), error=None)
@@ -128,10 +161,11 @@ class RunRecord:
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
         """Read a record; raises `RecordError` where the file is absent, broken or of a newer schema."""
-        document = _read(path)
+        document = migrated(_read(path), SCHEMA)
         _check_schema(document, path)
         try:
-            return decode(cls, document)
+            items = decode(Columns, document.get("items"), "items")
+            return replace(decode(cls, {**document, "items": {}}), items=Items(items))
         except ValueError as error:
             raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
 
@@ -145,9 +179,10 @@ class RunRecord:
             config={name: redact(value, name) for name, value in self.config.items()},
             command=redact_text(self.command),
             error=None if self.error is None else redact_text(self.error),
+            items={},
         )
         try:
-            text = json.dumps(plain(clean), allow_nan=False, ensure_ascii=False, indent=2, sort_keys=True)
+            text = _text({**plain(clean), "items": plain(columns(self.items))})
         except (TypeError, ValueError) as error:
             raise RecordError(f"{path} cannot be written: {error}; use plain finite values") from error
         write_whole(path, text + "\n")
@@ -165,6 +200,19 @@ def find_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
 def now() -> str:
     """Return the time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _text(document: Mapping[str, object]) -> str:
+    """Return the record as JSON: people read it, and its bulky parts take one line each."""
+    lines = [f"  {json.dumps(name)}: {_part(name, document[name])}" for name in sorted(document)]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _part(name: str, value: object) -> str:
+    if name in BULKY:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2, sort_keys=True)
+    return text.replace("\n", "\n  ")
 
 
 def _record_files(path: Path) -> list[Path]:

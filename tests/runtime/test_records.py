@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from sprec.runtime.items import Item
 from sprec.runtime.records import (
     DatasetEntry,
     Evaluation,
     RecordError,
     Rows,
     RunRecord,
+    Shown,
     StageEntry,
     WeightsEntry,
     find_records,
@@ -38,10 +40,12 @@ RECORD = RunRecord(
     negatives="self_play",
 )
 STAGE = StageEntry("sft", "SFT, iteration 1", "k1", 1.5, False)
-EVALUATION = Evaluation("SPRec", 1, 20, 19, {"hr@1": 0.25, "ndcg@5": 0.5}, "grounded", "test")
+EVALUATION = Evaluation(
+    *("SPRec", 1, 20, 19, {"hr@1": 0.25, "ndcg@5": 0.5}, "grounded", "test"), lists="eJxj", written=("Heat",)
+)
 
 DOCUMENT = {
-    "schema": 1,
+    "schema": 2,
     "status": "running",
     "command": "sprec dataset=toy",
     "started": "2025-01-02T03:04:05+00:00",
@@ -75,15 +79,38 @@ DOCUMENT = {
             "scores": {"hr@1": 0.25, "ndcg@5": 0.5},
             "ranking": "grounded",
             "split": "test",
+            "lists": "eJxj",
+            "written": ["Heat"],
         }
     ],
+    "targets": "eJxk",
+    "items": {
+        "ids": [1, 3],
+        "titles": ["Ran (1985)", "Heat (1995)"],
+        "popularity": [4, 5],
+        "genres": [0, 1],
+        "genre_sets": [[], ["Crime"]],
+    },
+    "history_genres": {"Crime": 0.75, "War": 0.25},
+    "shown": [{"row": 4, "history": [3, 1], "target": 3}],
+    "curves": {"dpo 1": {"loss": [0.7, 0.5], "margin": [0.0, 1.0]}},
+    "tracker": "https://wandb.ai/x/y",
 }
+ADDED = ("targets", "items", "history_genres", "shown", "curves", "tracker")
 
 
 @pytest.fixture
 def full():
     drops = {"no title": 3, "equal to target": 1}
-    return RECORD.with_stage(STAGE).with_evaluation(EVALUATION).with_drops("DPO, iteration 1", drops)
+    done = RECORD.with_stage(STAGE).with_evaluation(EVALUATION).with_drops("DPO, iteration 1", drops)
+    return replace(
+        done.with_curve("dpo 1", {"loss": (0.7, 0.5), "margin": (0.0, 1.0)}),
+        targets="eJxk",
+        items={"3": Item("Heat (1995)", ("Crime",), 5), "1": Item("Ran (1985)", (), 4)},
+        history_genres={"Crime": 0.75, "War": 0.25},
+        shown=(Shown(4, (3, 1), 3),),
+        tracker="https://wandb.ai/x/y",
+    )
 
 
 @pytest.fixture
@@ -97,7 +124,7 @@ def write(path, **changes):
     return path
 
 
-def test_the_document_is_schema_1(full, path):
+def test_the_document_is_schema_2(full, path):
     full.save(path)
     assert json.loads(path.read_text()) == DOCUMENT
 
@@ -105,6 +132,44 @@ def test_the_document_is_schema_1(full, path):
 def test_what_is_saved_comes_back(full, path):
     full.save(path)
     assert RunRecord.load(path) == full
+
+
+def test_schema_1_is_read_and_its_missing_parts_are_empty(path):
+    evaluations = [{k: v for k, v in DOCUMENT["evaluations"][0].items() if k not in ("lists", "written")}]
+    old = {name: value for name, value in DOCUMENT.items() if name not in ADDED}
+    write(path).write_text(json.dumps(old | {"schema": 1, "evaluations": evaluations}))
+    found = RunRecord.load(path)
+    assert (found.schema, found.evaluations[0].scores) == (2, EVALUATION.scores)
+    assert (found.evaluations[0].lists, found.evaluations[0].written) == ("", ())
+    assert [getattr(found, name) for name in ADDED] == ["", {}, {}, (), {}, ""]
+    found.save(path)
+    assert json.loads(path.read_text())["schema"] == 2
+
+
+def test_broken_schema_1_is_named_too(path):
+    with pytest.raises(RecordError, match="field 'evaluations' must be a list"):
+        RunRecord.load(write(path, schema=1, evaluations=7))
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ({"ids": [3]}, r"field 'items\.titles' is missing"),
+        (DOCUMENT["items"] | {"ids": [3]}, "field 'items' has columns of different lengths"),
+        (DOCUMENT["items"] | {"genres": [0, 2]}, r"field 'items\.genres' names a set that is not in"),
+        (DOCUMENT["items"] | {"titles": ["Ran", 3]}, r"field 'items\.titles\[1\]' is 3, not str"),
+        (7, "field 'items' must be an object"),
+    ],
+)
+def test_broken_items_are_named(path, items, message):
+    with pytest.raises(RecordError, match=message):
+        RunRecord.load(write(path, items=items))
+
+
+def test_bulky_parts_take_one_line_each(full, path):
+    full.save(path)
+    lines = path.read_text().splitlines()
+    assert [line.split(":")[0].strip() for line in lines if len(line) > 60] == ['"curves"', '"items"']
 
 
 def test_equal_records_are_equal_bytes(full, path):
@@ -175,9 +240,10 @@ def test_a_save_that_fails_leaves_the_old_record(full, path, monkeypatch, when):
         ("", "is not whole JSON"),
         ("[]", "holds a list, not a record"),
         ("{}", "has no schema number"),
-        ('{"schema": 2, "new": 1}', "has schema 2, this sprec reads 1; use the sprec that wrote it"),
+        ('{"schema": 3, "new": 1}', "has schema 3, this sprec reads 2; use the sprec that wrote it"),
+        ('{"schema": true}', "has no schema number"),
     ],
-    ids=["truncated", "empty", "list", "foreign", "newer"],
+    ids=["truncated", "empty", "list", "foreign", "newer", "yes"],
 )
 def test_a_file_that_is_no_record_says_so_in_one_line(path, text, message):
     write(path).write_text(text)
