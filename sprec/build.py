@@ -103,7 +103,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         """Return the recommender, its weights taken from the store."""
         stage = Stage("weights", 1, {}, {"weights": key})
         folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
-        return Recommender(
+        model = Recommender(
             folder,
             Prompt(dataset.wording),
             lora=Lora(**llm.lora.model_dump()),
@@ -112,6 +112,9 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
             cutoff_tokens=llm.cutoff_tokens,
             seed=derived(settings.seed, "adapter"),
         )
+        if settings.trainer.checkpointing:
+            model.checkpoint()
+        return model
 
     numerics = {
         "device": built.device.split(":")[0],

@@ -96,6 +96,7 @@ class TrainerSettings(Part):
     batch_tokens: PositiveInt
     reading_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
+    checkpointing: bool = False
 
 
 class StoreSettings(Part):

@@ -6,53 +6,65 @@ from functools import partial
 from pathlib import Path
 
 from sprec.bench import ours, peers, ranking
-from sprec.bench.flops import Shape, load, reading, training
+from sprec.bench.flops import Load, Shape, load, reading, training
 from sprec.bench.measure import Contest, Task
-from sprec.bench.peers import Way
+from sprec.bench.peers import RELEASED_BATCH, Way
 from sprec.bench.ranking import Case
 from sprec.bench.setting import RANK, Setting
 
 USERS, ITEMS = 1000, 10_681
+DISTINCT = 128
+"""Different titles that models write for 1,000 users: DivRatio@1 of .05 to .13 in this project's tables."""
 NEGATIVES = 3
+VALIDATED = 8
+"""Rows that the released pipeline reads after each step here; the released settings have 256."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows per step (in bfloat16, in float32), and how wide the search for the fastest peer is."""
+    """Rows per step (in bfloat16, in float32), the ways that peers are tried in, and the minutes."""
 
     sft: tuple[int, int]
     dpo: tuple[int, int]
     sdpo: int
     titles: int
+    iteration: int
+    ablation: tuple[int, int]
     ways: tuple[Way, ...]
     batches: tuple[int, ...]
-    pairs: int
+    minutes: float
     repeats: int
     row_growth: tuple[int, ...]
     negative_growth: tuple[int, ...]
     item_growth: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+    pairs: int = 3
 
 
 FULL = Sizes(
-    sft=(16, 16),
-    dpo=(8, 8),
-    sdpo=8,
-    titles=128,
-    ways=(Way(1), Way(2), Way(4), Way(8), Way(4, autocast=True), Way(4, precomputed=True)),
-    batches=(16, 32, 64, 128),
-    pairs=3,
+    sft=(16, 4),
+    dpo=(8, 4),
+    sdpo=4,
+    titles=64,
+    iteration=8,
+    ablation=(64, 16),
+    ways=(Way(2), Way(4), Way(8), Way(4, autocast=True), Way(4, precomputed=True)),
+    batches=(RELEASED_BATCH, 32),
+    minutes=35,
     repeats=3,
-    row_growth=(16, 32, 64, 128),
+    row_growth=(8, 16, 32, 48),
     negative_growth=(1, 2, 4, 8),
 )
 QUICK = replace(
     FULL,
-    sft=(8, 4),
-    dpo=(4, 2),
-    sdpo=2,
+    sft=(8, 2),
+    dpo=(4, 1),
+    sdpo=1,
     titles=32,
+    iteration=4,
+    ablation=(16, 8),
     ways=(Way(4),),
-    batches=(32,),
+    batches=(RELEASED_BATCH,),
+    minutes=8,
     repeats=1,
     row_growth=(8, 16, 24, 32),
     negative_growth=(1, 2, 3, 4),
@@ -61,49 +73,40 @@ QUICK = replace(
 
 def contests(half: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[Contest]:
     """Return all contests, for settings in bfloat16 and float32 and adapters that write titles."""
+    model = replace(half)  # it counts tokens; settings that go to processes hold no model and stay small
     return [
-        *_steps("SFT step", [half, single], sizes.sft, 0, (4.0, 6.0), sizes),
-        *_steps("DPO step", [half, single], sizes.dpo, 1, (6.0, 8.0), sizes),
-        _sdpo(replace(half, rows=sizes.sdpo, negatives=NEGATIVES), sizes),
-        *_generation(replace(half, rows=sizes.titles, tuned=tuned), sizes),
-        _evaluation(),
+        _step("SFT step, bf16", replace(half, rows=sizes.sft[0]), 4.0, sizes, model),
+        _step("SFT step, float32", replace(single, rows=sizes.sft[1]), 6.0, sizes, model),
+        _step("DPO step, bf16", replace(half, rows=sizes.dpo[0], negatives=1), 6.0, sizes, model),
+        _step("DPO step, float32", replace(single, rows=sizes.dpo[1], negatives=1), 8.0, sizes, model),
+        _sdpo(replace(half, rows=sizes.sdpo, negatives=NEGATIVES), model),
+        *_generation(replace(half, rows=sizes.titles, tuned=tuned), sizes, model),
+        _evaluation("evaluation", DISTINCT, 100.0),
+        _evaluation("evaluation, no two titles alike", USERS, None),
+        _iteration(replace(half, rows=sizes.iteration, negatives=1, tuned=tuned)),
     ]
 
 
-def _steps(
-    name: str,
-    settings: list[Setting],
-    rows: tuple[int, int],
-    negatives: int,
-    figures: tuple[float, float],
-    sizes: Sizes,
-) -> list[Contest]:
-    return [
-        _step(
-            f"{name}, {_precision(setting)}", replace(setting, rows=size, negatives=negatives), figure, sizes
-        )
-        for setting, size, figure in zip(settings, rows, figures, strict=True)
-    ]
-
-
-def _step(name: str, setting: Setting, figure: float, sizes: Sizes) -> Contest:
+def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setting) -> Contest:
     ways = [way for way in sizes.ways if setting.bf16 or not way.autocast]
     ways = [way for way in ways if setting.negatives or not way.precomputed]
     ways = [replace(way, batch=min(way.batch, setting.rows)) for way in ways]
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
-    return Contest(name, "rows", partial(ours.step, setting), others, figure, _flops(setting))
+    task = partial(ours.step, setting)
+    precision = "bf16" if setting.bf16 else "float32"
+    return Contest(name, "rows", task, others, figure, partial(_flops, setting, model), precision)
 
 
-def _sdpo(setting: Setting, sizes: Sizes) -> Contest:
-    batches = (1, 2, 4) if len(sizes.ways) > 1 else (2,)
+def _sdpo(setting: Setting, model: Setting) -> Contest:
+    batches = [size for size in (1, 2, 4) if size <= setting.rows]
     others: Mapping[str, Task] = {
         f"full sequences, batch {batch}": partial(peers.sdpo_full, setting, batch) for batch in batches
     }
-    task = partial(ours.step, setting)
-    return Contest("S-DPO step, 3 negatives, bf16", "rows", task, others, 8.0, _flops(setting))
+    name, flops = "S-DPO step, 3 negatives, bf16", partial(_flops, setting, model)
+    return Contest(name, "rows", partial(ours.step, setting), others, 8.0, flops)
 
 
-def _generation(setting: Setting, sizes: Sizes) -> list[Contest]:
+def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]:
     def rivals(*, stopping: bool) -> dict[str, Task]:
         return {
             f"generate, batch {batch}{', merged' * merged}": partial(
@@ -113,29 +116,43 @@ def _generation(setting: Setting, sizes: Sizes) -> list[Contest]:
             for merged in ((False, True) if stopping else (False,))
         }
 
-    task = partial(ours.titles, setting)
+    task, flops = partial(ours.titles, setting), partial(_written, setting, model)
     return [
-        Contest("self-play against released settings, bf16", "titles", task, rivals(stopping=False), 10.0),
-        Contest("self-play against our stop rule, bf16", "titles", task, rivals(stopping=True), 2.0),
+        Contest(f"self-play against {name}, bf16", "titles", task, rivals(stopping=stopping), figure, flops)
+        for name, stopping, figure in (("released settings", False, 10.0), ("our stop rule", True, 2.0))
     ]
 
 
-def _evaluation() -> Contest:
-    case = Case(USERS, ITEMS)
-    rival = {"released algorithm": partial(ranking.evaluation, case, released=True)}
-    task = partial(ranking.evaluation, case, released=False)
-    return Contest(f"evaluation, {USERS} users × {ITEMS} items", "users", task, rival, 100.0)
+def _evaluation(name: str, distinct: int, figure: float | None) -> Contest:
+    case = Case(USERS, ITEMS, distinct)
+    rival = {"released algorithm": partial(ranking.evaluation, case, plain=True)}
+    task = partial(ranking.evaluation, case, plain=False, times=10)
+    return Contest(f"{name}, {USERS} users × {ITEMS} items", "users", task, rival, figure)
 
 
-def _flops(setting: Setting) -> float:
+def _iteration(setting: Setting) -> Contest:
+    rival = {
+        f"released pipeline on TRL, {VALIDATED} rows validated a step": partial(
+            peers.pipeline, setting, validated=VALIDATED
+        )
+    }
+    return Contest("SPRec iteration, bf16", "rows", partial(ours.iteration, setting), rival, 6.0)
+
+
+def _asked(setting: Setting, model: Setting) -> tuple[Shape, Load]:
+    own = setting.lent(model)
+    return Shape.of(own.model.base.config, RANK), load(own.encoded())
+
+
+def _written(setting: Setting, model: Setting) -> float:
+    """Return the necessary FLOPs of writing titles as long as the true ones."""
+    return reading(*_asked(setting, model))
+
+
+def _flops(setting: Setting, model: Setting) -> float:
     """Return the necessary FLOPs of one step, the pass of the reference included."""
-    own = replace(setting)  # a copy holds no model, so the one that goes to a process stays small
-    asked, shape = load(own.encoded()), Shape.of(own.model.base.config, RANK)
-    return training(shape, asked) + (reading(shape, asked) if own.negatives else 0)
-
-
-def _precision(setting: Setting) -> str:
-    return "bf16" if setting.bf16 else "float32"
+    asked = _asked(setting, model)
+    return training(*asked) + (reading(*asked) if setting.negatives else 0)
 
 
 def _said(way: Way) -> str:

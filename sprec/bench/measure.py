@@ -1,7 +1,7 @@
 """What is measured: steps of two sides in turn, their medians, the ratio with its spread."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 class Work:
     """What one step did, in the contest's unit and in tokens of the answers and prompts that it handled.
 
-    `seconds` is what the side's own clock says where a step cannot be called without its surroundings.
+    `seconds` is what the side's own clock says where a step cannot be called without its surroundings;
+    `parts` are other figures that it has.
     """
 
     units: int
     tokens: int
     seconds: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 Step = Callable[[], Work]
@@ -44,6 +46,7 @@ class Contest:
 
     Every candidate of `peers` takes one step and the fastest of them goes on to the pairs. `flops` are the
     necessary ones of one step of ours, `at_least` is the ratio to reach; None where there is none.
+    `precision` names the matrix products that both sides are made of.
     """
 
     name: str
@@ -51,12 +54,16 @@ class Contest:
     ours: Task
     peers: Mapping[str, Task]
     at_least: float | None = None
-    flops: float | None = None
+    flops: Callable[[], float] | None = None
+    precision: str = "bf16"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A contest's figures: medians over pairs of steps, rates in units per second, `peak_share` in [0, 1]."""
+    """A contest's figures: medians over pairs of steps, rates in units per second, `peak_share` in [0, 1].
+
+    `ratio_at_peak` is the ratio of a step of ours that did the necessary FLOPs at the processor's best speed.
+    """
 
     name: str
     unit: str
@@ -72,6 +79,7 @@ class Outcome:
     peer_bytes: int
     at_least: float | None
     peak_share: float | None
+    ratio_at_peak: float | None
 
 
 def outcome(
@@ -81,6 +89,7 @@ def outcome(
     ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
     ratios = [mine.rate / other.rate for mine, other in pairs]
     seconds = median(sample.seconds for sample in ours)
+    share = contest.flops() / seconds / peak_flops if contest.flops else None
     return Outcome(
         contest.name,
         contest.unit,
@@ -95,8 +104,28 @@ def outcome(
         ours_bytes=max(sample.peak_bytes for sample in ours),
         peer_bytes=max(sample.peak_bytes for sample in theirs),
         at_least=contest.at_least,
-        peak_share=contest.flops / seconds / peak_flops if contest.flops else None,
+        peak_share=share,
+        ratio_at_peak=median(ratios) / share if share else None,
     )
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure beside its limit: a lower one where `at_least`, else an upper one; None is no limit."""
+
+    name: str
+    value: float
+    limit: float | None
+    at_least: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure keeps its limit.
+
+        >>> Check("share", 0.4, 0.5, at_least=True).passed, Check("GB", 1.9, 2.5).passed
+        (False, True)
+        """
+        return self.limit is None or (self.value >= self.limit if self.at_least else self.value <= self.limit)
 
 
 @dataclass(frozen=True)

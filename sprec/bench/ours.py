@@ -1,6 +1,8 @@
 """Our side of each contest."""
 
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +11,14 @@ import torch
 
 from sprec.bench.measure import Step, Work
 from sprec.bench.setting import Setting
+from sprec.build import build
 from sprec.llm.batches import Row, collate, microbatches
 from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
+from sprec.methods import Method
+from sprec.runtime.store import Store
 from sprec.training.objectives import Objective, dpo, sdpo, sft
+from sprec.training.stages import Sizes, Stages, State
 from sprec.training.tuner import reference_log_probs
 
 
@@ -74,6 +80,25 @@ def titles(setting: Setting) -> Step:
         return Work(len(prompts), sum(map(len, prompts)))
 
     return write
+
+
+def iteration(setting: Setting) -> Step:
+    """Return one iteration of SPRec through the stages of a run: titles, SFT, DPO, each stored."""
+    engine, method = setting.engine, build(setting.settings).method
+    assert isinstance(method, Method)
+    split = replace(engine.dataset.split, train=engine.dataset.split.train.take(setting.numbers))
+    engine = replace(engine, dataset=replace(engine.dataset, split=split))
+    previous = State("tuned", setting.tuned)
+
+    def take() -> Work:
+        with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
+            stages = Stages(engine, Store(Path(place)), Sizes(None, None), done=lambda *_: None)
+            model = stages.sft(previous, 1, method.sft)
+            pairs = stages.negatives(previous, 1, method.negatives, method.decoding, keep_equal=True)
+            stages.dpo(model, pairs, 1, method.dpo, method.objective)
+        return Work(setting.rows, 0)
+
+    return take
 
 
 def teach(setting: Setting, folder: Path, steps: int) -> Step:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import mkdtemp
 from typing import Any
 
@@ -22,17 +22,21 @@ from sprec.llm.decoding import TITLE_TOKENS
 from sprec.llm.recommender import PROJECTIONS
 from sprec.training.objectives import sdpo
 
-RELEASED_TOKENS = 128
-"""New tokens of a title at most in the released self-play."""
+RELEASED_TOKENS, RELEASED_BATCH = 128, 64
+"""New tokens of a title at most, and titles at a time, in the released self-play."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a trainer is set up: rows per pass, bfloat16 by autocast or weights, reference beforehand."""
+    """How a trainer is set up: rows per pass, bfloat16 by autocast or weights, reference beforehand.
+
+    `validated` rows are read after every step.
+    """
 
     batch: int
     autocast: bool = False
     precomputed: bool = False
+    validated: int = 0
 
 
 def trl(setting: Setting, way: Way) -> Step:
@@ -52,9 +56,17 @@ def trl(setting: Setting, way: Way) -> Step:
 
     def take() -> Work:
         trainer.train()
-        return Work(setting.rows, tokens, clock.seconds + getattr(trainer, "reference_seconds", 0.0))
+        seconds = clock.seconds + getattr(trainer, "reference_seconds", 0.0)
+        return Work(setting.rows, tokens, seconds + (_validation(trainer) if way.validated else 0.0))
 
     return take
+
+
+def _validation(trainer: Any) -> float:
+    """Return the seconds of a pass over the validation rows."""
+    start = time.perf_counter()
+    trainer.evaluate()
+    return time.perf_counter() - start
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -86,7 +98,7 @@ class _Timed(DPOTrainer):  # type: ignore[misc, unused-ignore]
 def _sft(setting: Setting, way: Way) -> Any:
     data = [{"prompt": text.prompt, "completion": text.answers[0]} for text in setting.texts()]
     options = SFTConfig(**_options(setting, way), completion_only_loss=True)
-    return SFTTrainer(_base(setting), options, train_dataset=Dataset.from_list(data), **_shared(setting))
+    return SFTTrainer(_base(setting), options, **_rows(data, way), **_shared(setting))
 
 
 def _dpo(setting: Setting, way: Way) -> Any:
@@ -99,7 +111,13 @@ def _dpo(setting: Setting, way: Way) -> Any:
         "precompute_ref_batch_size": 2 * way.batch,
     }
     options = DPOConfig(**_options(setting, way), **reference, beta=0.1)
-    return _Timed(_base(setting), args=options, train_dataset=Dataset.from_list(data), **_shared(setting))
+    return _Timed(_base(setting), args=options, **_rows(data, way), **_shared(setting))
+
+
+def _rows(data: list[dict[str, str]], way: Way) -> dict[str, Any]:
+    """Return training rows and, where there are any, validation rows."""
+    read = {"train_dataset": data} | ({"eval_dataset": data[: way.validated]} if way.validated else {})
+    return {name: Dataset.from_list(rows) for name, rows in read.items()}
 
 
 def _shared(setting: Setting) -> dict[str, Any]:
@@ -110,6 +128,7 @@ def _options(setting: Setting, way: Way) -> dict[str, Any]:
     return {
         "output_dir": mkdtemp(prefix="sprec-bench-"),
         "per_device_train_batch_size": way.batch,
+        "per_device_eval_batch_size": way.batch,
         "gradient_accumulation_steps": setting.rows // way.batch,
         "max_steps": 1,
         "learning_rate": 2e-5,
@@ -209,6 +228,34 @@ def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> S
         return Work(len(prompts), sum(map(len, prompts)))
 
     return take
+
+
+def pipeline(setting: Setting, *, validated: int) -> Step:
+    """Return an iteration as the released scripts take it: titles, SFT, DPO, one after the other.
+
+    Batches of 64 titles, 4 SFT rows and 2 DPO pairs, and `validated` rows read after every optimiser step
+    (256 in the released settings, since `eval_steps` falls back to `logging_steps`). What surrounds the steps
+    (new processes, loading, saving, 500 spare titles) is not counted.
+    """
+    parts = [
+        generate(setting, RELEASED_BATCH, stopping=False, merged=False),
+        trl(replace(setting, negatives=0), Way(min(4, setting.rows), validated=validated)),
+        trl(replace(setting, negatives=1), Way(min(2, setting.rows), validated=validated)),
+    ]
+
+    def take() -> Work:
+        seconds = [_seconds(part) for part in parts]
+        named = dict(zip(("titles", "sft", "dpo"), seconds, strict=True))
+        return Work(setting.rows, 0, sum(seconds), named)
+
+    return take
+
+
+def _seconds(step: Step) -> float:
+    """Return the seconds of a step by its own clock, or by this one."""
+    start = time.perf_counter()
+    work = step()
+    return time.perf_counter() - start if work.seconds is None else work.seconds
 
 
 def _left_padded(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

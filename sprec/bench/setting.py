@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,6 +48,12 @@ class Setting:
         """The recommender with adapters of r 16."""
         return self.engine.model.load(self.tuned)
 
+    def lent(self, other: "Setting") -> "Setting":
+        """Return this setting with data and model of another that differs in rows or precision alone."""
+        own = replace(self)
+        vars(own).update(engine=other.engine, model=other.model)
+        return own
+
     @property
     def folder(self) -> Path:
         """Where the base weights lie in the layout of transformers."""
@@ -59,11 +65,16 @@ class Setting:
         return self.settings.trainer.precision == "bf16"
 
     @cached_property
+    def numbers(self) -> list[int]:
+        """Numbers of the training rows, drawn by name: the first n are the same whatever `rows` is."""
+        order = stream(0, "bench", "rows").permutation(len(self.engine.dataset.split.train))
+        drawn: list[int] = order[: self.rows].tolist()
+        return drawn
+
+    @cached_property
     def examples(self) -> list[Example]:
-        """Training rows drawn by name: the first n are the same whatever `rows` is."""
-        train = self.engine.dataset.split.train
-        order = stream(0, "bench", "rows").permutation(len(train))
-        return list(train.take(order[: self.rows].tolist()))
+        """The training rows."""
+        return list(self.engine.dataset.split.train.take(self.numbers))
 
     @cached_property
     def titles(self) -> list[tuple[str, ...]]:
@@ -95,13 +106,14 @@ class Setting:
         ]
 
 
-def configured(*, bf16: bool, threads: int) -> Settings:
-    """Return the settings of the default run on MovieLens-100K with SmolLM2-135M on the CPU."""
+def configured(*changes: str, bf16: bool, threads: int) -> Settings:
+    """Return the settings of the default run on MovieLens-100K with SmolLM2-135M on the CPU, some changed."""
     overrides = [
         *("dataset=movielens", "base_llm=smollm2_135m", "tracker=silent", "trainer=cpu"),
         f"base_llm.lora={{rank: {RANK}, alpha: {ALPHA}, dropout: 0.0}}",
         f"trainer.precision={'bf16' if bf16 else 'float32'}",
         f"trainer.threads={threads}",
+        *changes,
     ]
     command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "--resolve", *overrides]
     told = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -5,18 +5,22 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sprec.bench.bench import Results
 from sprec.bench.machine import Machine
-from sprec.bench.measure import Growth, Outcome
+from sprec.bench.measure import Check, Growth, Outcome
 
 
-def show(machine: Machine, outcomes: Sequence[Outcome], growths: Sequence[Growth], console: Console) -> None:
-    """Print machine, contests and growth."""
+def show(machine: Machine, results: Results, console: Console) -> None:
+    """Print machine, contests, growth, checks, and what was left out."""
     console.print(
         f"{machine.processor}, {machine.threads} threads; products {machine.peak_bf16 / 1e9:.0f} GFLOP/s in "
         f"bf16, {machine.peak_float32 / 1e9:.0f} in float32; commit {machine.provenance['commit']}"
     )
-    console.print(contest_table(outcomes))
-    console.print(growth_table(growths))
+    console.print(contest_table(results.contests))
+    console.print(growth_table(results.growths))
+    console.print(check_table(results.checks))
+    for name in results.left_out:
+        console.print(f"left out, the time was over: {name}")
 
 
 def contest_table(outcomes: Sequence[Outcome]) -> Table:
@@ -27,7 +31,8 @@ def contest_table(outcomes: Sequence[Outcome]) -> Table:
         "peer /s",
         "ratio",
         "at least",
-        "of bf16 peak",
+        "of peak",
+        "ratio at peak",
         "tokens/s",
         "GB ours, peer",
         "peer",
@@ -47,10 +52,21 @@ def cells(each: Outcome) -> tuple[str, ...]:
         f"{each.ratio:.1f} ({each.ratio_low:.1f}–{each.ratio_high:.1f}, n={each.pairs})",
         "" if each.at_least is None else f"{each.at_least:g} {'✓' if each.ratio >= each.at_least else '✗'}",
         "" if each.peak_share is None else f"{each.peak_share:.0%}",
+        "" if each.ratio_at_peak is None else f"{each.ratio_at_peak:.1f}",
         f"{each.tokens_per_second:.0f}" if each.tokens_per_second else "",
         f"{each.ours_bytes / 1e9:.1f}, {each.peer_bytes / 1e9:.1f}",
         each.peer,
     )
+
+
+def check_table(checks: Sequence[Check]) -> Table:
+    """Return one row per check."""
+    table = Table("check", "figure", "limit", title="Checks")
+    for each in checks:
+        sign = "≥" if each.at_least else "≤"
+        limit = "" if each.limit is None else f"{sign} {each.limit:g} {'✓' if each.passed else '✗'}"
+        table.add_row(each.name, f"{each.value:.4g}", limit)
+    return table
 
 
 def growth_table(growths: Sequence[Growth]) -> Table:

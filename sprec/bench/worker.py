@@ -36,6 +36,10 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         if self._process.is_alive():
             self._pipe.send(False)
         self._process.join(10)

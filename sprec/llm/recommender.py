@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt
-from sprec.llm import adapters, attention, norms
+from sprec.llm import adapters, attention, gates, norms
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.likelihood import token_log_probs
@@ -81,9 +81,14 @@ class Recommender:
         self.model.to(self.device)
         adapters.quicken(self.model)
         norms.quicken(self.model)
+        gates.quicken(self.model)
         self.base: Any = base
         self.half = half
         self._initial = {name: value.clone() for name, value in self.tuned().items()}
+
+    def checkpoint(self) -> None:
+        """Keep the input of each layer alone for the gradient, compute the rest again (Chen et al. 2016)."""
+        self.base.gradient_checkpointing_enable({"use_reentrant": False})
 
     def tuned(self) -> dict[str, Tensor]:
         """Return the trainable weights by name."""

@@ -8,7 +8,7 @@ def sample(units, seconds, peak=1):
 
 
 def test_outcome_takes_medians_and_the_spread_of_the_pairs_ratios():
-    contest = Contest("step", "rows", None, {}, at_least=2.0, flops=30.0)
+    contest = Contest("step", "rows", None, {}, at_least=2.0, flops=lambda: 30.0)
     pairs = [
         (sample(8, 1.0), sample(8, 4.0, 5)),
         (sample(8, 2.0, 3), sample(8, 4.0)),
@@ -20,6 +20,7 @@ def test_outcome_takes_medians_and_the_spread_of_the_pairs_ratios():
     assert (found.tokens_per_second, found.pairs) == (40.0, 3)
     assert (found.ours_bytes, found.peer_bytes) == (3, 5)
     assert found.peak_share == pytest.approx(30 / 2 / 60)
+    assert found.ratio_at_peak == pytest.approx(2.0 * 60 / 15)  # our step would take a quarter of its time
 
 
 def test_contest_without_necessary_flops_has_no_share_of_the_peak():

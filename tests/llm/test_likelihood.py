@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -42,3 +46,25 @@ def test_no_more_logits_than_asked_for_exist_at_a_time(monkeypatch):
     token_log_probs(head, torch.randn(50, 4), torch.zeros(50, dtype=torch.long), table=8000)
     assert max(sizes) == 8000
     assert sum(sizes) == 50_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system tells no peak memory")
+def test_memory_of_a_vocabulary_of_128_thousand_words_is_bounded():
+    """1,024 predicted tokens: their logits alone would be 525 MB, and as much for each step on them."""
+    words, size, tokens = 128_256, 16, 1024
+    code = f"""
+import torch
+from torch import nn
+from sprec.llm.likelihood import token_log_probs
+torch.set_num_threads(1)
+head = nn.Linear({size}, {words}, bias=False).requires_grad_(False)
+hidden = torch.randn({tokens}, {size}, requires_grad=True)
+labels = torch.zeros({tokens}, dtype=torch.long)
+peak = lambda: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak()
+token_log_probs(head, hidden, labels).sum().backward()
+assert hidden.grad.abs().max() > 0
+print(peak() - before)
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(told.stdout) < 450_000  # kB

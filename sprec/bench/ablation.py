@@ -1,0 +1,37 @@
+"""The ablation's four arms through one store: how much of the time is not in its distinct stages."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sprec.bench.measure import Step, Work
+from sprec.config import Settings
+from sprec.runtime.records import StageEntry
+from sprec.session import Session
+
+ARMS = ("sprec", "without_sft", "without_dpo", "random_negatives")
+
+
+def arms(settings: Sequence[Settings], place: Path) -> Step:
+    """Return a step that runs each arm anew in its own folder, all with the store that the settings name.
+
+    `parts` of its work: "distinct" seconds of the stages computed, and "apart", those of all stages of all
+    arms, which is what they would take without the store.
+    """
+
+    def take() -> Work:
+        start = time.perf_counter()
+        entries: list[StageEntry] = []
+        for each in settings:
+            folder = place / each.method.name
+            folder.mkdir(parents=True)
+            record = Session(each, folder, "bench", console=Console(quiet=True)).run()
+            assert record is not None
+            entries += record.stages
+        distinct = sum(entry.seconds for entry in entries if not entry.reused)
+        parts = {"distinct": distinct, "apart": sum(entry.seconds for entry in entries)}
+        return Work(len(settings), 0, time.perf_counter() - start, parts)
+
+    return take

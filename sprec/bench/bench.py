@@ -1,0 +1,203 @@
+"""Runs the rows of the benchmark within the minutes that there are."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+from sprec.bench import ablation, ours, ranking
+from sprec.bench.contests import Sizes, contests
+from sprec.bench.machine import Machine
+from sprec.bench.measure import Check, Contest, Growth, Outcome, Sample, Task, growth, outcome
+from sprec.bench.setting import Setting, configured
+from sprec.bench.worker import Worker
+
+log = logging.getLogger(__name__)
+Found = TypeVar("Found")
+Row = tuple[str, Callable[[], None]]
+TAUGHT_ROWS, TAUGHT_STEPS = 128, 8
+"""What the model sees before self-play, so that it writes titles and closes them."""
+PATIENCE = 2.5
+"""How many even shares of the minutes left a row may take before its pairs become fewer."""
+MEMORY_PAIRS = 8
+
+
+@dataclass
+class Results:
+    """All figures, and the names of rows that the minutes did not reach."""
+
+    contests: list[Outcome] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Bench:
+    """What is measured where: sizes, machine, and the word that chosen rows have in their names."""
+
+    sizes: Sizes
+    machine: Machine
+    only: str
+    results: Results = field(default_factory=Results)
+    start: float = field(default_factory=time.monotonic)
+    patience: float = field(default=0.0, init=False)
+
+    @property
+    def threads(self) -> int:
+        """Threads of both sides."""
+        return self.machine.threads
+
+    def run(self) -> Results:
+        """Measure all rows that are wanted; the adapters that write titles are tuned first if needed."""
+        half, single = (
+            Setting(configured(bf16=bf16, threads=self.threads), rows=1) for bf16 in (True, False)
+        )
+        with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
+            tuned = Path(place)
+            rows = self._contests(half, single, tuned) + self._growths(half) + self._checks(half, tuned)
+            rows = [(name, work) for name, work in rows if self.only.lower() in name.lower()]
+            if any(word in name for name, _ in rows for word in ("self-play", "iteration")):
+                taught = Setting(half.settings, rows=TAUGHT_ROWS)
+                self._one(partial(ours.teach, taught, tuned, TAUGHT_STEPS))
+            for number, (name, work) in enumerate(rows):
+                self._row(name, work, len(rows) - number)
+        return self.results
+
+    def _row(self, name: str, work: Callable[[], None], left: int) -> None:
+        """Measure one of the rows that are left, or name it as left out where the time is over."""
+        seconds = 60 * self.sizes.minutes - (time.monotonic() - self.start)
+        if seconds <= 0:
+            log.warning("%s: left out, the %g minutes are over", name, self.sizes.minutes)
+            self.results.left_out.append(name)
+            return
+        log.info("%s", name)
+        self.patience = time.monotonic() + PATIENCE * seconds / left
+        work()
+
+    def _contests(self, half: Setting, single: Setting, tuned: Path) -> list[Row]:
+        found = contests(half, single, tuned, self.sizes)
+        return [(each.name, partial(self._meet, each)) for each in found]
+
+    def _meet(self, contest: Contest) -> None:
+        """Add a contest's figures: the fastest peer, then ours and it in turn."""
+        with ExitStack() as stack:
+            name, other = self._fastest(contest)
+            stack.callback(other.close)
+            mine = stack.enter_context(Worker(contest.ours, threads=self.threads))
+            mine.step()
+            pairs = list(self._several(lambda: (mine.step(), other.step()), self.sizes.pairs))
+        peak = self.machine.peak_bf16 if contest.precision == "bf16" else self.machine.peak_float32
+        found = outcome(contest, name, pairs, peak_flops=peak)
+        log.info("  %.2f times %s", found.ratio, name)
+        self.results.contests.append(found)
+
+    def _fastest(self, contest: Contest) -> tuple[str, Worker]:
+        """Return the peer with the best first step, warm; one that cannot run is said and left out."""
+        best: tuple[float, str, Worker] | None = None
+        for name, task in contest.peers.items():
+            if best and time.monotonic() > self.patience:
+                break
+            try:
+                other = Worker(task, threads=self.threads)
+                rate = other.step().rate
+            except RuntimeError as error:
+                log.warning("  %s does not run: %s", name, error)
+                continue
+            log.info("  %s: %.3f %s/s", name, rate, contest.unit)
+            if best and best[0] >= rate:
+                other.close()
+                continue
+            if best:
+                best[2].close()
+            best = rate, name, other
+        if not best:
+            raise RuntimeError(f"{contest.name}: no peer runs; install the extra [bench]")
+        return best[1], best[2]
+
+    def _several(self, take: Callable[[], Found], times: int) -> Iterator[Found]:
+        """Yield what `take` returns so many times, or fewer where patience ends; once at least."""
+        for number in range(times):
+            if number and time.monotonic() > self.patience:
+                return
+            yield take()
+
+    def _growths(self, half: Setting) -> list[Row]:
+        rows, negatives = self.sizes.row_growth, self.sizes.negative_growth
+        many = Setting(half.settings, rows=max(rows))
+        wide = Setting(half.settings, rows=4, negatives=max(negatives))
+        tasks = (
+            ("SFT step over rows", "row", rows, partial(ours.over_rows, many, self._repeated(rows))),
+            (
+                *("S-DPO step over negatives", "negative", negatives),
+                partial(ours.over_negatives, wide, self._repeated(negatives)),
+            ),
+        )
+        found: list[Row] = [
+            (f"growth of {name}", partial(self._grow, name, unit, sizes, task))
+            for name, unit, sizes, task in tasks
+        ]
+        return [*found, ("growth of grounding over items", self._items)]
+
+    def _repeated(self, sizes: Sequence[int]) -> list[int]:
+        """Return the largest size as a warm-up, then each size so many times."""
+        return [max(sizes), *(size for size in sizes for _ in range(self.sizes.repeats))]
+
+    def _grow(self, name: str, unit: str, sizes: Sequence[int], task: Task) -> None:
+        """Add the growth of a task whose steps take the largest size once and then each size some times."""
+        with Worker(task, threads=self.threads) as side:
+            side.step()
+            samples = [[side.step() for _ in range(self.sizes.repeats)] for _ in sizes]
+        self._grown(name, unit, sizes, samples)
+
+    def _items(self) -> None:
+        """Add the growth of grounding, each size in a process of its own."""
+        sizes, samples = self.sizes.item_growth, []
+        for size in sizes:
+            with Worker(partial(ranking.grounding, 100, size), threads=self.threads) as side:
+                side.step()
+                samples.append([side.step() for _ in range(3)])
+        self._grown("grounding of 100 titles", "item", sizes, samples)
+
+    def _grown(self, name: str, unit: str, sizes: Sequence[int], samples: Sequence[Sequence[Sample]]) -> None:
+        seconds = [median(sample.seconds for sample in part) for part in samples]
+        found = growth(name, unit, sizes, seconds, [part[-1].peak_bytes for part in samples])
+        self.results.growths.append(found)
+
+    def _checks(self, half: Setting, place: Path) -> list[Row]:
+        pairs = Setting(half.settings, rows=MEMORY_PAIRS, negatives=1)
+        return [
+            ("memory of DPO", partial(self._memory, pairs)),
+            ("ablation with four arms", partial(self._ablation, place)),
+        ]
+
+    def _memory(self, setting: Setting) -> None:
+        sample = self._one(partial(ours.step, setting), times=2)
+        name = f"peak GB of DPO, {setting.rows} pairs a step"
+        self.results.checks.append(Check(name, sample.peak_bytes / 1e9, 2.5))
+
+    def _ablation(self, place: Path) -> None:
+        """Add what four arms take over their distinct stages, and what they would take without the store."""
+        first, later = self.sizes.ablation
+        rows = (f"sft_rows={first}", f"iteration_rows={later}", f"test_rows={later}", "iterations=1")
+        changes = [f"store.path={place / 'stages'}", *(f"budget.{each}" for each in rows)]
+        arms = [
+            configured(f"method={arm}", *changes, bf16=True, threads=self.threads) for arm in ablation.ARMS
+        ]
+        sample = self._one(partial(ablation.arms, arms, place))
+        parts = sample.work.parts
+        self.results.checks += [
+            Check("4-arm ablation: time over its distinct stages", sample.seconds / parts["distinct"], 1.05),
+            Check("4-arm ablation: without the store, over with", parts["apart"] / sample.seconds, None),
+        ]
+
+    def _one(self, task: Task, times: int = 1) -> Sample:
+        """Return the last of some steps in a process of its own."""
+        with Worker(task, threads=self.threads) as side:
+            return [side.step() for _ in range(times)][-1]

@@ -1,0 +1,70 @@
+from functools import partial
+
+import pytest
+
+from sprec.bench.bench import Bench
+from sprec.bench.contests import QUICK
+from sprec.bench.measure import Contest, Sample, Work
+
+
+class FakeMachine:
+    threads, peak_bf16, peak_float32 = 1, 100.0, 50.0
+
+
+class FakeWorker:
+    """A side in this process."""
+
+    def __init__(self, task, *, threads):
+        self.take, self.open = task(), True
+
+    def step(self):
+        return Sample(self.take(), 1.0, 1)
+
+    def close(self):
+        self.open = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def side(units):
+    return lambda: Work(units, 1)
+
+
+def failing():
+    raise RuntimeError("no such way")
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.setattr("sprec.bench.bench.Worker", FakeWorker)
+    return Bench(QUICK, FakeMachine(), "")
+
+
+def test_fastest_peer_is_met_and_one_that_cannot_run_is_left_out(bench):
+    peers = {
+        "slow": partial(side, 1),
+        "fast": partial(side, 2),
+        "broken": failing,
+        "slower": partial(side, 1),
+    }
+    bench.patience = float("inf")
+    bench._meet(Contest("step", "rows", partial(side, 8), peers, flops=lambda: 5.0, precision="float32"))
+    (outcome,) = bench.results.contests
+    assert (outcome.peer, outcome.ratio, outcome.pairs) == ("fast", 4.0, 3)
+    assert outcome.peak_share == pytest.approx(5 / 50)
+
+
+def test_pairs_are_fewer_where_patience_ends_and_one_at_least(bench):
+    assert list(bench._several(lambda: 1, 3)) == [1]
+    bench.patience = float("inf")
+    assert list(bench._several(lambda: 1, 3)) == [1, 1, 1]
+
+
+def test_rows_after_the_last_minute_are_named(bench):
+    bench.start -= 60 * QUICK.minutes
+    bench._row("late", failing, 1)
+    assert bench.results.left_out == ["late"]

@@ -1,0 +1,32 @@
+import torch
+
+from sprec.llm.batches import collate
+
+
+def gradients(model, rows):
+    """Return the gradient by the adapters, and the bytes that a pass keeps for it."""
+    kept = []
+    model.model.train()
+    model.model.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda each: kept.append(each.nbytes) or each, lambda each: each
+    ):
+        scores = model.log_probs(collate(rows))
+    scores.square().sum().backward()
+    return [weight.grad.clone() for weight in model.model.parameters() if weight.requires_grad], sum(kept)
+
+
+def test_gradients_are_those_of_kept_activations_and_fewer_are_kept(make, catalog):
+    rows = [make(4).encode(catalog.titles[i : i + 3], catalog.titles[20 + i : 22 + i]) for i in range(4)]
+    plain, frugal = make(4), make(4)
+    with torch.no_grad():
+        for model in (plain, frugal):
+            torch.manual_seed(0)
+            for weight in model.tuned().values():
+                weight.add_(0.05 * torch.randn_like(weight))
+    frugal.checkpoint()
+    expected, much = gradients(plain, rows)
+    got, little = gradients(frugal, rows)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    assert max(float(each.abs().max()) for each in got) > 0
+    assert 3 * little < much
