@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from hydra.utils import instantiate
 
 from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
-from sprec.data.prompts import Prompt
+from sprec.data.prompts import AS_ALPACA, Layout, Prompt
 from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
+from sprec.llm.chat import framed
 from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
@@ -33,6 +35,7 @@ class Built:
 
     reader: Reader
     weights: Weights
+    layout: Layout
     embedder: Embedder
     ranker: Ranker
     method: Method | WithoutLlm
@@ -57,6 +60,7 @@ def build(settings: Settings) -> Built:
     return Built(
         reader=make(_located(settings.dataset), _convert_="all"),
         weights=make(settings.base_llm.weights, _convert_="all"),
+        layout=make(settings.prompt, _convert_="all"),
         embedder=embedder,
         ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
         method=_method(settings),
@@ -101,7 +105,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
         return Recommender(
             folder,
-            Prompt(dataset.wording),
+            Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=llm.name))),
             lora=Lora(**llm.lora.model_dump()),
             bf16=built.bf16,
             device=built.device,
@@ -117,6 +121,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
+        **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
@@ -186,6 +191,6 @@ def _method(settings: Settings) -> Method | WithoutLlm:
 
 
 def _texts(dataset: Dataset) -> list[str]:
-    """Return what a tokenizer has to know: a prompt's frame and every title as it stands in one."""
+    """Return what a tokenizer has to know, whatever prompt is chosen: Alpaca's frame and every title as it stands in one."""
     prompt = Prompt(dataset.wording)
     return [prompt.text(())] * 100 + [f'"{title}", "' for title in dataset.catalog.titles]

@@ -101,6 +101,7 @@ class Settings(Part):
 
     dataset: Node
     base_llm: BaseLlm
+    prompt: Node
     embeddings: Node
     ranking: Node
     budget: Budget

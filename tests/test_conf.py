@@ -12,7 +12,7 @@ from sprec.run import CONF
 
 GROUP_NAMES = (
     *("dataset", "embeddings", "ranking", "budget", "trainer"),
-    *("base_llm", "decoding", "negatives", "method", "tracker"),
+    *("base_llm", "prompt", "decoding", "negatives", "method", "tracker"),
 )
 GROUPS = [
     f"{group}={path.stem}"
@@ -23,6 +23,7 @@ GROUPS = [
         "budget",
         "trainer",
         "base_llm",
+        "prompt",
         "decoding",
         "negatives",
         "method",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
-from sprec.data.prompts import Prompt
+from sprec.data.prompts import Prompt, Step
 from sprec.llm import adapters, attention, norms
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
@@ -115,18 +115,21 @@ class Recommender:
             ends[self.tokenizer.eos_token_id] = True
         return ends.to(self.device)
 
-    def encode(self, history: Sequence[str], answers: Sequence[str] = ()) -> Row:
-        """Return the tokens of a prompt and of the titles that answer it.
+    def encode(
+        self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "reading"
+    ) -> Row:
+        """Return the tokens of the step's prompt and of the titles that answer it.
 
         A prompt over the cutoff loses its oldest titles; `cut` counts such prompts since the last `load`.
         """
         kept = list(history)
-        tokens = self._tokens(self.prompt.text(kept))
+        tokens = self._tokens(self.prompt.text(kept, step))
         while len(tokens) > self.cutoff_tokens and len(kept) > 1:
             kept = kept[1:]
-            tokens = self._tokens(self.prompt.text(kept))
+            tokens = self._tokens(self.prompt.text(kept, step))
         self.cut += len(kept) < len(history)
-        start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
+        first = self.tokenizer.bos_token_id
+        start = () if first in (None, tokens[0]) else (first,)  # a chat template may begin with it
         return Row((*start, *tokens), tuple(self.answer(title) for title in answers))
 
     def answer(self, title: str) -> tuple[int, ...]:

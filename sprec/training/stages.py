@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
+from sprec.data.prompts import Step
 from sprec.evaluation.evaluate import Baseline, Ranker
 from sprec.evaluation.metrics import genre_masses
 from sprec.llm.batches import learning
@@ -155,7 +156,7 @@ class Stages:
             if weighting:
                 masses = genre_masses(catalog.genres, self.engine.dataset.genres)
                 weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
-            self._tune(state, pairs, sft, schedule, label, folder, weights)
+            self._tune(state, pairs, sft, schedule, label, folder, weights, step="sft")
 
         return State(stage.key, self._run(label, stage, work))
 
@@ -192,7 +193,7 @@ class Stages:
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder)
+            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder, step="dpo")
 
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
@@ -241,13 +242,17 @@ class Stages:
         label: str,
         folder: Path,
         weights: Float[Tensor, " rows"] | None = None,
+        *,
+        step: Step,
     ) -> None:
-        """Tune the model of `state` and write weights and loss curve."""
+        """Tune the model of `state` on the step's prompts and write weights and loss curve."""
         engine = self.engine
         model, titles = engine.model.load(state.folder), engine.dataset.catalog.titles
         rows = [
             model.encode(
-                [titles[i] for i in history], [a if isinstance(a, str) else titles[a] for a in answers]
+                [titles[i] for i in history],
+                [a if isinstance(a, str) else titles[a] for a in answers],
+                step=step,
             )
             for history, answers in pairs
         ]
