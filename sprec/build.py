@@ -1,6 +1,7 @@
 """Configuration → objects: the only place besides run.py that knows Hydra."""
 
 import os
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +17,19 @@ from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
 from sprec.llm.chat import framed
 from sprec.llm.grounding import Embedder
-from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
+from sprec.llm.precision import Precision, precision
+from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method, WithoutLlm
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
-from sprec.training.stages import Engine, Sizes, State
+from sprec.training.rows import Sizes
+from sprec.training.stages import Engine, State
 from sprec.training.tuner import Schedule
 
 make: Any = instantiate
+ENTROPY_BITS = 53  # so that any reader of JSON has the number whole
 FOLDER = "sprec.data.sources.Folder"
 
 
@@ -42,14 +46,13 @@ class Built:
     tracker: Tracker
     store: Store
     device: str
-    bf16: bool
+    precision: Precision
 
 
 def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
     quiet()
     device = _device(settings.trainer.device)
-    bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
     memory: Any = torch.utils.deterministic
@@ -67,7 +70,7 @@ def build(settings: Settings) -> Built:
         tracker=make(settings.tracker, _convert_="all"),
         store=Store(store),
         device=device,
-        bf16=bf16,
+        precision=_precision(settings, device),
     )
 
 
@@ -99,7 +102,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
     key = built.weights.digest(texts)
     llm = settings.base_llm
 
-    def load() -> Recommender:
+    def load(**formats: bool) -> Recommender:
         """Return the recommender, its weights taken from the store."""
         stage = Stage("weights", 1, {}, {"weights": key})
         folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
@@ -107,7 +110,8 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
             folder,
             Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=llm.name))),
             lora=Lora(**llm.lora.model_dump()),
-            bf16=built.bf16,
+            bf16=built.precision.bf16,
+            **formats,
             device=built.device,
             cutoff_tokens=llm.cutoff_tokens,
             seed=derived(settings.seed, "adapter"),
@@ -115,19 +119,22 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
 
     numerics = {
         "device": built.device.split(":")[0],
-        "bf16": built.bf16,
+        "bf16": built.precision.bf16,
         "threads": threads(settings),
         "batch_tokens": settings.trainer.batch_tokens,
         "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
+        **({"base": "nf4"} if built.precision.nf4 else {}),
+        **({"reading": "fp16"} if built.precision.fp16 else {}),
         **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
         dataset=dataset,
         whole=whole,
-        load=load,
+        load=partial(load, nf4=built.precision.nf4),
+        load_reader=partial(load, fp16=True) if built.precision.fp16 else None,
         embedder=built.embedder,
         seed=settings.seed,
         reading_tokens=settings.trainer.reading_tokens,
@@ -138,8 +145,15 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
 
 
 def sizes(settings: Settings) -> Sizes:
-    """Return the rows per stage."""
-    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows)
+    """Return the rows per stage; a `rows_seed` of entropy is drawn here, another one with each call."""
+    chosen = settings.rows_seed
+    seed = secrets.randbits(ENTROPY_BITS) if chosen == "entropy" else chosen
+    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows, seed)
+
+
+def _precision(settings: Settings, device: str) -> Precision:
+    trainer, llm = settings.trainer, settings.base_llm
+    return precision(trainer.precision, llm.quantise, trainer.reading, device=device, rank=llm.lora.rank)
 
 
 def _device(name: str) -> str:
@@ -179,9 +193,7 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         with_dpo=method.with_dpo,
         keep_equal=method.keep_equal,
         objective=make(method.objective, _partial_=True, _convert_="all"),
-        weighting=None
-        if method.weighting is None
-        else make(method.weighting, _partial_=True, _convert_="all"),
+        weighting=None if method.weighting is None else make(method.weighting, _convert_="all"),
         negatives=make(settings.negatives, _convert_="all"),
         decoding=make(settings.decoding, _convert_="all"),
         initial=schedule(budget.initial),
@@ -191,6 +203,6 @@ def _method(settings: Settings) -> Method | WithoutLlm:
 
 
 def _texts(dataset: Dataset) -> list[str]:
-    """Return what a tokenizer has to know, whatever prompt is chosen: Alpaca's frame and every title as it stands in one."""
+    """Return what a tokenizer has to know: Alpaca's frame, whatever the prompt, and every title in quotes."""
     prompt = Prompt(dataset.wording)
     return [prompt.text(())] * 100 + [f'"{title}", "' for title in dataset.catalog.titles]

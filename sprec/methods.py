@@ -13,6 +13,7 @@ from sprec.llm.decoding import Decoding
 from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import Stages, State, Test
 from sprec.training.tuner import Schedule
+from sprec.training.weights import Weighting
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Method:
     with_dpo: bool
     keep_equal: bool
     objective: partial[Tensor]  # of log-probabilities, as `Objective`
-    weighting: partial[Any] | None  # of SFT rows, as `Weighting`
+    weighting: Weighting | None  # of SFT rows
     negatives: NegativeSampler
     decoding: Decoding
     initial: Schedule

@@ -30,7 +30,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class Templates:
-    """One template per step, with the fields instruction, lead, history and close; by default Alpaca's in all."""
+    """One template per step, with fields instruction, lead, history and close; by default Alpaca's in all."""
 
     sft: str = ALPACA
     dpo: str = ALPACA
@@ -42,7 +42,7 @@ class Templates:
 
 
 def released() -> Templates:
-    """Return the three of SPRec's released code: sft.py indents, dpo.py has no frame, the others two spaces."""
+    """Return the three of SPRec's released code: indented, without a frame, with two stray spaces."""
     return Templates(sft=INDENTED, dpo=BARE, reading=SPACED)
 
 

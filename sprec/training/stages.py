@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sprec.data.dataset import Dataset
@@ -19,7 +18,6 @@ from sprec.data.examples import Examples
 from sprec.data.prompts import Step
 from sprec.evaluation.evaluate import Baseline, Ranker
 from sprec.evaluation.metrics import genre_masses
-from sprec.llm.batches import learning
 from sprec.llm.decoding import Decoding
 from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Recommender
@@ -27,7 +25,9 @@ from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
 from sprec.training.negatives import Material, NegativeSampler, paired
 from sprec.training.objectives import Objective, sft
+from sprec.training.rows import Pair, Sizes, encoded, positives
 from sprec.training.tuner import Schedule, reference_log_probs, tune
+from sprec.training.weights import Weighting
 
 log = logging.getLogger(__name__)
 VERSION = 3  # of what stages compute: 2 since passes are packed
@@ -44,20 +44,13 @@ class State:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Rows per stage: `sft_rows` for the initial SFT, `iteration_rows` for each iteration; None takes all."""
-
-    sft_rows: int | None
-    iteration_rows: int | None
-
-
-@dataclass(frozen=True)
 class Engine:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
     `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
     depends on.
-    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients.
+    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients. `load_reader` gives the copy
+    that writes and ranks titles where that is to compute in another precision than tuning.
     """
 
     dataset: Dataset
@@ -68,11 +61,17 @@ class Engine:
     reading_tokens: int
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
+    load_reader: Callable[[], Recommender] | None = None
 
     @cached_property
     def model(self) -> Recommender:
         """The recommender, loaded when the first stage needs it."""
         return self.load()
+
+    @cached_property
+    def reader(self) -> Recommender:
+        """The recommender that writes and ranks titles: the one that is tuned, unless it has a copy."""
+        return self.load_reader() if self.load_reader else self.model
 
     def material(self, state: State, decoding: Decoding) -> Material:
         """Return what negatives are drawn from, `state` being the model that may be asked."""
@@ -82,7 +81,7 @@ class Engine:
             genres=self.dataset.genres,
             embedder=self.embedder,
             decoding=decoding,
-            load=lambda: self.model.load(state.folder),
+            load=lambda: self.reader.load(state.folder),
             batch_tokens=self.reading_tokens,
         )
 
@@ -128,35 +127,26 @@ class Stages:
         return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.engine.whole, **inputs})
 
     def rows(self, iteration: int) -> Examples:
-        """Return the training rows of an iteration, drawn anew by name; iteration 0 is the initial SFT."""
-        train = self.engine.dataset.split.train
-        size = self.sizes.iteration_rows if iteration else self.sizes.sft_rows
-        if size is None or size >= len(train):
-            return train
-        chosen = stream(self.engine.seed, "rows", iteration).choice(len(train), size, replace=False)
-        return train.take(chosen.tolist())
-
-    def _drawn(self, iteration: int) -> dict[str, Any]:
-        return {"rows": self.sizes.iteration_rows if iteration else self.sizes.sft_rows, "draw": iteration}
+        """Return the training rows of an iteration; iteration 0 is the initial SFT."""
+        return self.sizes.drawn(self.engine.dataset.split.train, iteration, seed=self.engine.seed)
 
     def sft(
-        self, state: State, iteration: int, schedule: Schedule, weighting: partial[Any] | None = None
+        self, state: State, iteration: int, schedule: Schedule, weighting: Weighting | None = None
     ) -> State:
         """Return the model after SFT on the iteration's rows, continuing `state`; rows may be weighted."""
         label = f"sft {iteration}" if iteration else "initial sft"
-        settings = {**self._drawn(iteration), **asdict(schedule)}
-        settings |= {"weighting": _form(weighting)} if weighting else {}
-        stage = self._stage("sft", settings, model=state.key)
+        settings = {**self.sizes.described(iteration), **schedule.described()}
+        settings |= {"weighting": repr(weighting)} if weighting else {}
+        inputs = {"dataset": self.engine.dataset.digest} if schedule.choose_every else {}  # validation rows
+        stage = self._stage("sft", settings, model=state.key, **inputs)
 
         def work(folder: Path) -> None:
             """Tune on the iteration's rows."""
-            rows, catalog = list(self.rows(iteration)), self.engine.dataset.catalog
-            pairs = [(example.history, [example.target]) for example in rows]
-            weights = None
+            rows, data, options = self.rows(iteration), self.engine.dataset, {}
             if weighting:
-                masses = genre_masses(catalog.genres, self.engine.dataset.genres)
-                weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
-            self._tune(state, pairs, sft, schedule, label, folder, weights, step="sft")
+                weights = weighting(list(rows), genre_masses(data.catalog.genres, data.genres))
+                options = {"weights": torch.tensor(weights).float(), "per_batch": weighting.per_batch}
+            self._tune(state, positives(rows), sft, schedule, label, folder, step="sft", **options)
 
         return State(stage.key, self._run(label, stage, work))
 
@@ -173,7 +163,7 @@ class Stages:
 
         `keep_equal` keeps rows whose target is among the rejected titles, as the released code does.
         """
-        settings = {**self._drawn(iteration), "sampler": repr(sampler), "keep_equal": keep_equal}
+        settings = {**self.sizes.described(iteration), "sampler": repr(sampler), "keep_equal": keep_equal}
         settings |= {"decoding": repr(decoding)} if sampler.uses_decoding else {}
         inputs = {"model": state.key} if sampler.uses_model else {}
         inputs |= {"embedder": self.engine.embedder.digest()} if sampler.uses_embeddings else {}
@@ -185,7 +175,7 @@ class Stages:
         self, state: State, pairs: State, iteration: int, schedule: Schedule, objective: partial[Tensor]
     ) -> State:
         """Return the model after preference tuning on the pairs; the reference is `state`, frozen."""
-        settings = {**asdict(schedule), "objective": _form(objective), **objective.keywords}
+        settings = {**schedule.described(), "objective": _form(objective), **objective.keywords}
         stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
 
         def work(folder: Path) -> None:
@@ -206,7 +196,7 @@ class Stages:
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
-            model, catalog = engine.model.load(state.folder), engine.dataset.catalog
+            model, catalog = engine.reader.load(state.folder), engine.dataset.catalog
             ranked = test.ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             _count(folder, {"prompts_cut": model.cut})
@@ -236,27 +226,20 @@ class Stages:
     def _tune(
         self,
         state: State,
-        pairs: list[tuple[Any, list[Any]]],
+        pairs: Sequence[Pair],
         objective: Objective,
         schedule: Schedule,
         label: str,
         folder: Path,
-        weights: Float[Tensor, " rows"] | None = None,
         *,
         step: Step,
+        **options: Any,
     ) -> None:
-        """Tune the model of `state` on the step's prompts and write weights and loss curve."""
+        """Tune the model of `state` on the step's prompts, with `options` of `tune`; write its files."""
         engine = self.engine
-        model, titles = engine.model.load(state.folder), engine.dataset.catalog.titles
-        rows = [
-            model.encode(
-                [titles[i] for i in history],
-                [a if isinstance(a, str) else titles[a] for a in answers],
-                step=step,
-            )
-            for history, answers in pairs
-        ]
-        rows = learning(rows, schedule.learns)
+        model, data = engine.model.load(state.folder), engine.dataset
+        text = partial(encoded, model, data.catalog, step=step, learns=schedule.learns)
+        rows = text(pairs)
         width = len(rows[0].answers)
         reference = (
             reference_log_probs(model, rows, batch_tokens=engine.reading_tokens)
@@ -272,7 +255,8 @@ class Stages:
             rng=stream(engine.seed, label, "order"),
             torch_seed=derived(engine.seed, label, "dropout"),
             trainer=engine.trainer,
-            weights=weights,
+            validation=text(positives(data.split.valid)) if schedule.choose_every else (),
+            **options,
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)
@@ -295,7 +279,7 @@ class Stages:
             examples, rejected, material.catalog, count=sampler.count, keep_equal=keep_equal
         )
         frame.write_parquet(folder / PAIRS)
-        drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
+        drops |= {"prompts_cut": engine.reader.cut} if sampler.uses_model else {}
         _count(folder, drops)
 
 
