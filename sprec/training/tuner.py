@@ -112,7 +112,7 @@ class Tuner(lightning.LightningModule):
     def _choose(self, step: int) -> None:
         """Keep the weights after this step where it is one to choose from and validation loss is lower."""
         every = self.schedule.choose_every
-        if every is None or (step % every and step != self.steps):
+        if every is None or self.steps <= every or (step % every and step != self.steps):
             return
         loss = validation_loss(self.recommender, self.validation, batch_tokens=self.schedule.batch_tokens)
         self.model.train()
@@ -147,21 +147,21 @@ def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[
 
 
 def reference_log_probs(
-    model: Recommender, rows: Sequence[Row], *, batch_tokens: int
+    model: Recommender, rows: Sequence[Row], *, batch_tokens: int, label: str = "reference log-probabilities"
 ) -> Float[Tensor, "rows answers"]:
-    """Return the frozen model's log-probabilities of all answers, computed once."""
+    """Return the frozen model's log-probabilities of all answers; `label` names the progress."""
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
         groups = microbatches([row.width for row in rows], batch_tokens)
-        for group in track(groups, "reference log-probabilities", len(groups)):
+        for group in track(groups, label, len(groups)):
             found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
     return found
 
 
 def validation_loss(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> float:
     """Return the mean negative log-likelihood of the rows' predicted tokens, in nats."""
-    found = reference_log_probs(model, rows, batch_tokens=batch_tokens)
+    found = reference_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
     return -float(found.sum()) / sum(len(answer) for row in rows for answer in row.answers)
 
 
