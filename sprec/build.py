@@ -1,7 +1,9 @@
 """Configuration → objects: the only place besides run.py that knows Hydra."""
 
 import os
+import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,25 @@ from hydra.utils import instantiate
 
 from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
-from sprec.data.prompts import Prompt
+from sprec.data.prompts import AS_ALPACA, Layout, Prompt
 from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
+from sprec.llm.chat import framed
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.grounding import Embedder
-from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
+from sprec.llm.precision import Precision, precision
+from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method, WithoutLlm
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
-from sprec.training.stages import Engine, Sizes, State
+from sprec.training.engine import Engine, State
+from sprec.training.rows import Sizes
 from sprec.training.tuner import Schedule
 
 make: Any = instantiate
+ENTROPY_BITS = 53  # so that any reader of JSON has the number whole
 FOLDER = "sprec.data.sources.Folder"
 
 
@@ -34,20 +40,20 @@ class Built:
 
     reader: Reader
     weights: Weights
+    layout: Layout
     embedder: Embedder
     ranker: Ranker
     method: Method | WithoutLlm
     tracker: Tracker
     store: Store
     device: str
-    bf16: bool
+    precision: Precision
 
 
 def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
     quiet()
     device = _device(settings.trainer.device)
-    bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
     memory: Any = torch.utils.deterministic
@@ -58,13 +64,14 @@ def build(settings: Settings) -> Built:
     return Built(
         reader=make(_located(settings.dataset), _convert_="all"),
         weights=make(settings.base_llm.weights, _convert_="all"),
+        layout=make(settings.prompt, _convert_="all"),
         embedder=embedder,
         ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
         method=_method(settings),
         tracker=make(settings.tracker, _convert_="all"),
         store=Store(store),
         device=device,
-        bf16=bf16,
+        precision=_precision(settings, device),
     )
 
 
@@ -99,15 +106,16 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
     key = built.weights.digest(texts)
     llm = settings.base_llm
 
-    def load() -> Recommender:
+    def load(**formats: bool) -> Recommender:
         """Return the recommender, its weights taken from the store."""
         stage = Stage("weights", 1, {}, {"weights": key})
         folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
         model = Recommender(
             folder,
-            Prompt(dataset.wording),
+            Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=llm.name))),
             lora=Lora(**llm.lora.model_dump()),
-            bf16=built.bf16,
+            bf16=built.precision.bf16,
+            **formats,
             device=built.device,
             cutoff_tokens=llm.cutoff_tokens,
             seed=derived(settings.seed, "adapter"),
@@ -118,18 +126,22 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
 
     numerics = {
         "device": built.device.split(":")[0],
-        "bf16": built.bf16,
+        "bf16": built.precision.bf16,
         "threads": threads(settings),
         "batch_tokens": settings.trainer.batch_tokens,
         "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
+        **({"base": "nf4"} if built.precision.nf4 else {}),
+        **({"reading": "fp16"} if built.precision.fp16 else {}),
+        **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
         dataset=dataset,
         whole=whole,
-        load=load,
+        load=partial(load, nf4=built.precision.nf4),
+        load_reader=partial(load, fp16=True) if built.precision.fp16 else None,
         embedder=built.embedder,
         seed=settings.seed,
         reading_tokens=settings.trainer.reading_tokens,
@@ -140,8 +152,15 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
 
 
 def sizes(settings: Settings) -> Sizes:
-    """Return the rows per stage."""
-    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows)
+    """Return the rows per stage; a `rows_seed` of entropy is drawn here, another one with each call."""
+    chosen = settings.rows_seed
+    seed = secrets.randbits(ENTROPY_BITS) if chosen == "entropy" else chosen
+    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows, seed)
+
+
+def _precision(settings: Settings, device: str) -> Precision:
+    trainer, llm = settings.trainer, settings.base_llm
+    return precision(trainer.precision, llm.quantise, trainer.reading, device=device, rank=llm.lora.rank)
 
 
 def _device(name: str) -> str:
@@ -181,9 +200,7 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         with_dpo=method.with_dpo,
         keep_equal=method.keep_equal,
         objective=make(method.objective, _partial_=True, _convert_="all"),
-        weighting=None
-        if method.weighting is None
-        else make(method.weighting, _partial_=True, _convert_="all"),
+        weighting=None if method.weighting is None else make(method.weighting, _convert_="all"),
         counterfactual=None
         if method.counterfactual is None
         else Counterfactual(**method.counterfactual.model_dump()),
@@ -196,6 +213,6 @@ def _method(settings: Settings) -> Method | WithoutLlm:
 
 
 def _texts(dataset: Dataset) -> list[str]:
-    """Return what a tokenizer has to know: a prompt's frame and every title as it stands in one."""
+    """Return what a tokenizer has to know: Alpaca's frame, whatever the prompt, and every title in quotes."""
     prompt = Prompt(dataset.wording)
     return [prompt.text(())] * 100 + [f'"{title}", "' for title in dataset.catalog.titles]

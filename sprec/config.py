@@ -1,6 +1,6 @@
 """The typed schema behind conf/: every key, its type, and what it must be."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
@@ -23,6 +23,12 @@ class Tuning(Part):
     learns: Literal["title", "history", "sequence"] = "title"
 
 
+class InitialTuning(Tuning):
+    """The initial SFT: every `choose_every` steps its weights are candidates; None keeps the last ones."""
+
+    choose_every: PositiveInt | None
+
+
 class Budget(Part):
     """How much is trained and tested; rows are counts, None means all."""
 
@@ -32,7 +38,7 @@ class Budget(Part):
     valid_rows: PositiveInt | None
     test_rows: PositiveInt | None
     iterations: int = Field(ge=0)
-    initial: Tuning
+    initial: InitialTuning
     sft: Tuning
     dpo: Tuning
 
@@ -51,6 +57,7 @@ class BaseLlm(Part):
     name: str
     weights: Node
     lora: LoraSettings
+    quantise: Literal["none", "nf4", "auto"]
     cutoff_tokens: PositiveInt
 
 
@@ -92,6 +99,7 @@ class TrainerSettings(Part):
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     precision: Literal["auto", "bf16", "float32"]
+    reading: Literal["same", "fp16", "auto"]
     threads: PositiveInt | None
     batch_tokens: PositiveInt
     reading_tokens: PositiveInt
@@ -110,6 +118,7 @@ class Settings(Part):
 
     dataset: Node
     base_llm: BaseLlm
+    prompt: Node
     embeddings: Node
     ranking: Node
     budget: Budget
@@ -120,6 +129,7 @@ class Settings(Part):
     tracker: Node
     store: StoreSettings
     seed: int = Field(ge=0)
+    rows_seed: Literal["entropy"] | Annotated[int, Field(ge=0)] | None
     cutoffs: tuple[PositiveInt, ...]
     split: Literal["valid", "test"]
     plan: bool = False

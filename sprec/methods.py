@@ -11,9 +11,11 @@ from torch import Tensor
 from sprec.evaluation.evaluate import Baseline, Ranker
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
+from sprec.training.engine import State, Test
 from sprec.training.negatives import NegativeSampler, told
-from sprec.training.stages import Stages, State, Test
+from sprec.training.stages import Stages
 from sprec.training.tuner import Schedule
+from sprec.training.weights import Weighting
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Method:
     with_dpo: bool
     keep_equal: bool
     objective: partial[Tensor]  # of log-probabilities, as `Objective`
-    weighting: partial[Any] | None  # of SFT rows, as `Weighting`
+    weighting: Weighting | None  # of SFT rows
     counterfactual: Counterfactual | None  # what SFT scores titles by, beside their likelihood
     negatives: NegativeSampler
     decoding: Decoding

@@ -16,7 +16,7 @@ from sprec.llm.batches import collate
 from sprec.llm.recommender import TUNED, Recommender
 from sprec.recommend import Tuned
 from sprec.runtime.records import RunRecord
-from sprec.training.stages import Engine
+from sprec.training.engine import Engine
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ from sprec.runtime.records import (
 )
 from sprec.runtime.store import Result, Stage
 from sprec.runtime.tracking import Tracker
-from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages, State, Test
+from sprec.training.engine import State, Test
+from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
 TABLED = 100  # rows of a prediction table at the tracker; the stage's folder holds all
@@ -66,9 +67,10 @@ class Session:
             return None
         dataset = drawn(whole, self.settings)
         shared, base = engine(built, self.settings, dataset, whole.digest)
-        self.record = self._opening(built, dataset, base)
+        rows = sizes(self.settings)
+        self.record = replace(self._opening(built, dataset, base), rows_seed=rows.rows_seed)
         done = partial(self._done, built)
-        stages = Stages(shared, built.store, sizes(self.settings), done=done, plan=self.settings.plan)
+        stages = Stages(shared, built.store, rows, done=done, plan=self.settings.plan)
         if self.settings.plan:
             return self._plan(built, stages, base)
         self._look(dataset)
@@ -159,7 +161,7 @@ class Session:
             seed=settings.seed,
             threads=threads(settings),
             device=built.device,
-            precision="bf16" if built.bf16 else "float32",
+            precision=str(built.precision),
             dataset=entry,
             weights=WeightsEntry(settings.base_llm.name, base.key),
             method=settings.method.name,

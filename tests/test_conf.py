@@ -9,10 +9,12 @@ from omegaconf import OmegaConf
 from sprec.build import _method
 from sprec.config import validated
 from sprec.run import CONF
+from sprec.training.negatives import Semantic
+from sprec.training.weights import GenreBalance
 
 GROUP_NAMES = (
     *("dataset", "embeddings", "ranking", "budget", "trainer"),
-    *("base_llm", "decoding", "negatives", "method", "tracker"),
+    *("base_llm", "prompt", "decoding", "negatives", "method", "tracker"),
 )
 GROUPS = [
     f"{group}={path.stem}"
@@ -23,6 +25,7 @@ GROUPS = [
         "budget",
         "trainer",
         "base_llm",
+        "prompt",
         "decoding",
         "negatives",
         "method",
@@ -81,6 +84,8 @@ def test_wrong_value_is_named_with_its_key():
         settings("method.objective.beta=-1")
     with pytest.raises(ValueError, match=r"method\.objective.*epsilon = 0.5 must be .* less than 0.5"):
         settings("method=rosepo", "method.objective.epsilon=0.5")
+    with pytest.raises(ValueError, match=r"rows_seed.*'entropy' \(got 'chance'\)"):
+        settings("rows_seed=chance")
     with pytest.raises(ValueError, match=r"negatives.*count = 0 must be 1 or more"):
         settings("negatives=random", "negatives.count=0")
 
@@ -154,3 +159,38 @@ def test_mixture_takes_another_strategy_with_its_share():
 def test_variant_files_hold_only_what_differs(group):
     for path in Path(CONF / group).glob("*.yaml"):
         assert len(path.read_text().splitlines()) <= 12, path.name
+
+
+def test_released_experiment_sets_every_trap_by_its_own_switch():
+    found = settings("+experiment=released")
+    assert found.prompt["_target_"] == "sprec.data.prompts.released"
+    assert (found.budget.initial.learns, found.budget.sft.learns) == ("sequence", "sequence")
+    assert (found.rows_seed, found.budget.initial.choose_every, found.method.keep_equal) == (
+        "entropy",
+        500,
+        True,
+    )
+    assert (found.base_llm.quantise, found.trainer.reading) == ("auto", "auto")
+    assert (found.base_llm.lora.rank, found.base_llm.lora.dropout) == (16, 0.05)
+    assert found.decoding["_target_"].endswith("Greedy")
+    assert found.ranking["_target_"].endswith("Grounded")
+
+
+def test_each_switch_of_the_released_experiment_goes_back_alone():
+    back = ["prompt=alpaca", "rows_seed=null", "budget.initial.choose_every=null", "method.keep_equal=false"]
+    back += ["base_llm.quantise=none", "trainer.reading=same", "base_llm.lora.dropout=0.0"]
+    back += ["budget.initial.learns=history", "budget.sft.learns=title"]
+    assert settings("+experiment=released", *back) == settings()
+
+
+def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_released():
+    assert settings("+experiment=[paper,released]").budget.iteration_rows == 2048
+    assert settings("+experiment=[paper,released]").prompt["_target_"].endswith("released")
+    rw, dmpo, rosepo = (
+        settings("+experiment=released", f"method={name}_released") for name in ("rw", "dmpo", "rosepo")
+    )
+    assert _method(rw).weighting == GenreBalance(accumulated=True, per_batch=True)
+    assert rw.base_llm.lora.rank == 64
+    assert _method(dmpo).objective.keywords == {"beta": 0.1, "averaged": False}
+    assert _method(rosepo).negatives == Semantic(similar=False, to="history")
+    assert _method(settings("method=rw")).weighting == GenreBalance()

@@ -17,8 +17,10 @@ from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
 from sprec.methods import Method
 from sprec.runtime.store import Store
+from sprec.training.engine import State
 from sprec.training.objectives import Objective, dpo, sdpo, sft
-from sprec.training.stages import Sizes, Stages, State
+from sprec.training.rows import Sizes
+from sprec.training.stages import Stages
 from sprec.training.tuner import reference_log_probs
 
 

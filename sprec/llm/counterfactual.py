@@ -30,14 +30,13 @@ class Counterfactual:
     last: float
 
     def scoring(
-        self, model: Recommender, titled: Sequence[Row], learned: Sequence[Row]
+        self, model: Recommender, rows: Sequence[Row], blanks: Sequence[Row]
     ) -> Callable[[Sequence[int]], Float[Tensor, "batch 1"]]:
-        """Return the scoring of rows by number: `titled` are the rows before `learning`, `learned` after it.
+        """Return the scoring of rows by number; `blanks` are their titles after the prompt without a history.
 
         Each row is read twice, in one pass: such a pass holds twice the tokens of its rows.
         """
-        blank = model.encode(()).prompt
-        pairs = [(row, Row(blank, title.answers)) for row, title in zip(learned, titled, strict=True)]
+        pairs = list(zip(rows, blanks, strict=True))
         return lambda chosen: self(model, [pairs[i] for i in chosen])
 
     def __call__(self, model: Recommender, pairs: Sequence[tuple[Row, Row]]) -> Float[Tensor, "batch 1"]:

@@ -1,7 +1,7 @@
 """The recommender: a base LLM, what was tuned of it, and its tokenizer."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
-from sprec.data.prompts import Prompt
+from sprec.data.prompts import Prompt, Step
 from sprec.llm import adapters, attention, gates, norms
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.likelihood import token_log_probs
+from sprec.llm.precision import loading
 
 TUNED = "tuned.safetensors"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -34,14 +35,6 @@ class Lora:
     rank: int
     alpha: int
     dropout: float
-
-
-def has_bf16(device: str) -> bool:
-    """Return whether the device multiplies bfloat16 matrices in hardware."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
 def quiet() -> None:
@@ -65,25 +58,28 @@ class Recommender:
         device: str,
         cutoff_tokens: int,
         seed: int,
+        nf4: bool = False,
+        fp16: bool = False,
     ) -> None:
         attention.register()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
         self.cut = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        half = bf16 and lora.rank > 0
-        base = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.bfloat16 if half else torch.float32, use_safetensors=True
+        half = torch.float16 if fp16 else torch.bfloat16 if bf16 or nf4 else torch.float32
+        dtype = half if lora.rank else torch.float32
+        base: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, **loading(nf4=nf4, device=device)
         )
         base.config._attn_implementation = attention.NAME
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.model: nn.Module = _adapted(base, lora) if lora.rank else base
-        self.model.to(self.device)
+        if not nf4:
+            self.model.to(self.device)
         adapters.quicken(self.model)
         norms.quicken(self.model)
         gates.quicken(self.model)
-        self.base: Any = base
-        self.half = half
+        self.base, self.dtype = base, dtype
         self._initial = {name: value.clone() for name, value in self.tuned().items()}
 
     def checkpoint(self) -> None:
@@ -104,12 +100,15 @@ class Recommender:
     def load(self, folder: Path | None) -> "Recommender":
         """Take the tuned weights of a folder, or the initial ones for None; returns itself, `cut` at 0."""
         self.cut = 0
-        weights = load_file(folder / TUNED) if folder else self._initial
+        self.take(load_file(folder / TUNED) if folder else self._initial)
+        return self
+
+    def take(self, weights: Mapping[str, Tensor]) -> None:
+        """Set tuned weights by name."""
         own = self.tuned()
         with torch.no_grad():
             for name, value in weights.items():
                 own[name].copy_(value)
-        return self
 
     @cached_property
     def stops(self) -> Bool[Tensor, " vocabulary"]:
@@ -120,18 +119,19 @@ class Recommender:
             ends[self.tokenizer.eos_token_id] = True
         return ends.to(self.device)
 
-    def encode(self, history: Sequence[str], answers: Sequence[str] = ()) -> Row:
-        """Return the tokens of a prompt and of the titles that answer it.
+    def encode(self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "reading") -> Row:
+        """Return the tokens of the step's prompt and of the titles that answer it.
 
         A prompt over the cutoff loses its oldest titles; `cut` counts such prompts since the last `load`.
         """
         kept = list(history)
-        tokens = self._tokens(self.prompt.text(kept))
+        tokens = self._tokens(self.prompt.text(kept, step))
         while len(tokens) > self.cutoff_tokens and len(kept) > 1:
             kept = kept[1:]
-            tokens = self._tokens(self.prompt.text(kept))
+            tokens = self._tokens(self.prompt.text(kept, step))
         self.cut += len(kept) < len(history)
-        start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
+        first = self.tokenizer.bos_token_id
+        start = () if first in (None, tokens[0]) else (first,)  # a chat template may begin with it
         return Row((*start, *tokens), tuple(self.answer(title) for title in answers))
 
     def answer(self, title: str) -> tuple[int, ...]:
@@ -143,10 +143,10 @@ class Recommender:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Multiply in bfloat16 where the base weights are so; adapters stay float32."""
+        """Multiply in half precision where the base weights are so; adapters stay float32."""
         with ExitStack() as stack:
-            if self.half:
-                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+            if self.dtype != torch.float32:
+                stack.enter_context(torch.autocast(self.device.type, self.dtype))
                 stack.enter_context(disable_input_dtype_casting(self.model))
             yield
 
@@ -160,7 +160,7 @@ class Recommender:
         """Return the summed log-probability of each answer, in nats."""
         batch = batch.to(self.device)
         with self.computing():
-            read = self.hidden(batch, Packing.of(batch, self.base.dtype))
+            read = self.hidden(batch, Packing.of(batch, self.dtype))
             chosen = token_log_probs(self.base.lm_head, read, batch.labels)
         empty: Tensor = chosen.new_zeros(batch.shape)
         return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
@@ -189,7 +189,7 @@ class Recommender:
     ) -> tuple[DynamicCache, Bool[Tensor, "prompts all"], Tensor]:
         """Return keys and values of the prompts, which of them are real, and the hidden state at each end."""
         batch = collate([Row(prompt, ((0,),)) for prompt in prompts]).to(self.device)
-        packing, cache = Packing.of(batch, self.base.dtype), DynamicCache()
+        packing, cache = Packing.of(batch, self.dtype), DynamicCache()
         last = self.hidden(batch, packing, cache)
         layers: Any = cache.layers
         for layer in layers:

@@ -43,7 +43,7 @@ def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "ro
 def _means(model: Recommender, batch: Batch) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of one batch, read in one pass."""
     with model.computing():
-        read = model.hidden(batch, Packing.of(batch, model.base.dtype)).float()
+        read = model.hidden(batch, Packing.of(batch, model.dtype)).float()
     sums = read.new_zeros(*batch.shape, read.shape[-1])
     sums.index_put_((batch.rows, batch.answers), read, accumulate=True)
     lengths = read.new_zeros(batch.shape)

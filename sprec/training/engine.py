@@ -1,4 +1,4 @@
-"""What the stages share: the model between them, data, seeds, row counts, what is tested on."""
+"""What the stages share: the model between them, data, seeds, what is tested on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,20 +23,13 @@ class State:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Rows per stage: `sft_rows` for the initial SFT, `iteration_rows` for each iteration; None takes all."""
-
-    sft_rows: int | None
-    iteration_rows: int | None
-
-
-@dataclass(frozen=True)
 class Engine:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
     `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
     depends on.
-    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients.
+    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients. `load_reader` gives the copy
+    that writes and ranks titles where that is to compute in another precision than tuning.
     """
 
     dataset: Dataset
@@ -47,11 +40,17 @@ class Engine:
     reading_tokens: int
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
+    load_reader: Callable[[], Recommender] | None = None
 
     @cached_property
     def model(self) -> Recommender:
         """The recommender, loaded when the first stage needs it."""
         return self.load()
+
+    @cached_property
+    def reader(self) -> Recommender:
+        """The recommender that writes and ranks titles: the one that is tuned, unless it has a copy."""
+        return self.load_reader() if self.load_reader else self.model
 
     def material(self, state: State, decoding: Decoding) -> Material:
         """Return what negatives are drawn from, `state` being the model that may be asked."""
@@ -61,7 +60,7 @@ class Engine:
             genres=self.dataset.genres,
             embedder=self.embedder,
             decoding=decoding,
-            load=lambda: self.model.load(state.folder),
+            load=lambda: self.reader.load(state.folder),
             batch_tokens=self.reading_tokens,
         )
 

@@ -11,23 +11,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sprec.data.examples import Examples
+from sprec.data.prompts import Step
 from sprec.evaluation.evaluate import Baseline
 from sprec.evaluation.metrics import genre_masses
-from sprec.llm.batches import learning
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
-from sprec.training.engine import Engine, Sizes, State, Test
+from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import NegativeSampler, paired
 from sprec.training.objectives import Objective, sft
+from sprec.training.rows import Pair, Sizes, encoded, positives
 from sprec.training.tuner import Schedule, reference_log_probs, tune
-
-__all__ = ["Engine", "Sizes", "Stages", "State", "Test"]
+from sprec.training.weights import Weighting
 
 log = logging.getLogger(__name__)
 VERSION = 3  # of what stages compute: 2 since passes are packed
@@ -65,23 +64,15 @@ class Stages:
         return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.engine.whole, **inputs})
 
     def rows(self, iteration: int) -> Examples:
-        """Return the training rows of an iteration, drawn anew by name; iteration 0 is the initial SFT."""
-        train = self.engine.dataset.split.train
-        size = self.sizes.iteration_rows if iteration else self.sizes.sft_rows
-        if size is None or size >= len(train):
-            return train
-        chosen = stream(self.engine.seed, "rows", iteration).choice(len(train), size, replace=False)
-        return train.take(chosen.tolist())
-
-    def _drawn(self, iteration: int) -> dict[str, Any]:
-        return {"rows": self.sizes.iteration_rows if iteration else self.sizes.sft_rows, "draw": iteration}
+        """Return the training rows of an iteration; iteration 0 is the initial SFT."""
+        return self.sizes.drawn(self.engine.dataset.split.train, iteration, seed=self.engine.seed)
 
     def sft(
         self,
         state: State,
         iteration: int,
         schedule: Schedule,
-        weighting: partial[Any] | None = None,
+        weighting: Weighting | None = None,
         counterfactual: Counterfactual | None = None,
     ) -> State:
         """Return the model after SFT on the iteration's rows, continuing `state`.
@@ -89,22 +80,21 @@ class Stages:
         Rows may be weighted, and titles may be scored by what the history does to them too.
         """
         label = f"sft {iteration}" if iteration else "initial sft"
-        settings = {**self._drawn(iteration), **asdict(schedule)}
-        settings |= {"weighting": _form(weighting)} if weighting else {}
+        settings = {**self.sizes.described(iteration), **schedule.described()}
+        settings |= {"weighting": repr(weighting)} if weighting else {}
         settings |= {"counterfactual": asdict(counterfactual)} if counterfactual else {}
-        stage = self._stage("sft", settings, model=state.key)
+        inputs = {"dataset": self.engine.dataset.digest} if schedule.choose_every else {}  # validation rows
+        stage = self._stage("sft", settings, model=state.key, **inputs)
 
         def work(folder: Path) -> None:
             """Tune on the iteration's rows."""
-            rows, catalog = list(self.rows(iteration)), self.engine.dataset.catalog
-            pairs = [(example.history, [example.target]) for example in rows]
-            weights = None
+            rows, data = self.rows(iteration), self.engine.dataset
+            options: dict[str, Any] = {}
             if weighting:
-                masses = genre_masses(catalog.genres, self.engine.dataset.genres)
-                weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
-            reads = 2 if counterfactual else 1  # of each row in a pass
-            bounded = replace(schedule, batch_tokens=schedule.batch_tokens // reads)
-            self._tune(state, pairs, sft, bounded, label, folder, weights, counterfactual)
+                weights = weighting(list(rows), genre_masses(data.catalog.genres, data.genres))
+                options = {"weights": torch.tensor(weights).float(), "per_batch": weighting.per_batch}
+            options |= {"counterfactual": counterfactual} if counterfactual else {}
+            self._tune(state, positives(rows), sft, schedule, label, folder, step="sft", **options)
 
         return State(stage.key, self._run(label, stage, work))
 
@@ -121,7 +111,7 @@ class Stages:
 
         `keep_equal` keeps rows whose target is among the rejected titles, as the released code does.
         """
-        settings = {**self._drawn(iteration), "sampler": repr(sampler), "keep_equal": keep_equal}
+        settings = {**self.sizes.described(iteration), "sampler": repr(sampler), "keep_equal": keep_equal}
         settings |= {"decoding": repr(decoding)} if sampler.uses_decoding else {}
         inputs = {"model": state.key} if sampler.uses_model else {}
         inputs |= {"embedder": self.engine.embedder.digest()} if sampler.uses_embeddings else {}
@@ -133,7 +123,7 @@ class Stages:
         self, state: State, pairs: State, iteration: int, schedule: Schedule, objective: partial[Tensor]
     ) -> State:
         """Return the model after preference tuning on the pairs; the reference is `state`, frozen."""
-        settings = {**asdict(schedule), "objective": _form(objective), **objective.keywords}
+        settings = {**schedule.described(), "objective": _form(objective), **objective.keywords}
         stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
 
         def work(folder: Path) -> None:
@@ -141,7 +131,7 @@ class Stages:
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder)
+            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder, step="dpo")
 
         return State(stage.key, self._run(f"dpo {iteration}", stage, work))
 
@@ -169,7 +159,7 @@ class Stages:
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
-            model, catalog = engine.model.load(state.folder), engine.dataset.catalog
+            model, catalog = engine.reader.load(state.folder), engine.dataset.catalog
             asked = assistant.folder if assistant else None
             ranker = test.ranker.assisted(asked) if asked else test.ranker
             ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
@@ -201,24 +191,25 @@ class Stages:
     def _tune(
         self,
         state: State,
-        pairs: list[tuple[Any, list[Any]]],
+        pairs: Sequence[Pair],
         objective: Objective,
         schedule: Schedule,
         label: str,
         folder: Path,
-        weights: Float[Tensor, " rows"] | None = None,
+        *,
+        step: Step,
         counterfactual: Counterfactual | None = None,
+        **options: Any,
     ) -> None:
-        """Tune the model of `state` and write weights and loss curve."""
+        """Tune the model of `state` on the step's prompts, with `options` of `tune`; write its files."""
         engine = self.engine
-        model, titles = engine.model.load(state.folder), engine.dataset.catalog.titles
-        titled = [
-            model.encode(
-                [titles[i] for i in history], [a if isinstance(a, str) else titles[a] for a in answers]
-            )
-            for history, answers in pairs
-        ]
-        rows = learning(titled, schedule.learns)
+        model, data = engine.model.load(state.folder), engine.dataset
+        text = partial(encoded, model, data.catalog, step=step, learns=schedule.learns)
+        rows = text(pairs)
+        if counterfactual:
+            blanks = text([((), answers) for _, answers in pairs], learns="title")
+            options |= {"scoring": counterfactual.scoring(model, rows, blanks)}
+            schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads both
         width = len(rows[0].answers)
         reference = (
             reference_log_probs(model, rows, batch_tokens=engine.reading_tokens)
@@ -234,8 +225,8 @@ class Stages:
             rng=stream(engine.seed, label, "order"),
             torch_seed=derived(engine.seed, label, "dropout"),
             trainer=engine.trainer,
-            weights=weights,
-            scoring=counterfactual.scoring(model, titled, rows) if counterfactual else None,
+            validation=text(positives(data.split.valid)) if schedule.choose_every else (),
+            **options,
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)
@@ -258,7 +249,7 @@ class Stages:
             examples, rejected, material.catalog, count=sampler.count, keep_equal=keep_equal
         )
         frame.write_parquet(folder / PAIRS)
-        drops |= {"prompts_cut": engine.model.cut} if sampler.uses_model else {}
+        drops |= {"prompts_cut": engine.reader.cut} if sampler.uses_model else {}
         _count(folder, drops)
 
 

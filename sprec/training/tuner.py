@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import lightning
@@ -28,7 +28,8 @@ Scoring = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
 class Schedule:
     """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero.
 
-    `learns` is what SFT predicts: "title", "history" or "sequence" (see `learning`).
+    `learns` is what SFT predicts: "title", "history" or "sequence" (see `learning`). With `choose_every` the
+    weights with the lowest validation loss among those after every so many steps and at the end are kept.
     """
 
     epochs: int
@@ -38,6 +39,20 @@ class Schedule:
     clip_norm: float
     batch_tokens: int
     learns: str = "title"
+    choose_every: int | None = None
+
+    def described(self) -> dict[str, Any]:
+        """Return the settings by name, without a choice where none is made."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best weights so far: after which step, and their validation loss in nats per token."""
+
+    step: int = 0
+    loss: float = math.inf
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Tuner(lightning.LightningModule):
@@ -52,15 +67,19 @@ class Tuner(lightning.LightningModule):
         schedule: Schedule,
         *,
         weights: Float[Tensor, " rows"],
+        per_batch: bool,
         steps: int,
-        scoring: Scoring | None = None,
+        validation: Sequence[Row],
+        scoring: Scoring | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model.model
-        self.rows, self.reference = rows, reference
+        self.recommender, self.rows, self.reference = model, rows, reference
         self.scoring = scoring or (lambda chosen: model.log_probs(collate([rows[i] for i in chosen])))
-        self.objective, self.schedule, self.weights, self.steps = objective, schedule, weights, steps
+        self.objective, self.schedule, self.steps = objective, schedule, steps
+        self.weights, self.per_batch = weights, per_batch
+        self.validation, self.choice = validation, Choice()
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -81,7 +100,10 @@ class Tuner(lightning.LightningModule):
         optimiser.zero_grad()
         rows = [self.rows[number] for number in numbers]
         groups = microbatches([row.width for row in rows], self.schedule.batch_tokens)
-        totals = [self._backward(rows, numbers, group) for group in groups]
+        weights = self.weights[numbers]
+        if self.per_batch:
+            weights = weights.mean().expand(len(rows))
+        totals = [self._backward(rows, numbers, weights, group) for group in groups]
         values = {key: sum(total[key] for total in totals) / len(rows) for key in totals[0]}
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
@@ -91,15 +113,32 @@ class Tuner(lightning.LightningModule):
         optimiser.step()
         shape.step()
         self.curve.append(values)
+        self._choose(batch_idx + 1)
+
+    def _choose(self, step: int) -> None:
+        """Keep the weights after this step where it is one to choose from and validation loss is lower."""
+        every = self.schedule.choose_every
+        if every is None or self.steps <= every or (step % every and step != self.steps):
+            return
+        loss = validation_loss(self.recommender, self.validation, batch_tokens=self.schedule.batch_tokens)
+        self.model.train()
+        log.info("validation loss after step %d: %.4f nats per token", step, loss)
+        if loss < self.choice.loss:
+            weights = {name: value.clone() for name, value in self.recommender.tuned().items()}
+            self.choice = Choice(step, loss, weights)
 
     def _backward(
-        self, rows: Sequence[Row], numbers: Sequence[int], group: Sequence[int]
+        self,
+        rows: Sequence[Row],
+        numbers: Sequence[int],
+        weights: Float[Tensor, " batch"],
+        group: Sequence[int],
     ) -> dict[str, float]:
         """Add the gradient of some rows of the batch; returns their summed loss and margin."""
         chosen = [numbers[i] for i in group]
         policy = self.scoring(chosen)
-        reference, weights = (each[chosen].to(policy.device) for each in (self.reference, self.weights))
-        losses = self.objective(policy, reference) * weights
+        reference = self.reference[chosen].to(policy.device)
+        losses = self.objective(policy, reference) * weights[group].to(policy.device)
         self.manual_backward(losses.sum() / len(rows))
         delta = (policy - reference).detach()
         margins = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else None
@@ -115,16 +154,22 @@ def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[
 
 
 def reference_log_probs(
-    model: Recommender, rows: Sequence[Row], *, batch_tokens: int
+    model: Recommender, rows: Sequence[Row], *, batch_tokens: int, label: str = "reference log-probabilities"
 ) -> Float[Tensor, "rows answers"]:
-    """Return the frozen model's log-probabilities of all answers, computed once."""
+    """Return the frozen model's log-probabilities of all answers; `label` names the progress."""
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
         groups = microbatches([row.width for row in rows], batch_tokens)
-        for group in track(groups, "reference log-probabilities", len(groups)):
+        for group in track(groups, label, len(groups)):
             found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
     return found
+
+
+def validation_loss(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> float:
+    """Return the mean negative log-likelihood of the rows' predicted tokens, in nats."""
+    found = reference_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
+    return -float(found.sum()) / sum(len(answer) for row in rows for answer in row.answers)
 
 
 def tune(
@@ -138,18 +183,21 @@ def tune(
     torch_seed: int,
     trainer: Mapping[str, Any],
     weights: Float[Tensor, " rows"] | None = None,
+    per_batch: bool = False,
+    validation: Sequence[Row] = (),
     scoring: Scoring | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
 
-    `weights` multiply the losses of rows, 1 where none are given. `scoring` stands in for the answers'
-    log-probabilities.
+    `weights` multiply the losses of rows, 1 where none are given; with `per_batch` all rows of a step have
+    the step's mean weight. `validation` rows decide where the schedule has a choice to make. `scoring` stands
+    in for the answers' log-probabilities.
     """
     stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
     weights = torch.ones(len(rows)) if weights is None else weights
-    tuner = Tuner(
-        model, rows, reference, objective, schedule, weights=weights, steps=len(stream), scoring=scoring
-    )
+    options: dict[str, Any] = {"weights": weights, "per_batch": per_batch, "steps": len(stream)}
+    options |= {"validation": validation, "scoring": scoring}
+    tuner = Tuner(model, rows, reference, objective, schedule, **options)
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,
@@ -161,4 +209,7 @@ def tune(
     torch.manual_seed(torch_seed)
     model.model.train()
     loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
+    if tuner.choice.step:
+        log.info("kept the weights after step %d of %d", tuner.choice.step, len(stream))
+        model.take(tuner.choice.weights)
     return tuner.curve

@@ -1,6 +1,7 @@
 """Row weights of SFT: how much each training row counts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,15 @@ from sprec.evaluation.metrics import genre_share
 
 
 class Weighting(Protocol):
-    """Weighs the rows of an SFT stage."""
+    """Weighs the rows of an SFT stage: a frozen dataclass, whose repr is all that it depends on.
+
+    With `per_batch` the mean weight of an optimiser step's rows counts for each of them.
+    """
+
+    @property
+    def per_batch(self) -> bool:
+        """Whether a step's rows share one weight."""
+        return False
 
     def __call__(
         self, examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
@@ -20,8 +29,26 @@ class Weighting(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class GenreBalance:
+    """RW (IFairLRS, Jiang et al. 2024): see `genre_balance`.
+
+    As released, `accumulated` compares histories with histories and targets together, and `per_batch` lets
+    weights scale a step's mean loss instead of its rows.
+    """
+
+    accumulated: bool = False
+    per_batch: bool = False
+
+    def __call__(
+        self, examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+    ) -> Float[np.ndarray, " rows"]:
+        """Return one weight per row."""
+        return genre_balance(examples, masses, accumulated=self.accumulated)
+
+
 def genre_balance(
-    examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+    examples: Sequence[Example], masses: Float[np.ndarray, "items genres"], *, accumulated: bool = False
 ) -> Float[np.ndarray, " rows"]:
     """Return the mean, over the target's genres, of a genre's share in histories over its share in targets.
 
@@ -32,10 +59,19 @@ def genre_balance(
     >>> rows = [Example((0, 1), 0), Example((0, 1), 0), Example((0, 1), 0), Example((0, 1), 1)]
     >>> genre_balance(rows, np.eye(2)).round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]
+
+    `accumulated` takes the share in histories and targets together as the denominator, as the released code
+    does, whose targets are counted on top of the histories: of those 12 items 7 are genre 0, 5 genre 1.
+
+    >>> genre_balance(rows, np.eye(2), accumulated=True).round(3).tolist()
+    [0.857, 0.857, 0.857, 1.2]
     """
     targets = np.array([example.target for example in examples])
     shown = genre_share([example.history for example in examples], masses)
-    taught = genre_share(targets[:, None], masses)
+    counted = (
+        [[*example.history, example.target] for example in examples] if accumulated else targets[:, None]
+    )
+    taught = genre_share(counted, masses)
     ratio = shown / np.maximum(taught, 1e-12)
     owns = masses[targets] > 0
     count = owns.sum(axis=1)

@@ -1,5 +1,6 @@
 """Stage keys: what a stage depends on, and nothing else."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,18 +8,24 @@ import pytest
 from sprec.baselines.guided import Collaborative, Guided
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit
+from sprec.data.prompts import Prompt, released
 from sprec.data.readers.toy import toy_dataset
 from sprec.evaluation.evaluate import Beam
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Greedy, Sampled
 from sprec.llm.grounding import CharacterNgrams
+from sprec.runtime.seeds import stream
 from sprec.runtime.store import Store
+from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.training.objectives import dmpo, dpo, sdpo
-from sprec.training.stages import Engine, Sizes, Stages, State, Test
+from sprec.training.rows import Sizes
+from sprec.training.stages import Stages
 from sprec.training.tuner import Schedule
+from sprec.training.weights import GenreBalance
 
 SCHEDULE = Schedule(1, 8, 1e-4, 1, 1.0, 2048)
+SIZES = Sizes(64, 16)
 PAIRS = State("pairs", None)
 
 
@@ -31,9 +38,9 @@ def planned(tmp_path):
     """Return a maker of plans whose titles are embedded in so many dimensions."""
     data = toy_dataset()
 
-    def build(size=8, **numerics):
+    def build(size=8, sizes=SIZES, **numerics):
         engine = Engine(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
-        return Stages(engine, Store(tmp_path), Sizes(64, 16), done=lambda *_: None, plan=True)
+        return Stages(engine, Store(tmp_path), sizes, done=lambda *_: None, plan=True)
 
     return build
 
@@ -101,3 +108,72 @@ def test_lists_depend_on_the_assistant_and_on_its_share(planned):
     tests = [guided(), guided(alpha=0.1), guided(width=32), guided(alpha=1.0)]
     places = [planned().evaluate(State("a", None), "x", t, planned().assistant(t)) for t in tests]
     assert len(set(places)) == 4
+
+
+def test_unseeded_rows_give_iterations_other_keys_and_the_initial_sft_the_same(planned):
+    def keys(rows_seed):
+        stages = planned(sizes=Sizes(64, 16, rows_seed))
+        start = State("a", None)
+        return [stages.sft(start, iteration, SCHEDULE).key for iteration in (0, 1)] + [key(stages, Random())]
+
+    seeded, one, two = keys(None), keys(1), keys(2)
+    assert seeded[0] == one[0] == two[0]
+    assert len({seeded[1], one[1], two[1]}) == len({seeded[2], one[2], two[2]}) == 3
+    assert keys(1) == one
+
+
+def test_weighted_sft_depends_on_each_setting_of_its_weighting(planned):
+    forms = [None, GenreBalance(), GenreBalance(accumulated=True), GenreBalance(per_batch=True)]
+    assert len({planned().sft(State("a", None), 0, SCHEDULE, form).key for form in forms}) == 4
+
+
+def test_chosen_weights_depend_on_the_validation_rows(planned):
+    def keys(schedule):
+        stages = [planned(), planned()]
+        data = stages[1].engine.dataset.sampled(None, 7, None, lambda name: stream(1, name))
+        stages[1].engine = replace(stages[1].engine, dataset=data)
+        return {each.sft(State("a", None), 0, schedule).key for each in stages}
+
+    assert len(keys(SCHEDULE)) == 1
+    assert len(keys(replace(SCHEDULE, choose_every=500))) == 2
+
+
+@pytest.fixture
+def prompted(make):
+    """Return an engine whose model tunes in its own prompts, and what `encode` was asked for."""
+    asked = []
+    model, reader = make(4), make(4)
+    for name, each in (("model", model), ("reader", reader)):
+        each.prompt = Prompt(each.prompt.wording, released())
+
+        def heard(history, answers=(), *, step="reading", own=each.encode, name=name):
+            asked.append((name, step))
+            return own(history, answers, step=step)
+
+        each.encode = heard
+    data = toy_dataset().sampled(None, 4, 4, lambda name: stream(0, name))
+    trainer = {"accelerator": "cpu", "devices": 1}
+    options = {"load_reader": lambda: reader}
+    return Engine(
+        data, data.digest, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options
+    ), asked
+
+
+def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):
+    engine, asked = prompted
+    stages = Stages(engine, Store(tmp_path), Sizes(8, 4), done=lambda *_: None)
+    schedule = replace(SCHEDULE, choose_every=9)
+
+    def heard():
+        found = set(asked)
+        asked.clear()
+        return found
+
+    state = stages.sft(State("a", None), 0, schedule)
+    assert heard() == {("model", "sft")}
+    pairs = stages.negatives(state, 1, Beams(wrong_only=True), Greedy())
+    assert heard() == {("reader", "reading")}
+    stages.dpo(state, pairs, 1, SCHEDULE, partial(dpo, beta=0.1))
+    assert heard() == {("model", "dpo")}
+    stages.evaluate(state, "x", Test(Beam(width=2), "test", 2))
+    assert heard() == {("reader", "reading")}

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from sprec.llm.batches import collate
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, tune
+from sprec.training.tuner import Schedule, tune, validation_loss
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -11,7 +14,7 @@ SCHEDULE = Schedule(
 TRAINER = {"accelerator": "cpu", "devices": 1}
 
 
-def tuned(model, catalog, objective, **options):
+def tuned(model, catalog, objective, schedule=SCHEDULE, **options):
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 : 9 + 1]) for i in range(4)]
     reference = torch.zeros(len(rows), 1)
     return tune(
@@ -19,7 +22,7 @@ def tuned(model, catalog, objective, **options):
         rows,
         reference,
         objective,
-        SCHEDULE,
+        schedule,
         rng=stream(0, "t"),
         torch_seed=0,
         trainer=TRAINER,
@@ -45,3 +48,49 @@ def test_rows_of_weight_zero_teach_nothing(make, catalog):
 def test_loss_falls(make, catalog):
     curve = tuned(make(0), catalog, sft)
     assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_weights_of_a_batch_scale_the_mean_loss_of_its_rows(make, catalog):
+    """One step of four rows: row weights pick rows, batch weights only their mean, here 1/4."""
+    whole = replace(SCHEDULE, batch_rows=4)
+    weights = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    plain = tuned(make(0), catalog, sft, whole)[0]["loss"]
+    scaled = tuned(make(0), catalog, sft, whole, weights=weights, per_batch=True)[0]["loss"]
+    picked = tuned(make(0), catalog, sft, whole, weights=weights)[0]["loss"]
+    assert scaled == pytest.approx(plain / 4)
+    assert picked != pytest.approx(plain / 4, rel=1e-6)
+
+
+def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
+    """Of five steps, weights after 2, 4 and the last are looked at; the losses told are least after 4."""
+    seen, told = [], iter([3.0, 1.0, 2.0])
+
+    def scripted(model, rows, *, batch_tokens):
+        seen.append({name: value.clone() for name, value in model.tuned().items()})
+        return next(told)
+
+    monkeypatch.setattr("sprec.training.tuner.validation_loss", scripted)
+    model = make(4)
+    tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, choose_every=2))
+    assert len(seen) == 3
+    assert all(torch.equal(seen[1][name], value) for name, value in model.tuned().items())
+    assert any(not torch.equal(seen[2][name], value) for name, value in model.tuned().items())
+
+
+def test_one_candidate_is_no_choice(make, catalog, monkeypatch):
+    monkeypatch.delattr("sprec.training.tuner.validation_loss")
+    assert len(tuned(make(4), catalog, sft, replace(SCHEDULE, choose_every=2))) == 2
+
+
+def test_validation_loss_is_per_predicted_token(make, catalog):
+    model = make(0)
+    rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 + i : 10 + i]) for i in range(3)]
+    with torch.no_grad():
+        total = sum(float(model.log_probs(collate([row]))) for row in rows)
+    tokens = sum(len(row.answers[0]) for row in rows)
+    assert validation_loss(model, rows, batch_tokens=500) == pytest.approx(-total / tokens, rel=1e-5)
+
+
+def test_a_schedule_without_a_choice_is_described_as_before_there_was_one():
+    assert "choose_every" not in SCHEDULE.described()
+    assert replace(SCHEDULE, choose_every=500).described()["choose_every"] == 500

@@ -1,0 +1,81 @@
+"""The number formats of a run: of products, of the frozen base weights, and of the copy that only reads."""
+
+import logging
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+
+log = logging.getLogger(__name__)
+quantised: Any = BitsAndBytesConfig
+QUANTISER = "bitsandbytes"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """bfloat16 or float32 products, `nf4` base weights (Dettmers et al. 2023), `fp16` copy for reading."""
+
+    bf16: bool
+    nf4: bool = False
+    fp16: bool = False
+
+    def __str__(self) -> str:
+        parts = ["bf16" if self.bf16 or self.nf4 else "float32"]
+        return " ".join(parts + ["on nf4"] * self.nf4 + ["reading in fp16"] * self.fp16)
+
+
+def has_bf16(device: str) -> bool:
+    """Return whether the device multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def precision(products: str, quantise: str, reading: str, *, device: str, rank: int) -> Precision:
+    """Return what the options come to on a device, for adapters of a rank (0: all weights are tuned).
+
+    "auto" takes what the device has and logs what it goes without. `ValueError` where nf4 is asked for and
+    cannot be had.
+    """
+    bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device))
+    missing = _missing(device, rank)
+    if quantise == "nf4" and missing:
+        raise ValueError(
+            f"base_llm.quantise=nf4 needs a CUDA device, the package {QUANTISER} and adapters "
+            f"(here: {missing}); use base_llm.quantise=auto, or none"
+        )
+    if quantise == "auto" and missing:
+        log.info("base_llm.quantise=auto: %s, so base weights are not 4-bit", missing)
+    cpu = device == "cpu"
+    if reading == "auto" and cpu:
+        log.info("trainer.reading=auto: the CPU reads with the weights that are tuned, not in fp16")
+    fp16 = reading == "fp16" or (reading == "auto" and not cpu)
+    return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0)
+
+
+def _missing(device: str, rank: int) -> str:
+    """Return what 4-bit weights lack here, "" where nothing."""
+    lacks = {
+        "no CUDA device": not device.startswith("cuda"),
+        f"no {QUANTISER}": find_spec(QUANTISER) is None,
+        "base_llm.lora.rank is 0": not rank,
+    }
+    return ", ".join(reason for reason, holds in lacks.items() if holds)
+
+
+def loading(*, nf4: bool, device: str) -> dict[str, Any]:
+    """Return how transformers loads the base weights; 4-bit ones as released, without double quantisation."""
+    if not nf4:
+        return {}
+    return {
+        "device_map": {"": device},
+        "quantization_config": quantised(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_use_double_quant=False,
+        ),
+    }

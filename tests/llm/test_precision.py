@@ -1,0 +1,94 @@
+import importlib.util
+import logging
+
+import pytest
+import torch
+
+from sprec.llm.batches import collate
+from sprec.llm.precision import Precision, loading, precision
+from sprec.llm.recommender import Lora, Recommender
+
+CUDA = {"device": "cuda:0", "rank": 16}
+
+
+@pytest.fixture
+def quantiser(monkeypatch):
+    """Say whether the package is there."""
+    find = importlib.util.find_spec
+    return lambda there: monkeypatch.setattr(
+        "sprec.llm.precision.find_spec",
+        lambda name: (there or None) if name == "bitsandbytes" else find(name),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "where", "expected"),
+    [
+        (("bf16", "none", "same"), CUDA, Precision(True)),
+        (("bf16", "nf4", "same"), CUDA, Precision(True, nf4=True)),
+        (("bf16", "auto", "auto"), CUDA, Precision(True, nf4=True, fp16=True)),
+        (("bf16", "auto", "auto"), {"device": "cpu", "rank": 16}, Precision(True)),
+        (("float32", "none", "fp16"), {"device": "cpu", "rank": 16}, Precision(False, fp16=True)),
+        (("bf16", "auto", "auto"), {"device": "cuda:0", "rank": 0}, Precision(True)),
+    ],
+)
+def test_options_come_to_what_the_device_has(quantiser, options, where, expected):
+    quantiser(True)
+    assert precision(*options, **where) == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "where", "reason"),
+    [
+        (True, {"device": "cpu", "rank": 16}, "no CUDA device"),
+        (False, CUDA, "no bitsandbytes"),
+        (True, {"device": "cuda", "rank": 0}, "base_llm.lora.rank is 0"),
+    ],
+)
+def test_four_bits_that_cannot_be_had_are_one_line_and_auto_logs_it(quantiser, caplog, there, where, reason):
+    quantiser(there)
+    with pytest.raises(
+        ValueError, match=rf"quantise=nf4 needs a CUDA device.*{reason}.*use .*=auto, or none"
+    ):
+        precision("bf16", "nf4", "same", **where)
+    with caplog.at_level(logging.INFO):
+        assert not precision("bf16", "auto", "same", **where).nf4
+    assert reason in caplog.text
+
+
+def test_a_record_names_every_format():
+    assert str(Precision(False)) == "float32"
+    assert str(Precision(True, nf4=True, fp16=True)) == "bf16 on nf4 reading in fp16"
+
+
+def test_four_bit_weights_are_the_released_kind():
+    assert loading(nf4=False, device="cuda") == {}
+    options = loading(nf4=True, device="cuda:1")
+    chosen = options["quantization_config"]
+    assert options["device_map"] == {"": "cuda:1"}
+    assert (chosen.load_in_4bit, chosen.bnb_4bit_quant_type) == (True, "nf4")
+    assert (chosen.bnb_4bit_compute_dtype, chosen.bnb_4bit_use_double_quant) == (torch.bfloat16, False)
+
+
+def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, catalog, tmp_path):
+    tuned = make(4)
+    with torch.no_grad():
+        for weight in tuned.tuned().values():
+            weight.add_(0.05 * torch.randn_like(weight))
+    tuned.save(tmp_path)
+    reader = Recommender(
+        tuned.tokenizer.name_or_path,
+        tuned.prompt,
+        lora=Lora(rank=4, alpha=8, dropout=0.0),
+        bf16=False,
+        device="cpu",
+        cutoff_tokens=512,
+        seed=0,
+        fp16=True,
+    ).load(tmp_path)
+    row = collate([tuned.encode(catalog.titles[:3], catalog.titles[5:7])])
+    with torch.no_grad(), reader.merged():
+        found = reader.log_probs(row)
+    assert {weight.dtype for weight in reader.base.model.embed_tokens.parameters()} == {torch.float16}
+    assert {weight.dtype for weight in reader.tuned().values()} == {torch.float32}
+    torch.testing.assert_close(found, tuned.log_probs(row), atol=0.1, rtol=0)
