@@ -238,3 +238,22 @@ def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
     assert found["status"] == "finished"
     assert found["evaluations"][-1]["iteration"] == (1 if method == "sdpo" else 0)
     assert ("Popular count=3" in done.stdout) == (method == "sdpo")
+
+
+def test_unseeded_run_shares_the_initial_sft_alone_and_its_recorded_seed_repeats_it(first, tmp_path):
+    home, seeded, _ = first
+    sprec(home, tmp_path / "one", *SMALL, "rows_seed=entropy")
+    number = record(tmp_path / "one")["config"]["rows_seed_drawn"]
+    reused = {stage["label"]: stage["reused"] for stage in record(tmp_path / "one")["stages"]}
+    assert {label for label, stored in reused.items() if stored} == {"initial sft", "evaluate initial_sft"}
+    sprec(home, tmp_path / "two", *SMALL, f"rows_seed={number}")
+    assert all(stage["reused"] for stage in record(tmp_path / "two")["stages"])
+    assert "rows_seed_drawn" not in record(seeded)["config"]
+
+
+def test_prompts_and_formats_that_cannot_be_had_are_one_line(first, tmp_path):
+    home, _, _ = first
+    done = sprec(home, tmp_path, *SMALL, "prompt=chat", check=False)
+    assert "base_llm=tiny has no chat template; use prompt=alpaca" in done.stderr.splitlines()[-1]
+    done = sprec(home, tmp_path, *SMALL, "base_llm.quantise=nf4", check=False)
+    assert "error: base_llm.quantise=nf4 needs a CUDA device" in done.stderr.splitlines()[-1]

@@ -80,8 +80,7 @@ class Evaluation:
 class RunRecord:
     """What `run.json` says, field by field; times are ISO 8601 in UTC.
 
-    `drops` counts, per label and reason, what was left out of training or evaluation. `rows_seed` is what the
-    rows of the iterations were drawn with, None where that was `seed`.
+    `drops` counts, per label and reason, what was left out of training or evaluation.
     """
 
     command: str
@@ -104,7 +103,6 @@ class RunRecord:
     status: Literal["running", "finished", "failed"] = "running"
     finished: str | None = None
     error: str | None = None
-    rows_seed: int | None = None
     schema: int = SCHEMA
 
     def with_stage(self, stage: StageEntry) -> "RunRecord":
