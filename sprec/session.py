@@ -38,6 +38,7 @@ from sprec.runtime.records import (
 from sprec.runtime.store import Result, Stage
 from sprec.runtime.tracking import Tracker
 from sprec.training.engine import State, Test
+from sprec.training.rows import Sizes
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Session:
         dataset = drawn(whole, self.settings)
         shared, base = engine(built, self.settings, dataset, whole.digest)
         rows = sizes(self.settings)
-        self.record = replace(self._opening(built, dataset, base), rows_seed=rows.rows_seed)
+        self.record = self._opening(built, dataset, base, rows)
         done = partial(self._done, built)
         stages = Stages(shared, built.store, rows, done=done, plan=self.settings.plan)
         if self.settings.plan:
@@ -148,16 +149,17 @@ class Session:
             tracker.log(point, step=self.steps[name], axis=f"{name}/step")
         tracker.artifact(f"{self.record.dataset.name}-{label}", folder, "adapter")
 
-    def _opening(self, built: Built, dataset: Dataset, base: State) -> RunRecord:
-        """Return the record as it is before the first stage."""
+    def _opening(self, built: Built, dataset: Dataset, base: State, sizes: Sizes) -> RunRecord:
+        """Return the record as it is before the first stage, with the seed of unseeded rows."""
         settings, split = self.settings, dataset.split
+        drawn = {"rows_seed_drawn": sizes.rows_seed} if settings.rows_seed == "entropy" else {}
         rows = Rows(len(split.train), len(split.valid), len(split.test))
         entry = DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), rows)
         record = RunRecord(
             **provenance(),
             command=self.command,
             started=now(),
-            config=settings.model_dump(),
+            config={**settings.model_dump(), **drawn},
             seed=settings.seed,
             threads=threads(settings),
             device=built.device,

@@ -270,3 +270,22 @@ def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(f
     assert [stage["reused"] for stage in d3["stages"]] == [True, True, False]
     assert d3["stages"][1]["key"] == record(folder)["stages"][0]["key"] != cft["stages"][1]["key"]
     assert d3["evaluations"][-1]["ranking"] == cft["evaluations"][-1]["ranking"] == "guided"
+
+
+def test_unseeded_run_shares_the_initial_sft_alone_and_its_recorded_seed_repeats_it(first, tmp_path):
+    home, seeded, _ = first
+    sprec(home, tmp_path / "one", *SMALL, "rows_seed=entropy")
+    number = record(tmp_path / "one")["config"]["rows_seed_drawn"]
+    reused = {stage["label"]: stage["reused"] for stage in record(tmp_path / "one")["stages"]}
+    assert {label for label, stored in reused.items() if stored} == {"initial sft", "evaluate initial_sft"}
+    sprec(home, tmp_path / "two", *SMALL, f"rows_seed={number}")
+    assert all(stage["reused"] for stage in record(tmp_path / "two")["stages"])
+    assert "rows_seed_drawn" not in record(seeded)["config"]
+
+
+def test_prompts_and_formats_that_cannot_be_had_are_one_line(first, tmp_path):
+    home, _, _ = first
+    done = sprec(home, tmp_path, *SMALL, "prompt=chat", check=False)
+    assert "base_llm=tiny has no chat template; use prompt=alpaca" in done.stderr.splitlines()[-1]
+    done = sprec(home, tmp_path, *SMALL, "base_llm.quantise=nf4", check=False)
+    assert "error: base_llm.quantise=nf4 needs a CUDA device" in done.stderr.splitlines()[-1]

@@ -103,8 +103,7 @@ class RunRecord:
     next items `[n, 1]` of the scored rows, packed as lists are; `items` has every item, by id as text,
     that stands in a list, a target or a shown history. `history_genres` is GH: each selected genre's share
     in the scored rows' histories. `curves` holds, per stage label, loss and margin (nats) over the
-    optimiser's steps, thinned. `tracker` is the W&B run's address or id, "" without one. `rows_seed` is what
-    the rows of the iterations were drawn with, None where that was `seed`.
+    optimiser's steps, thinned. `tracker` is the W&B run's address or id, "" without one.
     """
 
     command: str
@@ -133,7 +132,6 @@ class RunRecord:
     status: Literal["running", "finished", "failed"] = "running"
     finished: str | None = None
     error: str | None = None
-    rows_seed: int | None = None
     schema: int = SCHEMA
 
     def with_stage(self, stage: StageEntry) -> "RunRecord":
