@@ -102,14 +102,12 @@ def drawn(whole: Dataset, settings: Settings) -> Dataset:
 
 def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tuple[Engine, State]:
     """Return what the stages share, and the untuned model's state; `whole` is the digest of all rows."""
-    texts = _texts(dataset)
-    key = built.weights.digest(texts)
+    key = built.weights.digest(_texts(dataset))
     llm = settings.base_llm
 
     def load(**formats: bool) -> Recommender:
         """Return the recommender, its weights taken from the store."""
-        stage = Stage("weights", 1, {}, {"weights": key})
-        folder = built.store.run(stage, lambda place: built.weights.write(place, texts)).path
+        folder = base_folder(built, dataset)
         model = Recommender(
             folder,
             Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=llm.name))),
@@ -149,6 +147,13 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         trainer=trainer,
     )
     return shared, State(key, None)
+
+
+def base_folder(built: Built, dataset: Dataset) -> Path:
+    """Return the folder of the base LLM's weights and tokenizer in the store; writes them once."""
+    texts = _texts(dataset)
+    stage = Stage("weights", 1, {}, {"weights": built.weights.digest(texts)})
+    return built.store.run(stage, lambda place: built.weights.write(place, texts)).path
 
 
 def sizes(settings: Settings) -> Sizes:

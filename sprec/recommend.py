@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"sprec.recommend: {error}\n")
         return 2
+    if remark := asked.remark(history):
+        sys.stderr.write(f"sprec.recommend: {remark}\n")
     _print(answers, record, options)
     return 0
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import polars as pl
 import torch
 from jaxtyping import Float, Int
 
@@ -57,6 +57,21 @@ class Asked:
         """The run's data."""
         return self.engine.dataset
 
+    @cached_property
+    def lengths(self) -> tuple[int, int]:
+        """The shortest and the longest history, in titles, among the rows that models were trained on."""
+        titles = self.dataset.split.train.frame["history"].list.len().to_list()
+        return min(titles), max(titles)
+
+    def remark(self, history: Sequence[int]) -> str | None:
+        """Return what a reader must know of a history of another length than those in training, or None."""
+        shortest, longest = self.lengths
+        if shortest <= len(history) <= longest:
+            return None
+        trained = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+        read = f"the last {longest} are read" if len(history) > longest else "answers to others are guesses"
+        return f"{len(history)} titles given; models were trained on histories of {trained}, {read}"
+
     def answers(self, models: Sequence[Tuned], history: Sequence[int], *, k: int) -> Iterator[Answer]:
         """Yield the popularity list, then k titles of each model in its order.
 
@@ -71,8 +86,7 @@ class Asked:
             if not (folder / TUNED).is_file():
                 raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
         yield self._popular(k)
-        longest = self.dataset.split.train.frame.select(pl.col("history").list.len().max()).item()
-        example = Example(tuple(history[-longest:]), -1)
+        example = Example(tuple(history[-self.lengths[1] :]), -1)
         for model, folder in zip(models, folders, strict=True):
             yield self._answer(model.label, self.engine.model.load(folder), example, k)
 

@@ -109,6 +109,21 @@ def test_scores_are_counts_then_log_probabilities_best_first(beams, capsys):
         assert max(scores) < 0
 
 
+def test_history_of_a_length_that_no_model_was_trained_on_is_said(beams, capsys):
+    status, _, err = ask(capsys, beams, "--history", *TITLES[:3])
+    assert (status, err.count("\n")) == (0, 1)
+    assert "3 titles given; models were trained on histories of" in err
+    assert ask(capsys, beams, "--history", *first_history(beams))[2] == ""
+
+
+def test_of_a_long_history_the_last_titles_are_read(beams, capsys):
+    history = first_history(beams)
+    _, out, err = ask(capsys, beams, "--history", *TITLES[:5], *history, "--json")
+    assert "are read" in err
+    alone = ask(capsys, beams, "--history", *history, "--json")[1]
+    assert json.loads(out)["states"] == json.loads(alone)["states"]
+
+
 def test_grounded_scores_are_distances_to_the_written_title(trained, capsys):
     _, out, _ = ask(capsys, trained(*GROUNDED), "--history", TITLES[0], "--k", "60", "--json")
     scores = [score for _, score in json.loads(out)["states"][1]["items"]]

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from sprec.data.examples import Examples
 from sprec.evaluation.lists import without_history
 from sprec.evaluation.metrics import Lists, ndcg
+from sprec.llm.progress import track
 
 log = logging.getLogger(__name__)
 USERS_AT_ONCE = 512
@@ -123,7 +124,9 @@ def fit(
     curve: list[dict[str, float]] = []
     best, kept = 0, _copy(model)
     with seeded(rng):
-        while len(curve) < settings.epochs and len(curve) - best < settings.patience:
+        for _ in track(range(settings.epochs), "epochs at most", settings.epochs):
+            if len(curve) - best >= settings.patience:
+                break
             loss = _epoch(model, optimiser, _drawn(train, model, settings, rng), settings.batch_rows)
             found = float(ndcg(rank(model, histories, settings.cutoff), target).mean())
             curve.append({"loss": loss, name: found})

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from sprec.bench import ours, peers, ranking
-from sprec.bench.flops import Load, Shape, load, reading, training
 from sprec.bench.measure import Contest, Task
 from sprec.bench.peers import RELEASED_BATCH, Way
 from sprec.bench.ranking import Case
 from sprec.bench.setting import RANK, Setting
+from sprec.llm.flops import Load, Shape, load, reading, training
 
 USERS, ITEMS = 1000, 10_681
 DISTINCT = 128

@@ -166,6 +166,7 @@ class FromInteractions:
         Raises `ValueError` where a split would be empty, a selected genre belongs to no item, or
         the raw data is faulty.
         """
+        log.info("%s: reading the interactions", self.name)
         read, drops = self.filters(self.reader.read())
         require_genres(self.genres, read.catalog, self.name, origin=read.items)
         rows = windows(read.frame, history_min=self.history_min, history_max=self.history_max)

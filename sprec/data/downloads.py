@@ -1,18 +1,25 @@
 """Acts on the network and on archives: download, verify, unpack."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from http.client import HTTPException, HTTPResponse
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
-CHUNK_BYTES = 1 << 20
+from sprec.data.progress import counted, track
+
+CHUNK_BYTES = 1 << 20  # progress counts in these
 TIMEOUT_SECONDS = 60.0
 
 
@@ -27,11 +34,11 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
     """
     wanted = f"{package}=={version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "-q", "-d", str(folder), wanted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command += ["--disable-pip-version-check", *_telling(), "-d", str(folder), wanted]
+    status, lines = _followed(command, wanted)
     wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    if status or not wheels:
+        said = [line.strip() for line in lines if line.strip()]
         reason = next(
             (line for line in reversed(said) if line.startswith("ERROR:")), (said or ["no output"])[-1]
         )
@@ -40,6 +47,42 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
             "check the network and pip's index settings, or name a local folder as the source"
         )
     return wheels[0]
+
+
+def _telling() -> list[str]:
+    """Return the options by which pip says how far it is, one line at a time; before 24.1 it cannot."""
+    try:
+        numbers = [int(part) for part in re.findall(r"\d+", installed("pip"))[:2]]
+    except PackageNotFoundError:
+        return []
+    return ["--progress-bar", "raw"] if numbers >= [24, 1] else ["-q"]
+
+
+def _followed(command: Sequence[str], wanted: str) -> tuple[int, list[str]]:
+    """Return exit status and lines of a pip, errors first, showing how far its download is."""
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, stdout=pipe, stderr=complaints, encoding="utf-8", errors="replace"
+        ) as pip:
+            assert pip.stdout is not None
+            said = list(_shown(pip.stdout, f"downloading {wanted}, MB"))
+        complaints.seek(0)
+        return pip.returncode, [*complaints, *said]
+
+
+def _shown(lines: Iterable[str], label: str) -> Iterator[str]:
+    """Yield the lines that are not progress; that is shown, from its first line to where another follows."""
+    for line in lines:
+        if not (size := re.fullmatch(r"Progress \d+ of (\d+)\s*", line)):
+            yield line
+            continue
+        with counted(label, int(size[1]) // CHUNK_BYTES) as so_far:
+            for after in lines:
+                if not (done := re.match(r"Progress (\d+) of", after)):
+                    yield after
+                    break
+                so_far(int(done[1]) // CHUNK_BYTES)
 
 
 def url_download(url: str, folder: Path) -> Path:
@@ -52,7 +95,11 @@ def url_download(url: str, folder: Path) -> Path:
     part = folder / (PurePosixPath(urlsplit(url).path).name + ".part")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as out:
-            shutil.copyfileobj(answer, out, CHUNK_BYTES)
+            length = answer.headers.get("Content-Length")
+            total = int(length) // CHUNK_BYTES + 1 if length else None
+            chunks = iter(partial(answer.read, CHUNK_BYTES), b"")
+            for chunk in track(chunks, f"downloading {url}, MB", total):
+                out.write(chunk)
             _check_length(url, answer, out.tell())
     except (OSError, HTTPException) as problem:
         raise SourceError(

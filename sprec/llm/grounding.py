@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from sprec.data.digests import fingerprint
 from sprec.data.sources import Source, Wheel
+from sprec.llm.progress import track
 
 QUERIES, ITEMS = 1024, 4096
 """Distances held at a time: 16 MB in float32, however large the catalogue."""
@@ -76,7 +77,8 @@ class SentenceModel:
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = AutoModel.from_pretrained(place, use_safetensors=True).eval()
         found = []
-        for start in range(0, len(titles), 256):
+        starts = range(0, len(titles), 256)
+        for start in track(starts, "embedding titles", len(starts)):
             batch = tokenizer(
                 list(titles[start : start + 256]), padding=True, truncation=True, return_tensors="pt"
             )

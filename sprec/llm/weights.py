@@ -1,6 +1,7 @@
 """Where a base LLM comes from: a wheel with a GGUF file, a hub name, a folder, or a seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +14,12 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    modeling_gguf_pytorch_utils,
 )
 
 from sprec.data.digests import fingerprint
 from sprec.data.sources import Folder, Source
+from sprec.llm.progress import track
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 
@@ -50,7 +53,8 @@ class Gguf:
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Dequantise and save; needs the package `gguf`."""
         place = next(self.source.fetch().rglob(self.file)).parent
-        read = AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
+        with _told():
+            read = AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
         config = LlamaConfig.from_dict(
             {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
         )
@@ -59,6 +63,18 @@ class Gguf:
         torch.nn.Module.to(model, torch.bfloat16)
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(place, gguf_file=self.file).save_pretrained(folder)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Show the reading of a GGUF file as every long step: transformers' own bar cannot be turned off."""
+    reader: Any = modeling_gguf_pytorch_utils
+    theirs = reader.tqdm
+    reader.tqdm = lambda tensors, **_: track(tensors, "reading GGUF tensors", len(tensors))
+    try:
+        yield
+    finally:
+        reader.tqdm = theirs
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from sprec.data.progress import track
 from sprec.data.readers.delimited import decoded, open_bytes, undamaged
 
 CHUNK_BYTES = 1 << 24
@@ -30,7 +31,8 @@ def frames(
     (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
     """
     needed = [name for name in fields if name not in optional]
-    for first, data in _chunks(path):
+    parts = None if path.suffix == ".gz" else path.stat().st_size // CHUNK_BYTES + 1
+    for first, data in track(_chunks(path), f"reading {path.name}, parts of 16 MB", parts):
         frame = _fast(data, fields, first) if parse is json.loads else None
         if frame is None or any(frame[name].null_count() for name in needed):
             frame = _slow(path, data, fields, first, needed=needed, parse=parse)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
+from sprec.llm.progress import track
 from sprec.training.negatives.base import Material, NegativeSampler
 
 
@@ -26,11 +27,15 @@ class Semantic(NegativeSampler):
 
     def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
         """Return the `count` titles of the extreme, most extreme first; ties go to the lower id."""
-        return [self._titles(example, material) for example in examples]
+        vectors = material.vectors  # before the loop: embedding shows progress of its own
+        rows = track(examples, "semantic negatives", len(examples))
+        return [self._titles(example, material, vectors) for example in rows]
 
-    def _titles(self, example: Example, material: Material) -> list[str]:
+    def _titles(
+        self, example: Example, material: Material, vectors: Float[np.ndarray, "items size"]
+    ) -> list[str]:
         free = material.free(example)
-        cosines = material.vectors[free] @ self._wanted(example, material.vectors)
+        cosines = vectors[free] @ self._wanted(example, vectors)
         order = np.argsort(-cosines if self.similar else cosines, kind="stable")
         return material.titled(free[order[: self.count]])
 

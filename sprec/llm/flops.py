@@ -3,7 +3,7 @@
 Counted are the products of a Llama: projections, attention, output layer. The prefix that all prompts
 share counts once per optimiser step, other prompt tokens once per row, answers each; logits at predicted
 tokens only.
-Frozen weights need the gradient by their input and none by themselves.
+Frozen weights need the gradient by their input and none by themselves; of rank 0 all weights are tuned.
 """
 
 from collections.abc import Sequence
@@ -51,6 +51,21 @@ class Shape:
         """Weights of all adapters."""
         return self.layers * self.rank * sum(a + b for a, b in self._projections)
 
+    @property
+    def words(self) -> int:
+        """Weights of the output layer."""
+        return self.hidden * self.vocabulary
+
+    @property
+    def tuned(self) -> int:
+        """Weights that training changes: those of the adapters, or without adapters all."""
+        return self.adapter_weights if self.rank else self.weights + self.words
+
+    @property
+    def cached(self) -> int:
+        """Numbers of keys and values that one token leaves behind."""
+        return 2 * self.layers * self.groups * self.head_size
+
 
 @dataclass(frozen=True)
 class Load:
@@ -87,13 +102,17 @@ def _triangle(before: int, own: int) -> int:
 def reading(shape: Shape, load: Load) -> int:
     """Return the FLOPs of a pass without gradients, adapters merged."""
     attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
-    return 2 * shape.weights * load.tokens + attention + 2 * shape.hidden * shape.vocabulary * load.predicted
+    return 2 * shape.weights * load.tokens + attention + 2 * shape.words * load.predicted
 
 
 def training(shape: Shape, load: Load) -> int:
-    """Return the FLOPs of a pass with the gradient of the adapters.
+    """Return the FLOPs of a pass with the gradient of what is tuned.
 
-    A frozen product costs as much again for its input's gradient; attention and adapters twice as much again.
+    A frozen product costs as much again for its input's gradient; attention, adapters and weights that are
+    tuned twice as much again.
     """
     attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
-    return 2 * reading(shape, load) + attention + 6 * shape.adapter_weights * load.tokens
+    frozen = 2 * reading(shape, load) + attention
+    if shape.rank:
+        return frozen + 6 * shape.adapter_weights * load.tokens
+    return frozen + 2 * shape.weights * load.tokens + 2 * shape.words * load.predicted

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import torch
 
-from sprec.bench.flops import Load, Shape, load, reading, training
 from sprec.llm.batches import Row
+from sprec.llm.flops import Load, Shape, load, reading, training
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 
@@ -19,6 +21,13 @@ def test_reading_and_training_flops_by_hand():
     assert reading(SMALL, asked) == linear + attention + head
     # gradients: projections and output layer once more, attention twice, adapters forward and two gradients
     assert training(SMALL, asked) == 2 * linear + 3 * attention + 2 * head + 3 * (2 * 116 * 3)
+
+
+def test_without_adapters_every_weight_has_a_gradient_of_its_own():
+    asked, full = Load(tokens=3, pairs=6, predicted=2), replace(SMALL, rank=0)
+    linear, attention, head = 2 * 240 * 3, 4 * 2 * 4 * 6, 2 * 4 * 10 * 2
+    assert training(full, asked) == 3 * (linear + attention + head)
+    assert (full.tuned, SMALL.tuned) == (240 + 40, 2 * 58)
 
 
 def test_negatives_add_answers_and_no_prompt():

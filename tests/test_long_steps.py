@@ -1,0 +1,94 @@
+"""Each long step shows in a terminal how far it is; the loops of passes have this from `track` as well."""
+
+import numpy as np
+import pytest
+
+from sprec.baselines.sasrec import sasrec
+from sprec.baselines.sequential import Fit, fit
+from sprec.data import downloads, progress
+from sprec.data.downloads import _shown, url_download
+from sprec.data.readers.records import TEXT, frames
+from sprec.data.readers.toy import toy_dataset
+from sprec.llm import weights
+from sprec.llm.decoding import Greedy
+from sprec.llm.grounding import CharacterNgrams
+from sprec.training.negatives import Material, Semantic
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """Return what is said on a standard error that is a terminal."""
+    monkeypatch.setattr(progress, "in_terminal", lambda: True)
+    return lambda: capsys.readouterr().err
+
+
+def test_epochs_of_an_id_based_model(terminal):
+    data = toy_dataset()
+    model = sasrec(len(data.catalog), rng=np.random.default_rng(0), width=8)
+    fit(model, data.split.train, data.split.valid, Fit(epochs=2, windows=64), rng=np.random.default_rng(1))
+    assert "epochs at most" in terminal()
+
+
+def test_semantic_negatives(terminal):
+    data = toy_dataset()
+    material = Material(
+        *(data.catalog, data.popularity, data.genres, CharacterNgrams(64), Greedy()),
+        load=lambda: pytest.fail("no model is asked"),
+        batch_tokens=64,
+    )
+    Semantic(similar=True)(list(data.split.test)[:3], material, np.random.default_rng(0))
+    assert "semantic negatives" in terminal()
+
+
+def test_reading_a_gguf_file_in_place_of_the_bar_of_transformers(terminal):
+    reader = weights.modeling_gguf_pytorch_utils
+    theirs = reader.tqdm
+    with weights._told():
+        assert list(reader.tqdm(["a", "b"], desc="Converting")) == ["a", "b"]
+    assert "reading GGUF tensors" in (told := terminal())
+    assert "Converting" not in told
+    assert reader.tqdm is theirs
+
+
+def test_pips_download_and_what_pip_says_around_it(terminal):
+    said = [
+        "Collecting x\n",
+        "Progress 0 of 5242880\n",
+        "Progress 2097152 of 5242880\n",
+        "Saved x\n",
+        "Done\n",
+    ]
+    assert list(_shown(iter(said), "downloading x, MB")) == ["Collecting x\n", "Saved x\n", "Done\n"]
+    assert "downloading x, MB" in (told := terminal())
+    assert "40%" in told
+
+
+def test_download_from_the_web(terminal, monkeypatch, tmp_path):
+    class Answer:
+        headers = {"Content-Length": "25"}  # noqa: RUF012
+        left = b"x" * 25
+
+        def read(self, size):
+            part, self.left = self.left[:size], self.left[size:]
+            return part
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda *_, **__: Answer())
+    assert url_download("https://example.org/a.zip", tmp_path).read_bytes() == b"x" * 25
+    told = terminal()
+    assert "a.zip, MB" in told
+    assert "100%" in told
+
+
+def test_records_of_a_large_file(terminal, monkeypatch, tmp_path):
+    path = tmp_path / "reviews.json"
+    path.write_text('{"a": "1"}\n' * 40)
+    monkeypatch.setattr("sprec.data.readers.records.CHUNK_BYTES", 100)
+    assert sum(frame.height for frame in frames(path, {"a": TEXT})) == 40
+    assert "reading reviews.json" in terminal()
