@@ -1,0 +1,234 @@
+"""Figures of scores: metrics over iterations, and accuracy against diversity."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
+from sprec.report.figures_series import Estimate, Trace, higher_is_better, score
+from sprec.report.figures_style import GROUND, HEIGHT, MUTED, WIDTH, Look, channel
+from sprec.report.tables import METRICS, Cell, Table
+
+Point: TypeAlias = Mapping[str, Any]
+
+APART = 0.07
+"""Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""
+REACH = 1.0
+"""Spans of the paths by which a baseline may lie outside them and still be drawn."""
+OFF_CATALOG = "off_catalog"
+WAY = {True: "higher is better", False: "lower is better"}
+
+
+def iterations(scene: Scene) -> list[Figure | Absent]:
+    """Return a figure for each list length: every metric over the iterations, with intervals over seeds."""
+    if not scene.traces:
+        return [Absent("Metrics over iterations", "no run iterates")]
+    return [_iterations(scene, k) for k in scene.cutoffs]
+
+
+def plane(scene: Scene) -> list[Figure | Absent]:
+    """Return the plane of accuracy and diversity, a panel for each list length."""
+    ways = [(f"{'hr' if k == 1 else 'ndcg'}@{k}", f"div_ratio@{k}") for k in scene.cutoffs]
+    panels = [panel for keys in ways if (panel := _plane(scene, *keys))]
+    if not panels:
+        return [Absent("Accuracy and diversity", "no model was scored for both")]
+    others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
+    return [
+        Figure(
+            "plane",
+            "Accuracy and diversity",
+            "Each path starts at the initial SFT (open mark) and ends after the last iteration (large mark); "
+            "means over seeds, whose intervals the figures above show. Up and to the right is better."
+            + _outside(scene, ways),
+            tuple(panels),
+            _plane_table(scene, [key for keys in ways for key in keys]),
+            (*scene.looks, *others),
+        )
+    ]
+
+
+def name_of(key: str) -> str:
+    """Return a score's name as tables have it.
+
+    >>> name_of("or_ratio@5"), name_of("off_catalog")
+    ('OR@5', 'off-catalogue')
+    """
+    metric, _, cutoff = key.partition("@")
+    return f"{METRICS[metric]}@{cutoff}" if cutoff else "off-catalogue"
+
+
+def _iterations(scene: Scene, k: int) -> Figure:
+    # NDCG@1 is HR@1: a second panel would show the same points.
+    keys = [f"{metric}@{k}" for metric in METRICS if not (k == 1 and metric == "ndcg")]
+    keys += [OFF_CATALOG] if k == scene.cutoffs[0] else []
+    panels = [_over_iterations(scene, key) for key in keys]
+    seeds = max(len(trace.last) for trace in scene.traces)
+    spread = f"means over {seeds} seeds with 95 % t intervals" if seeds > 1 else "one seed, so no interval"
+    return Figure(
+        f"iterations_{k}",
+        f"Metrics over iterations, lists of {k}",
+        f"Iteration 0 is the initial SFT; {spread}.",
+        tuple(panels),
+        _iterations_table(scene, keys, k),
+        scene.looks,
+    )
+
+
+def _over_iterations(scene: Scene, key: str) -> Panel:
+    points = list(_points(scene, key))
+    series = [
+        (trace.name, [_mean(score(each, key)) for each in trace.iterations.values()])
+        for trace in scene.traces
+    ]
+    way = WAY[higher_is_better(key)]
+    alternative = f"{name_of(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
+    return Panel(_iterations_chart(points, scene.looks, name_of(key), way), alternative)
+
+
+def _points(scene: Scene, key: str) -> Iterator[Point]:
+    middle = (len(scene.traces) - 1) / 2
+    for place, trace in enumerate(scene.traces):
+        for iteration, group in trace.iterations.items():
+            if found := score(group, key):
+                yield {
+                    "arm": trace.name,
+                    "iteration": iteration + (place - middle) * APART,
+                    "value": found.mean,
+                    "low": found.low,
+                    "high": found.high,
+                }
+
+
+def _iterations_chart(points: Sequence[Point], looks: Sequence[Look], title: str, way: str) -> Chart:
+    import altair as alt
+
+    base = alt.Chart(alt.Data(values=list(points)), width=WIDTH, height=HEIGHT).encode(
+        color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
+    )
+    last = max((round(point["iteration"]) for point in points), default=0)
+    across = alt.X(
+        "iteration:Q",
+        title="iteration",
+        axis=alt.Axis(values=list(range(last + 1)), format="d", grid=False),
+        scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False),
+    )
+    up = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True))
+    dash = alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash")))
+    shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
+    bars = base.mark_rule(strokeWidth=1.5, opacity=0.65).encode(x=across, y=alt.Y("low:Q"), y2="high:Q")
+    lines = base.mark_line(strokeWidth=2).encode(x=across, y=up, strokeDash=dash)
+    marks = base.mark_point(filled=True, size=46, opacity=1).encode(x=across, y=up, shape=shape)
+    return alt.layer(bars, lines, marks).properties(title=alt.Title(title, subtitle=way))
+
+
+def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
+    rows = [
+        (trace.name, iteration, len(group), *(_cell(score(group, key)) for key in keys))
+        for trace in scene.traces
+        for iteration, group in trace.iterations.items()
+    ]
+    heads = ("model", "iteration", "seeds", *map(name_of, keys))
+    return Table(f"Numbers of the figure: lists of {k}, means [95 % interval]", heads, tuple(rows))
+
+
+def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
+    paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
+    near, _ = _alone(scene, accuracy, diversity)
+    if not paths and not near:
+        return None
+    names = [trace.name for trace in scene.traces]
+    said = [told(name, [v for p in paths if p["arm"] == name for v in (p["x"], p["y"])]) for name in names]
+    said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
+    alternative = f"{name_of(diversity)} across, {name_of(accuracy)} up, in pairs from the initial SFT on. "
+    others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
+    chart = _plane_chart(paths, near, [*scene.looks, *others], (name_of(diversity), name_of(accuracy)))
+    return Panel(chart, alternative + "; ".join(said) + ".")
+
+
+def _alone(scene: Scene, accuracy: str, diversity: str) -> tuple[list[Point], list[Point]]:
+    """Return the baselines that lie near the paths, and those so far away that the paths would shrink to dots."""
+    paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
+    found = [
+        {"arm": name, "iteration": 0, "x": x.mean, "y": y.mean}
+        for name, group in scene.baselines.items()
+        if (x := score(group, diversity)) and (y := score(group, accuracy))
+    ]
+    near = [point for point in found if not paths or all(_near(point[at], paths, at) for at in "xy")]
+    return near, [point for point in found if point not in near]
+
+
+def _near(value: float, paths: Sequence[Point], at: str) -> bool:
+    low, high = min(point[at] for point in paths), max(point[at] for point in paths)
+    return low - REACH * (high - low) <= value <= high + REACH * (high - low)
+
+
+def _outside(scene: Scene, ways: Sequence[tuple[str, str]]) -> str:
+    """Return the sentence that names the baselines which the panels leave out."""
+    parts = [
+        f"{point['arm']} ({name_of(diversity)} {point['x']:.3f}, {name_of(accuracy)} {point['y']:.3f})"
+        for accuracy, diversity in ways
+        for point in _alone(scene, accuracy, diversity)[1]
+    ]
+    return f" Far outside: {'; '.join(parts)}." if parts else ""
+
+
+def _path(trace: Trace, accuracy: str, diversity: str) -> Iterator[Point]:
+    for iteration, group in trace.iterations.items():
+        x, y = score(group, diversity), score(group, accuracy)
+        if x and y:
+            last = iteration == max(trace.iterations)
+            yield {"arm": trace.name, "iteration": iteration, "x": x.mean, "y": y.mean, "last": last}
+
+
+def _plane_chart(
+    paths: Sequence[Point], alone: Sequence[Point], looks: Sequence[Look], names: tuple[str, str]
+) -> Chart:
+    import altair as alt
+
+    x = alt.X("x:Q", title=names[0], scale=alt.Scale(zero=False, nice=True, padding=12))
+    y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False, nice=True, padding=12))
+    shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
+
+    def over(values: Sequence[Point]) -> Any:
+        color = alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color")))
+        return alt.Chart(alt.Data(values=list(values)), width=WIDTH, height=HEIGHT).encode(
+            x=x, y=y, color=color
+        )
+
+    def marks(values: Sequence[Point], size: int, fill: str | None = None) -> Any:
+        drawn = over(values).mark_point(filled=fill is None, size=size, strokeWidth=2, opacity=1)
+        return drawn.encode(shape=shape, **({} if fill is None else {"fill": alt.value(fill)}))
+
+    moved = [point for point in paths if point["iteration"] > 0]
+    layers = [
+        over(paths).mark_line(strokeWidth=1.75).encode(order="iteration:O"),
+        marks([point for point in paths if point["iteration"] == 0], 70, GROUND),
+        marks([point for point in moved if not point["last"]], 34),
+        marks([point for point in moved if point["last"]], 120),
+        marks(alone, 80),
+    ]
+    title = alt.Title(f"{names[1]} against {names[0]}", subtitle="up and right is better")
+    return alt.layer(*layers).properties(title=title)
+
+
+def _plane_table(scene: Scene, keys: Sequence[str]) -> Table:
+    groups = [
+        *((name, "–", group) for name, group in scene.baselines.items()),
+        *((trace.name, str(i), group) for trace in scene.traces for i, group in trace.iterations.items()),
+    ]
+    rows = tuple((name, i, *(_cell(score(group, key)) for key in keys)) for name, i, group in groups)
+    return Table(
+        "Numbers of the figure, means [95 % interval]",
+        ("model", "iteration", *map(name_of, keys)),
+        rows,
+        names=2,
+    )
+
+
+def _mean(found: Estimate | None) -> float | None:
+    return None if found is None else found.mean
+
+
+def _cell(found: Estimate | None) -> Cell:
+    if found is None:
+        return None
+    return found.mean if found.seeds == 1 else f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]"

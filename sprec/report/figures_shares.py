@@ -1,0 +1,259 @@
+"""Figures of who is recommended: items by rank, genres against what users watched before."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
+from sprec.report.figures_series import Trace, exposure, genre_shares, mean_exposure
+from sprec.report.figures_style import HEIGHT, INK, MUTED, WIDTH, Look, channel
+from sprec.report.tables import Cell, Table
+from sprec.runtime.lists import unpacked
+from sprec.runtime.records import RunRecord
+
+TOP = 3
+"""The items that ORRatio counts."""
+POINTS = 60
+"""Points of an exposure curve at most."""
+INITIAL = Look("initial SFT", MUTED, "circle", (4, 3))
+CHOSEN = Look("what users chose next", INK, "square", (1, 2))
+HISTORY = Look("histories", INK, "stroke", (1, 0))
+UNKNOWN = "the records hold no recommendation lists (schema 1); run again to have them"
+
+
+def ranks(scene: Scene) -> list[Figure | Absent]:
+    """Return the over-recommendation curves: which share the most recommended items get together."""
+    title = "Over-recommendation"
+    panels = [each for k in scene.cutoffs if (each := _rank_panel(scene, k))]
+    if not panels:
+        return [Absent(title, UNKNOWN)]
+    return [
+        Figure(
+            "ranks",
+            title,
+            f"Items are ordered by how often they are recommended; at the dotted line the {TOP} first ones' "
+            "share is ORRatio. A curve further down and to the right spreads recommendations over more items.",
+            tuple(panel for panel, _ in panels),
+            _rank_table(scene, [rows for _, rows in panels]),
+            (CHOSEN, INITIAL, *scene.looks),
+        )
+    ]
+
+
+def genres(scene: Scene) -> list[Figure | Absent]:
+    """Return genre shares in the users' histories and in what they are recommended after the last iteration."""
+    title = "Genres: histories and recommendations"
+    shares = {k: _all_shares(scene, k) for k in scene.cutoffs}
+    known = {k: found for k, found in shares.items() if found}
+    history = next((record.history_genres for record in scene.records if record.history_genres), {})
+    if not history:
+        return [
+            Absent(
+                title, "the records hold no genre shares: the dataset has no genres, or they are of schema 1"
+            )
+        ]
+    if not known:
+        return [Absent(title, UNKNOWN)]
+    return [
+        Figure(
+            "genres",
+            title,
+            "The upright line is a genre's share in the users' histories (GH), a mark its share in what they are "
+            "recommended (GP): the further away, the less the lists are like the users. MGU is the mean distance.",
+            tuple(_genre_panel(history, found, scene, k) for k, found in known.items()),
+            _genre_table(history, known),
+            (HISTORY, INITIAL, *scene.looks),
+        )
+    ]
+
+
+def _ticks(items: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return ranks up to `items`: the first ones all, then ever fewer."""
+    return np.unique(np.geomspace(1, max(items, 2), POINTS).round().astype(np.int64))
+
+
+def _curves(scene: Scene, k: int, at: Any) -> dict[str, list[float]]:
+    """Return each model's cumulative shares at these ranks, the initial SFT from all runs."""
+    found = {}
+    if (chosen := _targets(scene)) is not None:
+        found[CHOSEN.name] = exposure(chosen, at).tolist()
+    models = [(INITIAL.name, _initial(scene)), *((trace.name, trace.last) for trace in scene.traces)]
+    for name, group in models:
+        if (curve := mean_exposure(group, k, at)) is not None:
+            found[name] = curve.tolist()
+    return found
+
+
+def _targets(scene: Scene) -> Any:
+    packed = next((record.targets for record in scene.records if record.targets), "")
+    return unpacked(packed, 1) if packed else None
+
+
+def _initial(scene: Scene) -> tuple[Any, ...]:
+    """Return the evaluations of iteration 0, one for each seed, of the arm that has most of them."""
+    groups = [trace.iterations[0] for trace in scene.traces if 0 in trace.iterations]
+    return max(groups, key=len, default=())
+
+
+def _rank_panel(scene: Scene, k: int) -> tuple[Panel, list[tuple[Cell, ...]]] | None:
+    at = _ticks(scene.records[0].dataset.items)
+    found = _curves(scene, k, at)
+    if not set(found) - {CHOSEN.name}:
+        return None
+    points = [
+        {"arm": name, "rank": int(rank), "share": share}
+        for name, shares in found.items()
+        for rank, share in zip(at, shares, strict=True)
+    ]
+    chart = _rank_chart(points, (CHOSEN, INITIAL, *scene.looks), k)
+    # the table and the alternative give these ranks, which every curve has
+    wanted = [1, TOP, 10, 30, 100]
+    read = _curves(scene, k, np.array(wanted))
+    said = "; ".join(told(name, shares, ".0%") for name, shares in read.items())
+    alternative = (
+        f"Share of recommendations of the {', '.join(map(str, wanted))} most recommended items. {said}."
+    )
+    rows: list[tuple[Cell, ...]] = [(name, k, *shares) for name, shares in read.items()]
+    return Panel(chart, alternative), rows
+
+
+def _rank_chart(points: Sequence[Mapping[str, Any]], looks: Sequence[Look], k: int) -> Chart:
+    import altair as alt
+
+    lines = (
+        alt.Chart(alt.Data(values=list(points)), width=WIDTH, height=HEIGHT)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X(
+                "rank:Q",
+                title="items, most recommended first",
+                scale=alt.Scale(type="log", nice=False),
+                axis=alt.Axis(
+                    grid=False,
+                    format="~s",
+                    labelOverlap=True,
+                    values=[1, 3, 10, 30, 100, 300, 1000, 3000, 10000],
+                ),
+            ),
+            y=alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
+            strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash"))),
+        )
+    )
+    rule = (
+        alt.Chart(alt.Data(values=[{"rank": TOP}]))
+        .mark_rule(strokeDash=[2, 3], color=MUTED)
+        .encode(x="rank:Q")
+    )
+    return alt.layer(rule, lines).properties(
+        title=alt.Title(f"Lists of {k}", subtitle="share of recommendations, cumulated")
+    )
+
+
+def _rank_table(scene: Scene, rows: Sequence[Sequence[tuple[Cell, ...]]]) -> Table:
+    heads = ("model", "list length", *(f"first {rank}" for rank in (1, TOP, 10, 30, 100)))
+    return Table(
+        "Share of recommendations that the first items get",
+        heads,
+        tuple(r for each in rows for r in each),
+        names=2,
+    )
+
+
+def _all_shares(scene: Scene, k: int) -> dict[str, dict[str, float]]:
+    """Return GP@k per model, averaged over seeds; without the models whose lists are unknown."""
+    first = max(
+        (trace for trace in scene.traces if 0 in trace.iterations),
+        key=lambda t: len(t.iterations[0]),
+        default=None,
+    )
+    models = [(INITIAL.name, first, 0)] if first else []
+    models += [(trace.name, trace, max(trace.iterations)) for trace in scene.traces]
+    found = {name: _share(trace, iteration, k) for name, trace, iteration in models}
+    return {name: shares for name, shares in found.items() if shares}
+
+
+def _share(trace: Trace, iteration: int, k: int) -> dict[str, float]:
+    pairs = [(run, each) for run in trace.runs for each in trace.iterations[iteration] if _of(run, each)]
+    found = [shares for run, each in pairs if (shares := genre_shares(run, each, k))]
+    if not found or len(found) < len(pairs):
+        return {}
+    return {genre: statistics.fmean(shares[genre] for shares in found) for genre in found[0]}
+
+
+def _of(run: RunRecord, evaluation: Any) -> bool:
+    return any(each is evaluation for each in run.evaluations)
+
+
+def _genre_panel(
+    history: Mapping[str, float], found: Mapping[str, Mapping[str, float]], scene: Scene, k: int
+) -> Panel:
+    order = sorted(history, key=lambda genre: -history[genre])
+    points = list(_genre_points(order, found))
+    lines = [{"genre": genre, "share": history[genre]} for genre in order]
+    looks = [look for look in (INITIAL, *scene.looks) if look.name in found]
+    heads = ", ".join(order)
+    said = "; ".join(told(name, [shares[genre] for genre in order], ".0%") for name, shares in found.items())
+    alternative = f"Genre shares with lists of {k}, in the order {heads}. {told('Histories', [history[g] for g in order], '.0%')}; {said}."
+    return Panel(_genre_chart(lines, points, order, looks, k), alternative)
+
+
+def _genre_points(order: Sequence[str], found: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, Any]]:
+    for name, shares in found.items():
+        for genre in order:
+            yield {"arm": name, "genre": genre, "share": shares[genre]}
+
+
+def _genre_chart(
+    lines: Sequence[Mapping[str, Any]],
+    points: Sequence[Mapping[str, Any]],
+    order: Sequence[str],
+    looks: Sequence[Look],
+    k: int,
+) -> Chart:
+    import altair as alt
+
+    names = [look.name for look in looks]
+    band = min(9, 54 / len(looks)) * len(looks) + 8
+    y = alt.Y(
+        "genre:N",
+        sort=list(order),
+        title=None,
+        axis=alt.Axis(labelLimit=96, grid=False, labelColor=INK),
+        scale=alt.Scale(paddingInner=0.2, paddingOuter=0.1),
+    )
+    x = alt.X("share:Q", title=None, axis=alt.Axis(format="%", orient="bottom", tickCount=4))
+    base = {"width": WIDTH - 50, "height": round(band * len(order))}
+    marks = (
+        alt.Chart(alt.Data(values=list(points)), **base)
+        .mark_point(filled=True, size=44, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            yOffset=alt.YOffset("arm:N", sort=names, scale=alt.Scale(domain=names)),
+            color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
+            shape=alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape"))),
+        )
+    )
+    ticks = (
+        alt.Chart(alt.Data(values=list(lines)), **base)
+        .mark_tick(thickness=2.5, size=band - 4, color=INK, opacity=1)
+        .encode(x=x, y=y)
+    )
+    return alt.layer(ticks, marks).properties(
+        title=alt.Title(f"Lists of {k}", subtitle="share of each genre")
+    )
+
+
+def _genre_table(
+    history: Mapping[str, float], known: Mapping[int, Mapping[str, Mapping[str, float]]]
+) -> Table:
+    rows = [
+        (genre, k, share, *(shares[genre] for shares in found.values()))
+        for k, found in known.items()
+        for genre, share in history.items()
+    ]
+    heads = ("genre", "list length", "histories", *next(iter(known.values())))
+    return Table("Genre shares", heads, tuple(rows), names=2)

@@ -1,0 +1,103 @@
+"""How figures look: colours that the colour-blind can tell apart, in light and dark, with shapes and dashes.
+
+A figure is drawn in the light colours. A page that is read in the dark replaces each by its partner
+with CSS (`recolouring`), so that one drawing serves both and needs no script.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PAIRS = (
+    ("#0b62b0", "#6db6ff"),
+    ("#c2500a", "#ff9f5f"),
+    ("#00735a", "#45d3ab"),
+    ("#a03080", "#f09bd3"),
+    ("#806000", "#e0c050"),
+    ("#3a3a8c", "#b3b0ff"),
+)
+"""Colours of arms: on a light ground, on a dark one."""
+
+INK, MUTED, GRID, GROUND = "#1c2127", "#59616b", "#e3e1dc", "#ffffff"
+NEUTRALS = ((INK, "#edeff2"), (MUTED, "#aab2bd"), (GRID, "#363c46"), (GROUND, "#1b1f26"))
+"""Text, axes, grid lines and the ground: light, dark."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+WIDTH, HEIGHT = 236, 176
+"""Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one model is drawn, wherever it appears."""
+
+    name: str
+    color: str
+    shape: str
+    dash: tuple[int, ...]
+
+
+def looks(names: Iterable[str]) -> list[Look]:
+    """Return a look for each name; the colours repeat after six, then with another dash and shape.
+
+    >>> [(look.shape, look.dash) for look in looks("abcdefg")][::6]
+    [('circle', (1, 0)), ('square', (6, 3))]
+    """
+    return [
+        Look(
+            name,
+            PAIRS[place % len(PAIRS)][0],
+            SHAPES[(place + place // len(PAIRS)) % len(SHAPES)],
+            DASHES[place // len(PAIRS) % len(DASHES)],
+        )
+        for place, name in enumerate(names)
+    ]
+
+
+def recolouring() -> str:
+    """Return CSS rules that turn a drawing's light colours into the dark ones."""
+    return "\n".join(
+        f'.plot [{part}="{light}"] {{ {part}: {dark}; }}'
+        for light, dark in (*PAIRS, *NEUTRALS)
+        for part in ("fill", "stroke")
+    )
+
+
+def theme(*, page: bool) -> dict[str, Any]:
+    """Return Vega-Lite's configuration: for a page (its ground shows, no legend), or for a file."""
+    axis = {
+        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11,
+        "titleFontWeight": "normal", "gridColor": GRID, "domainColor": GRID, "tickColor": GRID,
+        "domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5, "labelFlush": False,
+    }  # fmt: skip
+    title = {
+        "anchor": "start", "frame": "group", "color": INK, "fontSize": 13, "fontWeight": "bold",
+        "subtitleColor": MUTED, "subtitleFontSize": 11, "offset": 10, "subtitlePadding": 3,
+    }  # fmt: skip
+    legend = {
+        "disable": page, "orient": "bottom", "title": None, "columns": 3, "labelColor": INK,
+        "labelFontSize": 11, "labelLimit": 400, "symbolOpacity": 1, "symbolSize": 110, "symbolType": "stroke",
+    }  # fmt: skip
+    return {
+        "aria": False,
+        "background": None if page else GROUND,
+        "font": FONT,
+        "padding": 2 if page else 12,
+        "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT},
+        "axis": axis,
+        "title": title,
+        "legend": legend,
+        "concat": {"spacing": 36},
+    }
+
+
+def channel(known: Sequence[Look], part: str) -> dict[str, list[Any]]:
+    """Return domain and range of a Vega-Lite scale from names to "color", "shape" or "dash"."""
+    values = [getattr(look, part) for look in known]
+    return {
+        "domain": [look.name for look in known],
+        "range": [list(each) if part == "dash" else each for each in values],
+    }
