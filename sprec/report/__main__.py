@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from sprec.report.arms import by_setting
@@ -27,7 +28,10 @@ TABLES: dict[str, Callable[[Sequence[RunRecord]], list[Table]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print or write the tables asked for; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["page"]:
+        return import_module("sprec.report.page").main(given[1:])
+    options = _parser().parse_args(given)
     try:
         records = _records(options.paths)
         text = "\n".join(map(FORMATS[options.format], TABLES[options.table](records)))

@@ -42,11 +42,12 @@ def curves(scene: Scene) -> list[Figure | Absent]:
         Figure(
             "curves",
             title,
-            f"Means over seeds, averaged over {SMOOTH:.0%} of a stage; a stage fills one unit of the axis, whatever "
-            "its number of steps.",
+            f"Means over seeds, averaged over {SMOOTH:.0%} of a stage; a stage fills one unit of the axis, "
+            "whatever its number of steps.",
             tuple(_panel(stage, points, scene.looks) for stage, points in sorted(found.items(), key=_order)),
             _table(found),
             scene.looks,
+            "line",
         )
     ]
 

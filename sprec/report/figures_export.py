@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ VEGA_LITE = "6.4"
 SCALE = 2.5
 """Pixels of a PNG per pixel of the figure: 240 dots per inch."""
 COLUMNS = 3
+PACKAGES = ("altair", "jinja2", "vl_convert")
 
 
 class MissingPackageError(ValueError):
@@ -78,13 +79,10 @@ _FORMATS: Mapping[Format, Callable[[Mapping[str, Any]], bytes]] = {"svg": _svg, 
 
 def check_packages() -> None:
     """Raise `MissingPackageError`, with the remedy, where figures cannot be drawn."""
-    try:
-        import altair
-        import vl_convert
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{error.name} is not installed; figures need the extra: pip install 'sprec[report]'"
-        ) from error
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        listed = " and ".join(missing)
+        raise MissingPackageError(f"{listed} is not installed; add the extra: pip install 'sprec[report]'")
 
 
 def _converter() -> Any:

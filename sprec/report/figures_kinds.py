@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from sprec.report.figures_series import Trace
 from sprec.report.figures_style import Look
@@ -11,6 +11,9 @@ from sprec.runtime.records import Evaluation, RunRecord
 
 Chart: TypeAlias = Any
 """An altair chart; altair is imported where charts are built, since importing it takes a second."""
+
+
+Marks: TypeAlias = Literal["line", "mark", "both"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels side by side: `name` is a file's name, `table` holds the numbers drawn, `legend` the looks."""
+    """Panels side by side: `name` is a file's name, `table` holds the numbers drawn.
+
+    `legend` tells the looks apart, by lines, marks or both.
+    """
 
     name: str
     title: str
@@ -31,6 +37,7 @@ class Figure:
     panels: tuple[Panel, ...]
     table: Table
     legend: tuple[Look, ...]
+    marks: Marks = "both"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
 from sprec.report.figures_series import Estimate, Trace, higher_is_better, score
-from sprec.report.figures_style import GROUND, HEIGHT, MUTED, WIDTH, Look, channel
+from sprec.report.figures_style import GROUND, HEIGHT, MUTED, WIDTH, Look, channel, span
 from sprec.report.tables import METRICS, Cell, Table
 
 Point: TypeAlias = Mapping[str, Any]
@@ -41,9 +41,13 @@ def plane(scene: Scene) -> list[Figure | Absent]:
             + _outside(scene, ways),
             tuple(panels),
             _plane_table(scene, [key for keys in ways for key in keys]),
-            (*scene.looks, *others),
+            (*scene.looks, *(each for each in others if _drawn(scene, ways, each))),
         )
     ]
+
+
+def _drawn(scene: Scene, ways: Sequence[tuple[str, str]], look: Look) -> bool:
+    return any(point["arm"] == look.name for keys in ways for point in _alone(scene, *keys)[0])
 
 
 def name_of(key: str) -> str:
@@ -111,7 +115,8 @@ def _iterations_chart(points: Sequence[Point], looks: Sequence[Look], title: str
         axis=alt.Axis(values=list(range(last + 1)), format="d", grid=False),
         scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False),
     )
-    up = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True))
+    reach = span(point[end] for point in points for end in ("low", "high"))
+    up = alt.Y("value:Q", title=None, scale=alt.Scale(domain=reach, nice=False))
     dash = alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash")))
     shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
     bars = base.mark_rule(strokeWidth=1.5, opacity=0.65).encode(x=across, y=alt.Y("low:Q"), y2="high:Q")
@@ -145,7 +150,7 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
 
 
 def _alone(scene: Scene, accuracy: str, diversity: str) -> tuple[list[Point], list[Point]]:
-    """Return the baselines that lie near the paths, and those so far away that the paths would shrink to dots."""
+    """Return the baselines that lie near the paths, and those that lie too far away to see both."""
     paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
     found = [
         {"arm": name, "iteration": 0, "x": x.mean, "y": y.mean}
@@ -184,8 +189,9 @@ def _plane_chart(
 ) -> Chart:
     import altair as alt
 
-    x = alt.X("x:Q", title=names[0], scale=alt.Scale(zero=False, nice=True, padding=12))
-    y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False, nice=True, padding=12))
+    across, up = (span(point[at] for point in (*paths, *alone)) for at in "xy")
+    x = alt.X("x:Q", title=names[0], scale=alt.Scale(domain=across, nice=False))
+    y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=up, nice=False))
     shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
 
     def over(values: Sequence[Point]) -> Any:

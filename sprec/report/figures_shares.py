@@ -34,16 +34,17 @@ def ranks(scene: Scene) -> list[Figure | Absent]:
             "ranks",
             title,
             f"Items are ordered by how often they are recommended; at the dotted line the {TOP} first ones' "
-            "share is ORRatio. A curve further down and to the right spreads recommendations over more items.",
+            "share is ORRatio. A curve further down and right spreads recommendations over more items.",
             tuple(panel for panel, _ in panels),
             _rank_table(scene, [rows for _, rows in panels]),
             (CHOSEN, INITIAL, *scene.looks),
+            "line",
         )
     ]
 
 
 def genres(scene: Scene) -> list[Figure | Absent]:
-    """Return genre shares in the users' histories and in what they are recommended after the last iteration."""
+    """Return genre shares in the users' histories and in their lists after the last iteration."""
     title = "Genres: histories and recommendations"
     shares = {k: _all_shares(scene, k) for k in scene.cutoffs}
     known = {k: found for k, found in shares.items() if found}
@@ -60,11 +61,12 @@ def genres(scene: Scene) -> list[Figure | Absent]:
         Figure(
             "genres",
             title,
-            "The upright line is a genre's share in the users' histories (GH), a mark its share in what they are "
-            "recommended (GP): the further away, the less the lists are like the users. MGU is the mean distance.",
+            "The upright line is a genre's share in the users' histories (GH), a mark its share in what they "
+            "are recommended (GP): the further apart, the less alike. MGU is the mean distance.",
             tuple(_genre_panel(history, found, scene, k) for k, found in known.items()),
             _genre_table(history, known),
             (HISTORY, INITIAL, *scene.looks),
+            "mark",
         )
     ]
 
@@ -194,9 +196,9 @@ def _genre_panel(
     points = list(_genre_points(order, found))
     lines = [{"genre": genre, "share": history[genre]} for genre in order]
     looks = [look for look in (INITIAL, *scene.looks) if look.name in found]
-    heads = ", ".join(order)
-    said = "; ".join(told(name, [shares[genre] for genre in order], ".0%") for name, shares in found.items())
-    alternative = f"Genre shares with lists of {k}, in the order {heads}. {told('Histories', [history[g] for g in order], '.0%')}; {said}."
+    series = {"histories": history, **found}
+    said = "; ".join(told(name, [each[genre] for genre in order], ".0%") for name, each in series.items())
+    alternative = f"Genre shares with lists of {k}, in the order {', '.join(order)}. {said}."
     return Panel(_genre_chart(lines, points, order, looks, k), alternative)
 
 

@@ -88,10 +88,26 @@ def theme(*, page: bool) -> dict[str, Any]:
         "padding": 2 if page else 12,
         "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT},
         "axis": axis,
+        "axisY": {"minExtent": 34},
         "title": title,
         "legend": legend,
         "concat": {"spacing": 36},
     }
+
+
+def span(values: Iterable[float]) -> tuple[float, float]:
+    """Return where an axis begins and ends: a little beyond these values, and never so near that noise looks tall.
+
+    The axis spans at least a fifth of the largest value.
+
+    >>> span([1.0, 1.0]), span([0.0, 10.0])
+    ((0.9, 1.1), (-0.8, 10.8))
+    """
+    known = list(values) or [0.0, 1.0]
+    low, high = min(known), max(known)
+    least = 0.2 * max(abs(low), abs(high)) or 1.0
+    beyond = max(0.08 * (high - low), (least - (high - low)) / 2)
+    return round(low - beyond, 9), round(high + beyond, 9)
 
 
 def channel(known: Sequence[Look], part: str) -> dict[str, list[Any]]:
