@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
+from sprec.report import figures_charts as charts
+from sprec.report.figures_charts import Point
+from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Trace
-from sprec.report.figures_style import HEIGHT, WIDTH, Look, channel
+from sprec.report.figures_style import Look
 from sprec.report.tables import Cell, Table
 
 POINTS = 60
@@ -107,7 +109,7 @@ def _smooth(values: Any, grid: Any) -> Any:
     return np.interp(grid, places, means)
 
 
-def _panel(stage: Stage, points: Sequence[Mapping[str, Any]], looks: Sequence[Look]) -> Panel:
+def _panel(stage: Stage, points: Sequence[Point], looks: Sequence[Look]) -> Panel:
     name = f"{_spoken(stage.kind)}, {stage.value}"
     arms = dict.fromkeys(point["arm"] for point in points)
     ends = [
@@ -116,7 +118,7 @@ def _panel(stage: Stage, points: Sequence[Mapping[str, Any]], looks: Sequence[Lo
         if (own := [point for point in points if point["arm"] == arm])
     ]
     alternative = f"{name}, first and last value. {'; '.join(ends)}."
-    return Panel(_chart(points, looks, name, MEANING.get(stage.value, "")), alternative)
+    return Panel(charts.curves(points, looks, title=name, subtitle=MEANING.get(stage.value, "")), alternative)
 
 
 def _spoken(kind: str) -> str:
@@ -128,32 +130,7 @@ def _spoken(kind: str) -> str:
     return re.sub(r"\b(sft|s?dpo)\b", lambda match: match[0].upper(), kind)
 
 
-def _chart(points: Sequence[Mapping[str, Any]], looks: Sequence[Look], title: str, meaning: str) -> Chart:
-    import altair as alt
-
-    last = max(point["iteration"] for point in points)
-    once = last == 1
-    axis = alt.Axis(format="%", tickCount=4) if once else alt.Axis(values=list(range(last + 1)), format="d")
-    lines = (
-        alt.Chart(alt.Data(values=list(points)), width=WIDTH, height=HEIGHT)
-        .mark_line(strokeWidth=1.75)
-        .encode(
-            x=alt.X(
-                "x:Q",
-                title="share of the stage" if once else "iterations",
-                axis=axis,
-                scale=alt.Scale(nice=False),
-            ),
-            y=alt.Y("y:Q", title=None, scale=alt.Scale(zero=False)),
-            detail="iteration:N",
-            color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
-            strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash"))),
-        )
-    )
-    return lines.properties(title=alt.Title(title, subtitle=meaning) if meaning else alt.Title(title))
-
-
-def _table(found: Mapping[Stage, Sequence[Mapping[str, Any]]]) -> Table:
+def _table(found: Mapping[Stage, Sequence[Point]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for stage, points in sorted(found.items(), key=_order):
         for arm, iteration in dict.fromkeys((point["arm"], point["iteration"]) for point in points):

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from sprec.report.figures_charts import Chart, joined
 from sprec.report.figures_kinds import Figure
 from sprec.report.figures_style import theme
 
@@ -22,7 +23,7 @@ class MissingPackageError(ValueError):
     """A package of the extra `report` is not installed."""
 
 
-def drawing(chart: Any) -> str:
+def drawing(chart: Chart) -> str:
     """Return one panel as SVG without a ground or legend of its own, to stand in a page."""
     svg = _converter().vegalite_to_svg(_spec(chart, page=True), vl_version=VEGA_LITE)
     # a size in pixels would keep a drawing from growing and shrinking with its column
@@ -43,18 +44,13 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
-def _joined(figure: Figure) -> Any:
-    import altair as alt
-
-    columns = min(COLUMNS, math.ceil(len(figure.panels) / math.ceil(len(figure.panels) / COLUMNS)))
-    charts = [panel.chart for panel in figure.panels]
-    title = alt.Title(figure.title, fontSize=16, offset=18)
-    return alt.concat(
-        *charts, columns=columns, title=title, bounds="flush", spacing={"row": 104, "column": 72}
-    )
+def _joined(figure: Figure) -> Chart:
+    lines = math.ceil(len(figure.panels) / COLUMNS)
+    columns = math.ceil(len(figure.panels) / lines)
+    return joined([panel.chart for panel in figure.panels], columns=columns, title=figure.title)
 
 
-def _spec(chart: Any, *, page: bool) -> dict[str, Any]:
+def _spec(chart: Chart, *, page: bool) -> dict[str, Any]:
     specification: dict[str, Any] = chart.to_dict()
     return specification | {"config": theme(page=page)}
 

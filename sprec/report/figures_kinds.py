@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from sprec.report.figures_charts import Chart
 from sprec.report.figures_series import Trace
 from sprec.report.figures_style import Look
 from sprec.report.tables import Table
 from sprec.runtime.records import Evaluation, RunRecord
-
-Chart: TypeAlias = Any
-"""An altair chart; altair is imported where charts are built, since importing it takes a second."""
-
 
 Marks: TypeAlias = Literal["line", "mark", "both"]
 

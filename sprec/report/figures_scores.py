@@ -1,14 +1,13 @@
 """Figures of scores: metrics over iterations, and accuracy against diversity."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
 
-from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
+from sprec.report import figures_charts as charts
+from sprec.report.figures_charts import Point
+from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Estimate, Trace, higher_is_better, score
-from sprec.report.figures_style import GROUND, HEIGHT, MUTED, WIDTH, Look, channel, span
+from sprec.report.figures_style import MUTED, Look
 from sprec.report.tables import METRICS, Cell, Table
-
-Point: TypeAlias = Mapping[str, Any]
 
 APART = 0.07
 """Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""
@@ -85,7 +84,7 @@ def _over_iterations(scene: Scene, key: str) -> Panel:
     ]
     way = WAY[higher_is_better(key)]
     alternative = f"{name_of(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
-    return Panel(_iterations_chart(points, scene.looks, name_of(key), way), alternative)
+    return Panel(charts.iterations(points, scene.looks, title=name_of(key), subtitle=way), alternative)
 
 
 def _points(scene: Scene, key: str) -> Iterator[Point]:
@@ -100,29 +99,6 @@ def _points(scene: Scene, key: str) -> Iterator[Point]:
                     "low": found.low,
                     "high": found.high,
                 }
-
-
-def _iterations_chart(points: Sequence[Point], looks: Sequence[Look], title: str, way: str) -> Chart:
-    import altair as alt
-
-    base = alt.Chart(alt.Data(values=list(points)), width=WIDTH, height=HEIGHT).encode(
-        color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
-    )
-    last = max((round(point["iteration"]) for point in points), default=0)
-    across = alt.X(
-        "iteration:Q",
-        title="iteration",
-        axis=alt.Axis(values=list(range(last + 1)), format="d", grid=False),
-        scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False),
-    )
-    reach = span(point[end] for point in points for end in ("low", "high"))
-    up = alt.Y("value:Q", title=None, scale=alt.Scale(domain=reach, nice=False))
-    dash = alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash")))
-    shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
-    bars = base.mark_rule(strokeWidth=1.5, opacity=0.65).encode(x=across, y=alt.Y("low:Q"), y2="high:Q")
-    lines = base.mark_line(strokeWidth=2).encode(x=across, y=up, strokeDash=dash)
-    marks = base.mark_point(filled=True, size=46, opacity=1).encode(x=across, y=up, shape=shape)
-    return alt.layer(bars, lines, marks).properties(title=alt.Title(title, subtitle=way))
 
 
 def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
@@ -145,7 +121,8 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
     said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
     alternative = f"{name_of(diversity)} across, {name_of(accuracy)} up, in pairs from the initial SFT on. "
     others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
-    chart = _plane_chart(paths, near, [*scene.looks, *others], (name_of(diversity), name_of(accuracy)))
+    names_of = {"across": name_of(diversity), "up": name_of(accuracy)}
+    chart = charts.plane(paths, near, [*scene.looks, *others], **names_of)
     return Panel(chart, alternative + "; ".join(said) + ".")
 
 
@@ -182,38 +159,6 @@ def _path(trace: Trace, accuracy: str, diversity: str) -> Iterator[Point]:
         if x and y:
             last = iteration == max(trace.iterations)
             yield {"arm": trace.name, "iteration": iteration, "x": x.mean, "y": y.mean, "last": last}
-
-
-def _plane_chart(
-    paths: Sequence[Point], alone: Sequence[Point], looks: Sequence[Look], names: tuple[str, str]
-) -> Chart:
-    import altair as alt
-
-    across, up = (span(point[at] for point in (*paths, *alone)) for at in "xy")
-    x = alt.X("x:Q", title=names[0], scale=alt.Scale(domain=across, nice=False))
-    y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=up, nice=False))
-    shape = alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape")))
-
-    def over(values: Sequence[Point]) -> Any:
-        color = alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color")))
-        return alt.Chart(alt.Data(values=list(values)), width=WIDTH, height=HEIGHT).encode(
-            x=x, y=y, color=color
-        )
-
-    def marks(values: Sequence[Point], size: int, fill: str | None = None) -> Any:
-        drawn = over(values).mark_point(filled=fill is None, size=size, strokeWidth=2, opacity=1)
-        return drawn.encode(shape=shape, **({} if fill is None else {"fill": alt.value(fill)}))
-
-    moved = [point for point in paths if point["iteration"] > 0]
-    layers = [
-        over(paths).mark_line(strokeWidth=1.75).encode(order="iteration:O"),
-        marks([point for point in paths if point["iteration"] == 0], 70, GROUND),
-        marks([point for point in moved if not point["last"]], 34),
-        marks([point for point in moved if point["last"]], 120),
-        marks(alone, 80),
-    ]
-    title = alt.Title(f"{names[1]} against {names[0]}", subtitle="up and right is better")
-    return alt.layer(*layers).properties(title=title)
 
 
 def _plane_table(scene: Scene, keys: Sequence[str]) -> Table:

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from sprec.report.figures_kinds import Absent, Chart, Figure, Panel, Scene, told
+from sprec.report import figures_charts as charts
+from sprec.report.figures_charts import TOP, Point
+from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Trace, exposure, genre_shares, mean_exposure
-from sprec.report.figures_style import HEIGHT, INK, MUTED, WIDTH, Look, channel
+from sprec.report.figures_style import INK, MUTED, Look
 from sprec.report.tables import Cell, Table
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import RunRecord
 
-TOP = 3
-"""The items that ORRatio counts."""
 POINTS = 60
 """Points of an exposure curve at most."""
 INITIAL = Look("initial SFT", MUTED, "circle", (4, 3))
@@ -109,7 +109,7 @@ def _rank_panel(scene: Scene, k: int) -> tuple[Panel, list[tuple[Cell, ...]]] | 
         for name, shares in found.items()
         for rank, share in zip(at, shares, strict=True)
     ]
-    chart = _rank_chart(points, (CHOSEN, INITIAL, *scene.looks), k)
+    chart = charts.ranks(points, (CHOSEN, INITIAL, *scene.looks), title=f"Lists of {k}")
     # the table and the alternative give these ranks, which every curve has
     wanted = [1, TOP, 10, 30, 100]
     read = _curves(scene, k, np.array(wanted))
@@ -119,39 +119,6 @@ def _rank_panel(scene: Scene, k: int) -> tuple[Panel, list[tuple[Cell, ...]]] | 
     )
     rows: list[tuple[Cell, ...]] = [(name, k, *shares) for name, shares in read.items()]
     return Panel(chart, alternative), rows
-
-
-def _rank_chart(points: Sequence[Mapping[str, Any]], looks: Sequence[Look], k: int) -> Chart:
-    import altair as alt
-
-    lines = (
-        alt.Chart(alt.Data(values=list(points)), width=WIDTH, height=HEIGHT)
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X(
-                "rank:Q",
-                title="items, most recommended first",
-                scale=alt.Scale(type="log", nice=False),
-                axis=alt.Axis(
-                    grid=False,
-                    format="~s",
-                    labelOverlap=True,
-                    values=[1, 3, 10, 30, 100, 300, 1000, 3000, 10000],
-                ),
-            ),
-            y=alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
-            strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(**channel(looks, "dash"))),
-        )
-    )
-    rule = (
-        alt.Chart(alt.Data(values=[{"rank": TOP}]))
-        .mark_rule(strokeDash=[2, 3], color=MUTED)
-        .encode(x="rank:Q")
-    )
-    return alt.layer(rule, lines).properties(
-        title=alt.Title(f"Lists of {k}", subtitle="share of recommendations, cumulated")
-    )
 
 
 def _rank_table(scene: Scene, rows: Sequence[Sequence[tuple[Cell, ...]]]) -> Table:
@@ -193,60 +160,19 @@ def _genre_panel(
     history: Mapping[str, float], found: Mapping[str, Mapping[str, float]], scene: Scene, k: int
 ) -> Panel:
     order = sorted(history, key=lambda genre: -history[genre])
+    ordered = {genre: history[genre] for genre in order}
     points = list(_genre_points(order, found))
-    lines = [{"genre": genre, "share": history[genre]} for genre in order]
     looks = [look for look in (INITIAL, *scene.looks) if look.name in found]
     series = {"histories": history, **found}
     said = "; ".join(told(name, [each[genre] for genre in order], ".0%") for name, each in series.items())
     alternative = f"Genre shares with lists of {k}, in the order {', '.join(order)}. {said}."
-    return Panel(_genre_chart(lines, points, order, looks, k), alternative)
+    return Panel(charts.genres(ordered, points, looks, title=f"Lists of {k}"), alternative)
 
 
-def _genre_points(order: Sequence[str], found: Mapping[str, Mapping[str, float]]) -> Iterator[dict[str, Any]]:
+def _genre_points(order: Sequence[str], found: Mapping[str, Mapping[str, float]]) -> Iterator[Point]:
     for name, shares in found.items():
         for genre in order:
             yield {"arm": name, "genre": genre, "share": shares[genre]}
-
-
-def _genre_chart(
-    lines: Sequence[Mapping[str, Any]],
-    points: Sequence[Mapping[str, Any]],
-    order: Sequence[str],
-    looks: Sequence[Look],
-    k: int,
-) -> Chart:
-    import altair as alt
-
-    names = [look.name for look in looks]
-    band = min(9, 54 / len(looks)) * len(looks) + 8
-    y = alt.Y(
-        "genre:N",
-        sort=list(order),
-        title=None,
-        axis=alt.Axis(labelLimit=96, grid=False, labelColor=INK),
-        scale=alt.Scale(paddingInner=0.2, paddingOuter=0.1),
-    )
-    x = alt.X("share:Q", title=None, axis=alt.Axis(format="%", orient="bottom", tickCount=4))
-    base = {"width": WIDTH - 50, "height": round(band * len(order))}
-    marks = (
-        alt.Chart(alt.Data(values=list(points)), **base)
-        .mark_point(filled=True, size=44, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            yOffset=alt.YOffset("arm:N", sort=names, scale=alt.Scale(domain=names)),
-            color=alt.Color("arm:N", scale=alt.Scale(**channel(looks, "color"))),
-            shape=alt.Shape("arm:N", scale=alt.Scale(**channel(looks, "shape"))),
-        )
-    )
-    ticks = (
-        alt.Chart(alt.Data(values=list(lines)), **base)
-        .mark_tick(thickness=2.5, size=band - 4, color=INK, opacity=1)
-        .encode(x=x, y=y)
-    )
-    return alt.layer(ticks, marks).properties(
-        title=alt.Title(f"Lists of {k}", subtitle="share of each genre")
-    )
 
 
 def _genre_table(

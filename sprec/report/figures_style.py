@@ -96,9 +96,9 @@ def theme(*, page: bool) -> dict[str, Any]:
 
 
 def span(values: Iterable[float]) -> tuple[float, float]:
-    """Return where an axis begins and ends: a little beyond these values, and never so near that noise looks tall.
+    """Return where an axis begins and ends: a little beyond these values.
 
-    The axis spans at least a fifth of the largest value.
+    It spans at least a fifth of the largest value, so that a small change does not look tall.
 
     >>> span([1.0, 1.0]), span([0.0, 10.0])
     ((0.9, 1.1), (-0.8, 10.8))
