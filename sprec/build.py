@@ -80,12 +80,15 @@ def stored(built: Built) -> Dataset:
 
 
 def drawn(whole: Dataset, settings: Settings) -> Dataset:
-    """Return the dataset with its validation and test rows drawn."""
+    """Return the dataset with its validation and test rows drawn, the same ones for every seed.
+
+    The paper's protocol draws them once; then seeds have one test set, and models can be compared user by user.
+    """
     return whole.sampled(
         None,
         settings.budget.valid_rows,
         settings.budget.test_rows,
-        lambda name: stream(settings.seed, "rows", name),
+        lambda name: stream(0, "rows", name),
     )
 
 

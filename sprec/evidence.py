@@ -10,7 +10,8 @@ from jaxtyping import Int
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses, genre_share
-from sprec.runtime.records import Item, Shown
+from sprec.runtime.items import Item
+from sprec.runtime.records import Shown
 
 SHOWN = 20
 """Users whose history, target and written titles every record holds."""

@@ -1,7 +1,7 @@
 """Frozen dataclasses from JSON and back, checked field by field."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 T = TypeVar("T")
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Return `value` as JSON would hold it: dataclasses as dict, tuples as list, NaN as None.
 
     >>> plain({"scores": (1.0, float("nan"))})
@@ -25,36 +25,22 @@ def plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def decode(kind: type[T], document: Mapping[str, object]) -> T:
-    """Return the dataclass `kind` whose fields `document` holds.
+def decode(kind: type[T], document: object, where: str = "") -> T:
+    """Return the dataclass `kind` whose fields `document` holds; `where` is the name of its own field.
 
     Raises `ValueError`, one line with the field's dotted name, for a field that is missing,
-    unknown or of another type. A float that is null is NaN. A mapping to dataclasses is decoded entry
-    by entry, when each is asked for, since most readers want few of many; it raises the same error then.
+    unknown or of another type. A float that is null is NaN.
     """
-    return cast("T", _record(kind, document, ""))
-
-
-class _Entries(Mapping[str, Any]):
-    """A mapping of names to dataclasses of one kind, each decoded when it is asked for."""
-
-    def __init__(self, kind: Any, document: Mapping[str, object], where: str) -> None:
-        self._kind, self._document, self._where = kind, document, where
-
-    def __getitem__(self, name: str) -> Any:
-        return _record(self._kind, self._document[name], f"{self._where}.{name}")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._document)
-
-    def __len__(self) -> int:
-        return len(self._document)
-
-    def __repr__(self) -> str:
-        return f"{{{len(self)} × {self._kind.__name__}}}"
+    return cast("T", _record(kind, document, where))
 
 
 _hints = cache(get_type_hints)
+
+
+@cache
+def _shape(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Return origin and arguments of a type, and whether it is a dataclass."""
+    return get_origin(kind), get_args(kind), is_dataclass(kind)
 
 
 def _record(kind: Any, document: object, where: str) -> Any:
@@ -72,12 +58,12 @@ def _record(kind: Any, document: object, where: str) -> Any:
 
 
 def _value(kind: Any, value: object, where: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments, record = _shape(kind)
     if kind is object:
         return value
     if origin in (Union, UnionType):
         return None if value is None else _value(arguments[0], value, where)
-    if is_dataclass(kind):
+    if record:
         return _record(kind, value, where)
     if origin is tuple:
         return _items(arguments[0], value, where)
@@ -94,11 +80,11 @@ def _items(kind: Any, value: object, where: str) -> tuple[Any, ...]:
     return tuple(_value(kind, inner, f"{where}[{index}]") for index, inner in enumerate(value))
 
 
-def _mapping(kind: Any, value: object, where: str) -> Mapping[str, Any]:
+def _mapping(kind: Any, value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"field {where!r} must be an object")
-    if is_dataclass(kind):
-        return _Entries(kind, value, where)
+    if kind in (float, int, str) and set(map(type, value.values())) <= {kind}:
+        return dict(value)
     return {name: _value(kind, inner, f"{where}.{name}") for name, inner in value.items()}
 
 

@@ -4,11 +4,21 @@ from collections.abc import Callable, Mapping
 
 Document = Mapping[str, object]
 
+ITEM_COLUMNS = ("ids", "titles", "popularity", "genres", "genre_sets")
+"""Of schema 2."""
+
 
 def _from_1(document: Document) -> Document:
     """Add the parts of schema 2: the lists behind the scores, and what figures and explanations need."""
-    empty = {"targets": "", "tracker": "", "items": {}, "history_genres": {}, "shown": [], "curves": {}}
-    changed: dict[str, object] = {**document, **empty, "schema": 2}
+    items: dict[str, list[object]] = {
+        "ids": [],
+        "titles": [],
+        "popularity": [],
+        "genres": [],
+        "genre_sets": [],
+    }
+    empty = {"targets": "", "tracker": "", "history_genres": {}, "shown": [], "curves": {}}
+    changed: dict[str, object] = {**document, **empty, "items": items, "schema": 2}
     evaluations = document.get("evaluations")
     if isinstance(evaluations, list):
         changed["evaluations"] = [

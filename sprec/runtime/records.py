@@ -9,6 +9,8 @@ from typing import Literal
 
 from sprec.runtime.decoding import decode, plain
 from sprec.runtime.files import write_whole
+from sprec.runtime.items import Columns, Items, columns
+from sprec.runtime.items import Item as Item
 from sprec.runtime.migrations import migrated
 from sprec.runtime.redaction import redact, redact_text
 
@@ -85,15 +87,6 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Item:
-    """An item: `genres` are those selected for MGU and DGU, `popularity` counts training interactions."""
-
-    title: str
-    genres: tuple[str, ...]
-    popularity: int
-
-
-@dataclass(frozen=True)
 class Shown:
     """A scored row by its number, whose titles can be looked at: ids of history (oldest first) and target."""
 
@@ -167,14 +160,12 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
-        """Read a record; raises `RecordError` where the file is absent, broken or of a newer schema.
-
-        `items` are decoded one by one when they are asked for: a `ValueError` then names a broken one.
-        """
+        """Read a record; raises `RecordError` where the file is absent, broken or of a newer schema."""
         document = migrated(_read(path), SCHEMA)
         _check_schema(document, path)
         try:
-            return decode(cls, document)
+            items = decode(Columns, document.get("items"), "items")
+            return replace(decode(cls, {**document, "items": {}}), items=Items(items))
         except ValueError as error:
             raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
 
@@ -188,9 +179,10 @@ class RunRecord:
             config={name: redact(value, name) for name, value in self.config.items()},
             command=redact_text(self.command),
             error=None if self.error is None else redact_text(self.error),
+            items={},
         )
         try:
-            text = _text(plain(clean))
+            text = _text({**plain(clean), "items": plain(columns(self.items))})
         except (TypeError, ValueError) as error:
             raise RecordError(f"{path} cannot be written: {error}; use plain finite values") from error
         write_whole(path, text + "\n")
@@ -210,9 +202,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _text(document: object) -> str:
-    """Return the record as JSON: people read it, and its bulky parts take one line per entry or less."""
-    assert isinstance(document, dict)
+def _text(document: Mapping[str, object]) -> str:
+    """Return the record as JSON: people read it, and its bulky parts take one line each."""
     lines = [f"  {json.dumps(name)}: {_part(name, document[name])}" for name in sorted(document)]
     return "{\n" + ",\n".join(lines) + "\n}"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sprec.runtime.items import Item
 from sprec.runtime.records import (
     DatasetEntry,
     Evaluation,
-    Item,
     RecordError,
     Rows,
     RunRecord,
@@ -84,7 +84,13 @@ DOCUMENT = {
         }
     ],
     "targets": "eJxk",
-    "items": {"3": {"title": "Heat (1995)", "genres": ["Crime"], "popularity": 5}},
+    "items": {
+        "ids": [1, 3],
+        "titles": ["Ran (1985)", "Heat (1995)"],
+        "popularity": [4, 5],
+        "genres": [0, 1],
+        "genre_sets": [[], ["Crime"]],
+    },
     "history_genres": {"Crime": 0.75, "War": 0.25},
     "shown": [{"row": 4, "history": [3, 1], "target": 3}],
     "curves": {"dpo 1": {"loss": [0.7, 0.5], "margin": [0.0, 1.0]}},
@@ -100,7 +106,7 @@ def full():
     return replace(
         done.with_curve("dpo 1", {"loss": (0.7, 0.5), "margin": (0.0, 1.0)}),
         targets="eJxk",
-        items={"3": Item("Heat (1995)", ("Crime",), 5)},
+        items={"3": Item("Heat (1995)", ("Crime",), 5), "1": Item("Ran (1985)", (), 4)},
         history_genres={"Crime": 0.75, "War": 0.25},
         shown=(Shown(4, (3, 1), 3),),
         tracker="https://wandb.ai/x/y",
@@ -145,11 +151,19 @@ def test_broken_schema_1_is_named_too(path):
         RunRecord.load(write(path, schema=1, evaluations=7))
 
 
-def test_items_are_checked_when_they_are_asked_for(path):
-    found = RunRecord.load(write(path, items={"3": {"title": "Heat"}}))
-    assert list(found.items) == ["3"]
-    with pytest.raises(ValueError, match=r"field 'items\.3\.genres' is missing"):
-        found.items["3"]
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ({"ids": [3]}, r"field 'items\.titles' is missing"),
+        (DOCUMENT["items"] | {"ids": [3]}, "field 'items' has columns of different lengths"),
+        (DOCUMENT["items"] | {"genres": [0, 2]}, r"field 'items\.genres' names a set that is not in"),
+        (DOCUMENT["items"] | {"titles": ["Ran", 3]}, r"field 'items\.titles\[1\]' is 3, not str"),
+        (7, "field 'items' must be an object"),
+    ],
+)
+def test_broken_items_are_named(path, items, message):
+    with pytest.raises(RecordError, match=message):
+        RunRecord.load(write(path, items=items))
 
 
 def test_bulky_parts_take_one_line_each(full, path):
