@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print or write the tables asked for; return 0, or 2 after one line on what is wrong."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["page"]:
-        return import_module("sprec.report.page").main(given[1:])
+        return int(import_module("sprec.report.page").main(given[1:]))
     options = _parser().parse_args(given)
     try:
         records = _records(options.paths)

@@ -1,6 +1,7 @@
 """Charts: points in, an altair chart of one panel out. Names of models and genres are data, never code."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -20,6 +21,12 @@ def _altair() -> Any:
     return import_module("altair")
 
 
+def unchecked() -> AbstractContextManager[None]:
+    """Return a context in which altair does not check charts against its schema, half of the time it takes."""
+    quiet: AbstractContextManager[None] = import_module("altair.utils.schemapi").debug_mode(False)
+    return quiet
+
+
 def _over(points: Sequence[Point], **size: float) -> Any:
     alt = _altair()
     size = {"width": WIDTH, "height": HEIGHT} | size
@@ -36,8 +43,13 @@ def _titled(chart: Any, title: str, subtitle: str) -> Chart:
     return chart.properties(title=_altair().Title(title, **({"subtitle": subtitle} if subtitle else {})))
 
 
-def iterations(points: Sequence[Point], looks: Sequence[Look], *, title: str, subtitle: str) -> Chart:
-    """Return a metric over iterations: points have `arm`, `iteration`, `value`, `low` and `high`."""
+def iterations(
+    points: Sequence[Point], level: float | None, looks: Sequence[Look], *, title: str, subtitle: str
+) -> Chart:
+    """Return a metric over iterations, with a line at a level where there is one.
+
+    Points have `arm`, `iteration`, `value`, `low` and `high`.
+    """
     alt = _altair()
     last = max((round(point["iteration"]) for point in points), default=0)
     x = alt.X(
@@ -49,7 +61,9 @@ def iterations(points: Sequence[Point], looks: Sequence[Look], *, title: str, su
     reach = span(point[end] for point in points for end in ("low", "high"))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=reach, nice=False))
     base = _over(points).encode(x=x, color=_coded("Color", looks, "color"))
+    lines = [] if level is None else [{"value": level}]
     layers = [
+        _over(lines).mark_rule(strokeDash=[2, 3], color=MUTED).encode(y=y),
         base.mark_rule(strokeWidth=1.5, opacity=0.65).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=_coded("StrokeDash", looks, "dash")),
         base.mark_point(filled=True, size=46, opacity=1).encode(y=y, shape=_coded("Shape", looks, "shape")),
@@ -69,15 +83,18 @@ def plane(
     def over(points: Sequence[Point]) -> Any:
         return _over(points).encode(x=x, y=y, color=_coded("Color", looks, "color"))
 
-    def marks(points: Sequence[Point], size: int, fill: str | None = None) -> Any:
-        drawn = over(points).mark_point(filled=fill is None, size=size, strokeWidth=2, opacity=1)
-        ground = {} if fill is None else {"fill": alt.value(fill)}
-        return drawn.encode(shape=_coded("Shape", looks, "shape"), **ground)
+    def marks(points: Sequence[Point], size: int) -> Any:
+        return (
+            over(points)
+            .mark_point(filled=True, size=size, opacity=1)
+            .encode(shape=_coded("Shape", looks, "shape"))
+        )
 
+    start = _over([point for point in paths if point["iteration"] == 0]).encode(x=x, y=y)
     moved = [point for point in paths if point["iteration"] > 0]
     layers = [
         over(paths).mark_line(strokeWidth=1.75).encode(order="iteration:O"),
-        marks([point for point in paths if point["iteration"] == 0], 70, GROUND),
+        start.mark_point(shape="circle", size=90, strokeWidth=2, opacity=1, stroke=MUTED, fill=GROUND),
         marks([point for point in moved if not point["last"]], 34),
         marks([point for point in moved if point["last"]], 120),
         marks(alone, 80),

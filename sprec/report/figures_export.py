@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sprec.report.figures_charts import Chart, joined
+from sprec.report.figures_charts import Chart, joined, unchecked
 from sprec.report.figures_kinds import Figure
 from sprec.report.figures_style import theme
 
@@ -47,11 +47,13 @@ def slug(text: str) -> str:
 def _joined(figure: Figure) -> Chart:
     lines = math.ceil(len(figure.panels) / COLUMNS)
     columns = math.ceil(len(figure.panels) / lines)
-    return joined([panel.chart for panel in figure.panels], columns=columns, title=figure.title)
+    with unchecked():
+        return joined([panel.chart for panel in figure.panels], columns=columns, title=figure.title)
 
 
 def _spec(chart: Chart, *, page: bool) -> dict[str, Any]:
-    specification: dict[str, Any] = chart.to_dict()
+    with unchecked():
+        specification: dict[str, Any] = chart.to_dict()
     return specification | {"config": theme(page=page)}
 
 

@@ -5,14 +5,19 @@ from collections.abc import Iterator, Sequence
 from sprec.report import figures_charts as charts
 from sprec.report.figures_charts import Point
 from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
-from sprec.report.figures_series import Estimate, Trace, higher_is_better, score
-from sprec.report.figures_style import MUTED, Look
+from sprec.report.figures_series import Estimate, Trace, change, higher_is_better, score
+from sprec.report.figures_style import INITIAL, MUTED, Look
 from sprec.report.tables import METRICS, Cell, Table
+from sprec.runtime.records import Evaluation
 
 APART = 0.07
 """Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""
 REACH = 1.0
 """Spans of the paths by which a baseline may lie outside them and still be drawn."""
+SPREAD = (
+    "Means over {} seeds; a bar is the 95\u00a0% t interval of the change since iteration 0, each seed "
+    "compared with itself: one that leaves the dotted line out is more than chance between seeds."
+)
 OFF_CATALOG = "off_catalog"
 WAY = {True: "higher is better", False: "lower is better"}
 
@@ -30,7 +35,7 @@ def plane(scene: Scene) -> list[Figure | Absent]:
     panels = [panel for keys in ways if (panel := _plane(scene, *keys))]
     if not panels:
         return [Absent("Accuracy and diversity", "no model was scored for both")]
-    others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
+    others = [INITIAL, *(Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines)]
     return [
         Figure(
             "plane",
@@ -40,7 +45,7 @@ def plane(scene: Scene) -> list[Figure | Absent]:
             + _outside(scene, ways),
             tuple(panels),
             _plane_table(scene, [key for keys in ways for key in keys]),
-            (*scene.looks, *(each for each in others if _drawn(scene, ways, each))),
+            (*scene.looks, *(each for each in others if each == INITIAL or _drawn(scene, ways, each))),
         )
     ]
 
@@ -65,11 +70,11 @@ def _iterations(scene: Scene, k: int) -> Figure:
     keys += [OFF_CATALOG] if k == scene.cutoffs[0] else []
     panels = [_over_iterations(scene, key) for key in keys]
     seeds = max(len(trace.last) for trace in scene.traces)
-    spread = f"means over {seeds} seeds with 95 % t intervals" if seeds > 1 else "one seed, so no interval"
+    spread = SPREAD.format(seeds) if seeds > 1 else "One seed, so there are no intervals."
     return Figure(
         f"iterations_{k}",
         f"Metrics over iterations, lists of {k}",
-        f"Iteration 0 is the initial SFT; {spread}.",
+        f"Iteration 0 is the initial SFT, the dotted line its level. {spread}",
         tuple(panels),
         _iterations_table(scene, keys, k),
         scene.looks,
@@ -84,7 +89,16 @@ def _over_iterations(scene: Scene, key: str) -> Panel:
     ]
     way = WAY[higher_is_better(key)]
     alternative = f"{name_of(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
-    return Panel(charts.iterations(points, scene.looks, title=name_of(key), subtitle=way), alternative)
+    return Panel(
+        charts.iterations(points, _level(scene, key), scene.looks, title=name_of(key), subtitle=way),
+        alternative,
+    )
+
+
+def _level(scene: Scene, key: str) -> float | None:
+    """Return the initial SFT's mean score, None where the arms start from different ones."""
+    found = {score(trace.iterations[0], key) for trace in scene.traces if 0 in trace.iterations}
+    return _mean(found.pop()) if len(found) == 1 else None
 
 
 def _points(scene: Scene, key: str) -> Iterator[Point]:
@@ -92,13 +106,20 @@ def _points(scene: Scene, key: str) -> Iterator[Point]:
     for place, trace in enumerate(scene.traces):
         for iteration, group in trace.iterations.items():
             if found := score(group, key):
+                below, above = _reach(trace, group, key)
                 yield {
                     "arm": trace.name,
                     "iteration": iteration + (place - middle) * APART,
                     "value": found.mean,
-                    "low": found.low,
-                    "high": found.high,
+                    "low": max(found.mean - below, 0.0),
+                    "high": found.mean + above,
                 }
+
+
+def _reach(trace: Trace, group: Sequence[Evaluation], key: str) -> tuple[float, float]:
+    """Return how far the interval of the change since the initial SFT goes below and above its mean."""
+    found = change(trace.first, group, key)
+    return (found.mean - found.low, found.high - found.mean) if found else (0.0, 0.0)
 
 
 def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
@@ -108,7 +129,9 @@ def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
         for iteration, group in trace.iterations.items()
     ]
     heads = ("model", "iteration", "seeds", *map(name_of, keys))
-    return Table(f"Numbers of the figure: lists of {k}, means [95 % interval]", heads, tuple(rows))
+    return Table(
+        f"Numbers of the figure: lists of {k}, means [95\u00a0% t interval over seeds]", heads, tuple(rows)
+    )
 
 
 def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
@@ -129,7 +152,7 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
 def _alone(scene: Scene, accuracy: str, diversity: str) -> tuple[list[Point], list[Point]]:
     """Return the baselines that lie near the paths, and those that lie too far away to see both."""
     paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
-    found = [
+    found: list[Point] = [
         {"arm": name, "iteration": 0, "x": x.mean, "y": y.mean}
         for name, group in scene.baselines.items()
         if (x := score(group, diversity)) and (y := score(group, accuracy))
@@ -139,7 +162,8 @@ def _alone(scene: Scene, accuracy: str, diversity: str) -> tuple[list[Point], li
 
 
 def _near(value: float, paths: Sequence[Point], at: str) -> bool:
-    low, high = min(point[at] for point in paths), max(point[at] for point in paths)
+    values: list[float] = [point[at] for point in paths]
+    low, high = min(values), max(values)
     return low - REACH * (high - low) <= value <= high + REACH * (high - low)
 
 
@@ -168,7 +192,7 @@ def _plane_table(scene: Scene, keys: Sequence[str]) -> Table:
     ]
     rows = tuple((name, i, *(_cell(score(group, key)) for key in keys)) for name, i, group in groups)
     return Table(
-        "Numbers of the figure, means [95 % interval]",
+        "Numbers of the figure, means [95\u00a0% t interval over seeds]",
         ("model", "iteration", *map(name_of, keys)),
         rows,
         names=2,

@@ -57,8 +57,9 @@ def student(freedom: int) -> float:
     if freedom <= len(_T_975):
         return _T_975[freedom - 1]
     z = 1.959964
-    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -89,6 +90,14 @@ def score(evaluations: Iterable[Evaluation], key: str) -> Estimate | None:
     found = estimate([each.scores.get(key, math.nan) for each in evaluations])
     most = 2.0 if key.startswith("dgu") else 1.0
     return found and replace(found, low=max(found.low, 0.0), high=min(found.high, most))
+
+
+def change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: str) -> Estimate | None:
+    """Return the estimate of a score's change, each seed compared with itself; None where seeds differ."""
+    if len(before) != len(after):
+        return None
+    pairs = zip(before, after, strict=True)
+    return estimate([b.scores.get(key, math.nan) - a.scores.get(key, math.nan) for a, b in pairs])
 
 
 def traces(records: Sequence[RunRecord]) -> list[Trace]:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,13 @@ from sprec.report import figures_charts as charts
 from sprec.report.figures_charts import TOP, Point
 from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Trace, exposure, genre_shares, mean_exposure
-from sprec.report.figures_style import INK, MUTED, Look
+from sprec.report.figures_style import INITIAL, INK, Look
 from sprec.report.tables import Cell, Table
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import RunRecord
 
 POINTS = 60
 """Points of an exposure curve at most."""
-INITIAL = Look("initial SFT", MUTED, "circle", (4, 3))
 CHOSEN = Look("what users chose next", INK, "square", (1, 2))
 HISTORY = Look("histories", INK, "stroke", (1, 0))
 UNKNOWN = "the records hold no recommendation lists (schema 1); run again to have them"
@@ -65,7 +65,7 @@ def genres(scene: Scene) -> list[Figure | Absent]:
             "are recommended (GP): the further apart, the less alike. MGU is the mean distance.",
             tuple(_genre_panel(history, found, scene, k) for k, found in known.items()),
             _genre_table(history, known),
-            (HISTORY, INITIAL, *scene.looks),
+            (HISTORY, replace(INITIAL, shape="circle"), *scene.looks),
             "mark",
         )
     ]
@@ -178,7 +178,7 @@ def _genre_points(order: Sequence[str], found: Mapping[str, Mapping[str, float]]
 def _genre_table(
     history: Mapping[str, float], known: Mapping[int, Mapping[str, Mapping[str, float]]]
 ) -> Table:
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (genre, k, share, *(shares[genre] for shares in found.values()))
         for k, found in known.items()
         for genre, share in history.items()

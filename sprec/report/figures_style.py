@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 PAIRS = (
-    ("#0b62b0", "#6db6ff"),
-    ("#c2500a", "#ff9f5f"),
-    ("#00735a", "#45d3ab"),
-    ("#a03080", "#f09bd3"),
-    ("#806000", "#e0c050"),
-    ("#3a3a8c", "#b3b0ff"),
+    ("#2392fa", "#59a0fe"),
+    ("#9a3d0f", "#d47e5f"),
+    ("#23947d", "#43fed5"),
+    ("#5c2356", "#b65b9d"),
+    ("#a09112", "#e2da67"),
+    ("#7223b1", "#8361f1"),
 )
-"""Colours of arms: on a light ground, on a dark one."""
+"""Colours of arms: on a light ground, on a dark one.
+
+Found by search: hues held apart, each at 3:1 or more on its ground, and the smallest difference under any
+of the three colour blindnesses (Machado et al. 2009) as large as could be.
+"""
 
 INK, MUTED, GRID, GROUND = "#1c2127", "#59616b", "#e3e1dc", "#ffffff"
 NEUTRALS = ((INK, "#edeff2"), (MUTED, "#aab2bd"), (GRID, "#363c46"), (GROUND, "#1b1f26"))
@@ -38,6 +42,10 @@ class Look:
     color: str
     shape: str
     dash: tuple[int, ...]
+
+
+INITIAL = Look("initial SFT", MUTED, "ring", (4, 3))
+"""The model that all arms start from."""
 
 
 def looks(names: Iterable[str]) -> list[Look]:
@@ -112,7 +120,7 @@ def span(values: Iterable[float]) -> tuple[float, float]:
 
 def channel(known: Sequence[Look], part: str) -> dict[str, list[Any]]:
     """Return domain and range of a Vega-Lite scale from names to "color", "shape" or "dash"."""
-    values = [getattr(look, part) for look in known]
+    values = ["circle" if (each := getattr(look, part)) == "ring" else each for look in known]
     return {
         "domain": [look.name for look in known],
         "range": [list(each) if part == "dash" else each for each in values],

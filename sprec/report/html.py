@@ -25,7 +25,7 @@ def fragment(table: Table, *, decimals: int = SLIGHT) -> str:
     notes = "".join(f'\n<p class="note">{_isolated(note)}</p>' for note in table.notes)
     title = escape(_line(table.title))
     return (
-        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table>\n'
+        f'<div class="scroll" role="group" aria-label="{title}" tabindex="0">\n<table>\n'
         f"<caption>{_isolated(table.title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</div>{notes}\n"
     )

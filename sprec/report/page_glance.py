@@ -1,22 +1,24 @@
 """What a reader wants to know first: what changed between the initial SFT and the last iteration."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sprec.report.figures_scores import OFF_CATALOG, name_of
-from sprec.report.figures_series import Estimate, Trace, cutoffs, estimate, higher_is_better
+from sprec.report.figures_series import Estimate, Trace, change, cutoffs, higher_is_better, score
 
-Verdict: TypeAlias = Literal["better", "worse", "no clear change", "no change", "one seed"]
+Verdict: TypeAlias = Literal["better", "worse", "no clear change", "no change", "few seeds"]
+
+FEWEST = 3
+"""Seeds from which a verdict is given."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A metric before and after self-play; `difference` is paired by seed, and so is its 95 % interval."""
+    """A metric before and after self-play, better where higher if `up`; `difference` is paired by seed."""
 
     metric: str
-    way: str
+    up: bool
     before: float
     after: float
     difference: Estimate
@@ -37,36 +39,33 @@ def glance(trace: Trace) -> Glance | None:
     """Return the arm's changes, None where it has one model only."""
     if len(trace.iterations) < 2:
         return None
-    found = (change(trace, key) for key in _keys(trace))
+    found = (reading(trace, key) for key in _keys(trace))
     changes = tuple(each for each in found if each is not None)
     return Glance(trace.name, max(trace.iterations), len(trace.last), changes)
 
 
-def change(trace: Trace, key: str) -> Change | None:
+def reading(trace: Trace, key: str) -> Change | None:
     """Return one metric's change, None where a seed lacks it before or after."""
-    before = [each.scores.get(key, math.nan) for each in trace.first]
-    after = [each.scores.get(key, math.nan) for each in trace.last]
-    if len(before) != len(after):
-        return None
-    start, end = estimate(before), estimate(after)
-    difference = estimate([two - one for one, two in zip(before, after, strict=True)])
+    start, end = score(trace.first, key), score(trace.last, key)
+    difference = change(trace.first, trace.last, key)
     if start is None or end is None or difference is None:
         return None
     up = higher_is_better(key)
-    way = "higher is better" if up else "lower is better"
-    return Change(name_of(key), way, start.mean, end.mean, difference, verdict(difference, up=up))
+    return Change(name_of(key), up, start.mean, end.mean, difference, verdict(difference, up=up))
 
 
 def verdict(difference: Estimate, *, up: bool) -> Verdict:
-    """Return what a difference's interval allows to say.
+    """Return what a difference's interval allows to say: nothing below `FEWEST` seeds, or where all agree.
+
+    Hits are counts: two or three seeds may agree by chance, and the interval has no width then.
 
     >>> verdict(Estimate(0.1, 0.05, 0.15, 3), up=False), verdict(Estimate(0.1, -0.1, 0.3, 3), up=True)
     ('worse', 'no clear change')
     """
     if difference.mean == difference.low == difference.high == 0:
         return "no change"
-    if difference.seeds == 1:
-        return "one seed"
+    if difference.seeds < FEWEST or difference.low == difference.high:
+        return "few seeds"
     if difference.low <= 0 <= difference.high:
         return "no clear change"
     return "better" if (difference.mean > 0) == up else "worse"

@@ -18,6 +18,7 @@ GLYPHS = {
     "triangle-down": '<path d="M14 11.8 9 2.8h10z" fill="{}"/>',
     "diamond": '<path d="M14 1.6 19 7l-5 5.4L9 7z" fill="{}"/>',
     "cross": '<path d="M12.4 2.4h3.2v3h3v3.2h-3v3h-3.2v-3h-3V5.4h3z" fill="{}"/>',
+    "ring": '<circle cx="14" cy="7" r="4.2" fill="#ffffff" stroke="{}" stroke-width="2"/>',
     "stroke": '<path d="M13 0h2v14h-2z" fill="{}"/>',
 }
 """What the marks look like in a legend, in a box of 28 × 14."""
@@ -37,12 +38,22 @@ def render(page: Page, drawn: Callable[[Panel], str]) -> str:
     filters: dict[str, Callable[..., Any]] = {
         "table": lambda table: Markup(fragment(table)),
         "plot": lambda panel: Markup(_labelled(drawn(panel), panel.alternative)),
+        "signed": signed,
         "glyph": lambda look, marks: Markup(glyph(look, marks)),
     }
     environment.filters.update(filters)
     style = _asset("page.css").replace("/* recolouring */", recolouring())
     template = environment.from_string(_asset("page.html.jinja"))
     return template.render(page=page, style=Markup(style))
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign; what rounds to 0 has none.
+
+    >>> signed(-0.0123), signed(-0.0001), signed(0.5)
+    ('−0.012', '0.000', '+0.500')
+    """
+    return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}".replace("-", "−")
 
 
 def glyph(look: Look, marks: Marks) -> str:
