@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 out=${OUT:-multirun/self_play_decoding}
 python -m sprec.run dataset=movielens decoding=greedy,sampled hydra.sweep.dir="$out/self_play" "$@" -m
 python -m sprec.run dataset=movielens method=random_negatives hydra.run.dir="$out/random" "$@"
-python -m sprec.report "$out" --table ablation
+python -m sprec.report "$out" --table negatives

@@ -82,7 +82,7 @@ def stored(built: Built) -> Dataset:
 def drawn(whole: Dataset, settings: Settings) -> Dataset:
     """Return the dataset with its validation and test rows drawn, the same ones for every seed.
 
-    The paper's protocol draws them once; then seeds have one test set, and models can be compared user by user.
+    The paper's protocol draws them once; then seeds share their users, and models are compared user by user.
     """
     return whole.sampled(
         None,

@@ -50,18 +50,22 @@ def job(config: DictConfig) -> None:
 
 
 class SweepTable(Callback):
-    """Prints the table of arms when a sweep has ended; `sprec.report` prints it again at any time."""
+    """Prints the sweep's table when it has ended; `sprec.report --table` prints it again at any time."""
+
+    def __init__(self, table: str = "main") -> None:
+        self.table = table
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Read the jobs' records below the sweep's folder and show their tables."""
+        """Read the jobs' records below the sweep's folder and show their table and its differences."""
         from rich.console import Console
 
         from sprec.report.formats import show
-        from sprec.report.tables import ablation_tables
+        from sprec.report.kinds import KINDS
+        from sprec.report.tables import tables
         from sprec.runtime.records import find_records
 
         records = [record for _, record in find_records([Path(config.hydra.sweep.dir)])]
-        for table in ablation_tables(records):
+        for table in tables(KINDS[self.table], records):
             show(table, Console())
 
 

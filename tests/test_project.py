@@ -15,7 +15,7 @@ ALLOWED = {
     "runtime": {"runtime"},
     "data": {"data"},
     "llm": {"llm", "data"},
-    "report": {"report", "runtime"},
+    "report": {"report", "runtime", "evaluation"},
     "baselines": {"baselines", "llm", "data", "evaluation"},
     "training": {"training", "llm", "data", "evaluation", "runtime"},
     "evaluation": {"evaluation", "llm", "data"},

@@ -8,6 +8,8 @@ from sprec.runtime.records import Evaluation, RunRecord
 NOT_A_SETTING = frozenset({"seed", "store", "tracker", "trainer", "plan", "describe", "group", "split"})
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
+ITERATIONS = "budget.iterations"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -24,25 +26,35 @@ class Setting:
         rows = "N unknown" if self.n is None else f"N = {self.n}"
         rows += " validation rows" if self.split == "valid" else ""
         data = f"{self.dataset} ({self.dataset_digest[:8]})"
-        return f"{data}, {self.base_llm} ({self.base_llm_digest[:8]}), {rows}"
+        llm = f"{self.base_llm} ({self.base_llm_digest[:8]}), " if self.base_llm else ""
+        return f"{data}, {llm}{rows}"
 
 
 @dataclass(frozen=True)
 class Arm:
     """One method with one kind of negatives: its latest run per seed, finished ones before others.
 
-    `variant` names the settings in which it differs from runs of the same two names, "" where none does.
-    `superseded` counts the older runs of the same seeds that are left out.
+    `differing` holds the settings (dotted key, value) in which it differs from runs of the same two names.
+    `older` are finished runs of the same seeds that are left out.
     """
 
     method: str
     negatives: str
-    variant: str
+    differing: tuple[tuple[str, object], ...]
     runs: tuple[RunRecord, ...]
-    superseded: int
+    older: tuple[RunRecord, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.method} × {self.negatives}" + (f" ({self.variant})" if self.variant else "")
+
+    @property
+    def variant(self) -> str:
+        """The settings that tell the arm from others of its names, "" where there are no others."""
+        return self.told()
+
+    def told(self, *known: str) -> str:
+        """Return `variant` without the settings of these keys, which stand elsewhere."""
+        return ", ".join(f"{key}={value}" for key, value in self.differing if key not in known)
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
@@ -82,60 +94,89 @@ def rankings(records: Iterable[RunRecord]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.ranking for each in seen))
 
 
-def setting(record: RunRecord) -> Setting:
-    """Return what other runs must share with this one to be compared with it."""
+def setting(record: RunRecord, *, across_llms: bool = False) -> Setting:
+    """Return what other runs must share with this one to be compared with it, the base LLM or not."""
     rows = [each.n for each in tested(record)]
     return Setting(
         dataset=record.dataset.name,
         dataset_digest=record.dataset.digest,
-        base_llm=record.weights.name,
-        base_llm_digest=record.weights.digest,
+        base_llm="" if across_llms else record.weights.name,
+        base_llm_digest="" if across_llms else record.weights.digest,
         n=rows[-1] if rows else None,
         split=split(record),
     )
 
 
-def by_setting(records: Sequence[RunRecord]) -> dict[Setting, list[RunRecord]]:
+def by_setting(records: Sequence[RunRecord], *, across_llms: bool = False) -> dict[Setting, list[RunRecord]]:
     """Return the runs per setting, oldest first; a run without scores joins all that may be its own."""
     ordered = sorted(records, key=lambda record: record.started)
+    settings = [setting(record, across_llms=across_llms) for record in ordered]
     groups: dict[Setting, list[RunRecord]] = {}
-    for known in dict.fromkeys(map(setting, ordered)):
-        groups[known] = [run for run in ordered if setting(run) in (known, replace(known, n=None))]
+    for known in dict.fromkeys(settings):
+        own = (known, replace(known, n=None))
+        groups[known] = [run for run, each in zip(ordered, settings, strict=True) if each in own]
     scored = {replace(known, n=None) for known in groups if known.n is not None}
     return {known: runs for known, runs in groups.items() if known.n is not None or known not in scored}
 
 
-def arms(records: Sequence[RunRecord]) -> list[Arm]:
-    """Return the arms in order of their first run; runs whose settings differ are never one arm."""
+def arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> list[Arm]:
+    """Return the arms in order of their first run; runs whose settings differ are never one arm.
+
+    Settings whose dotted key begins with one of `ignored` do not count; of runs with one seed those with
+    more iterations come first then.
+    """
     named: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.started):
         named.setdefault((record.method, record.negatives), []).append(record)
-    return [arm for names, runs in named.items() for arm in _variants(*names, runs)]
+    return [arm for names, runs in named.items() for arm in _variants(*names, runs, tuple(ignored))]
 
 
-def _variants(method: str, negatives: str, runs: Sequence[RunRecord]) -> list[Arm]:
+def settings(record: RunRecord) -> dict[str, object]:
+    """Return the run's configuration under dotted keys."""
+    return _flat(record.config)
+
+
+def _variants(method: str, negatives: str, runs: Sequence[RunRecord], ignored: tuple[str, ...]) -> list[Arm]:
     """Return one arm for each combination of the settings that vary among these runs."""
-    settings = [_flat(run.config) for run in runs]
-    keys = sorted({key for each in settings for key in each if _counts(key)})
-    varying = [key for key in keys if len({repr(each.get(key)) for each in settings}) > 1]
+    flat = [settings(run) for run in runs]
+    keys = {key for each in flat for key in each if _counts(key) and not key.startswith(ignored or "\0")}
+    varying = [key for key in sorted(keys) if len({repr(each.get(key)) for each in flat}) > 1]
     groups: dict[str, list[RunRecord]] = {}
-    for run, each in zip(runs, settings, strict=True):
-        groups.setdefault(", ".join(f"{key}={each.get(key)}" for key in varying), []).append(run)
-    return [_arm(method, negatives, variant, group) for variant, group in groups.items()]
+    chosen: dict[str, tuple[tuple[str, object], ...]] = {}
+    for run, each in zip(runs, flat, strict=True):
+        differing = tuple((key, each.get(key)) for key in varying)
+        groups.setdefault(repr(differing), []).append(run)
+        chosen[repr(differing)] = differing
+    return [_arm(method, negatives, chosen[name], group) for name, group in groups.items()]
 
 
 def _counts(key: str) -> bool:
     return key.split(".")[0] not in NOT_A_SETTING
 
 
-def _arm(method: str, negatives: str, variant: str, runs: Sequence[RunRecord]) -> Arm:
+def _arm(
+    method: str, negatives: str, differing: tuple[tuple[str, object], ...], runs: Sequence[RunRecord]
+) -> Arm:
     """Return the arm of these runs, with one run per seed: the latest that finished, or else the latest."""
-    best = sorted(runs, key=lambda run: (run.status == "finished", run.started))
-    chosen = {run.seed: run for run in best}
-    ordered = tuple(chosen[seed] for seed in sorted(chosen))
-    finished = sum(run.status == "finished" for run in runs)
-    superseded = finished - sum(run.status == "finished" for run in ordered)
-    return Arm(method, negatives, variant, ordered, superseded)
+
+    def preference(run: RunRecord) -> tuple[bool, int, str]:
+        """Say which run of a seed is taken: finished, then longest, then latest."""
+        return run.status == "finished", iterations(run), run.started
+
+    chosen = {run.seed: run for run in sorted(runs, key=preference)}
+    older = tuple(
+        run
+        for run in runs
+        if run.status == "finished"
+        and run is not chosen[run.seed]
+        and iterations(run) == iterations(chosen[run.seed])
+    )
+    return Arm(method, negatives, differing, tuple(chosen[seed] for seed in sorted(chosen)), older)
+
+
+def iterations(record: RunRecord) -> int:
+    """Return the last iteration that the run has scores of, 0 where there is none."""
+    return max((each.iteration or 0 for each in record.evaluations), default=0)
 
 
 def _flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:

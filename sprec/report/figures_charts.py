@@ -22,7 +22,7 @@ def _altair() -> Any:
 
 
 def unchecked() -> AbstractContextManager[None]:
-    """Return a context in which altair does not check charts against its schema, half of the time it takes."""
+    """Return a context in which altair checks no chart against its schema: half of all time."""
     quiet: AbstractContextManager[None] = import_module("altair.utils.schemapi").debug_mode(False)
     return quiet
 

@@ -12,7 +12,7 @@ from sprec.report.figures_charts import Point
 from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Trace
 from sprec.report.figures_style import Look
-from sprec.report.tables import Cell, Table
+from sprec.report.table import Cell, Table
 
 POINTS = 60
 """Points of a stage's curve that are drawn."""

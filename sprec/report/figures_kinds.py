@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from sprec.report.figures_charts import Chart
 from sprec.report.figures_series import Trace
 from sprec.report.figures_style import Look
-from sprec.report.tables import Table
+from sprec.report.table import Table
 from sprec.runtime.records import Evaluation, RunRecord
 
 Marks: TypeAlias = Literal["line", "mark", "both"]

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from sprec.report import figures_charts as charts
+from sprec.report.columns import METRICS, OFF_CATALOG, head, sign
 from sprec.report.figures_charts import Point
 from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
-from sprec.report.figures_series import Estimate, Trace, change, higher_is_better, score
+from sprec.report.figures_series import Estimate, Trace, change, score
 from sprec.report.figures_style import INITIAL, MUTED, Look
-from sprec.report.tables import METRICS, Cell, Table
+from sprec.report.table import Cell, Table
 from sprec.runtime.records import Evaluation
 
 APART = 0.07
@@ -18,8 +19,7 @@ SPREAD = (
     "Means over {} seeds; a bar is the 95\u00a0% t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves the dotted line out is more than chance between seeds."
 )
-OFF_CATALOG = "off_catalog"
-WAY = {True: "higher is better", False: "lower is better"}
+WAY = {1: "higher is better", -1: "lower is better"}
 
 
 def iterations(scene: Scene) -> list[Figure | Absent]:
@@ -54,16 +54,6 @@ def _drawn(scene: Scene, ways: Sequence[tuple[str, str]], look: Look) -> bool:
     return any(point["arm"] == look.name for keys in ways for point in _alone(scene, *keys)[0])
 
 
-def name_of(key: str) -> str:
-    """Return a score's name as tables have it.
-
-    >>> name_of("or_ratio@5"), name_of("off_catalog")
-    ('OR@5', 'off-catalogue')
-    """
-    metric, _, cutoff = key.partition("@")
-    return f"{METRICS[metric]}@{cutoff}" if cutoff else "off-catalogue"
-
-
 def _iterations(scene: Scene, k: int) -> Figure:
     # NDCG@1 is HR@1: a second panel would show the same points.
     keys = [f"{metric}@{k}" for metric in METRICS if not (k == 1 and metric == "ndcg")]
@@ -87,10 +77,10 @@ def _over_iterations(scene: Scene, key: str) -> Panel:
         (trace.name, [_mean(score(each, key)) for each in trace.iterations.values()])
         for trace in scene.traces
     ]
-    way = WAY[higher_is_better(key)]
-    alternative = f"{name_of(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
+    way = WAY[sign(key)]
+    alternative = f"{head(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
     return Panel(
-        charts.iterations(points, _level(scene, key), scene.looks, title=name_of(key), subtitle=way),
+        charts.iterations(points, _level(scene, key), scene.looks, title=head(key), subtitle=way),
         alternative,
     )
 
@@ -128,7 +118,7 @@ def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
         for trace in scene.traces
         for iteration, group in trace.iterations.items()
     ]
-    heads = ("model", "iteration", "seeds", *map(name_of, keys))
+    heads = ("model", "iteration", "seeds", *map(head, keys))
     return Table(
         f"Numbers of the figure: lists of {k}, means [95\u00a0% t interval over seeds]", heads, tuple(rows)
     )
@@ -142,9 +132,9 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
     names = [trace.name for trace in scene.traces]
     said = [told(name, [v for p in paths if p["arm"] == name for v in (p["x"], p["y"])]) for name in names]
     said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
-    alternative = f"{name_of(diversity)} across, {name_of(accuracy)} up, in pairs from the initial SFT on. "
+    alternative = f"{head(diversity)} across, {head(accuracy)} up, in pairs from the initial SFT on. "
     others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
-    names_of = {"across": name_of(diversity), "up": name_of(accuracy)}
+    names_of = {"across": head(diversity), "up": head(accuracy)}
     chart = charts.plane(paths, near, [*scene.looks, *others], **names_of)
     return Panel(chart, alternative + "; ".join(said) + ".")
 
@@ -170,7 +160,7 @@ def _near(value: float, paths: Sequence[Point], at: str) -> bool:
 def _outside(scene: Scene, ways: Sequence[tuple[str, str]]) -> str:
     """Return the sentence that names the baselines which the panels leave out."""
     parts = [
-        f"{point['arm']} ({name_of(diversity)} {point['x']:.3f}, {name_of(accuracy)} {point['y']:.3f})"
+        f"{point['arm']} ({head(diversity)} {point['x']:.3f}, {head(accuracy)} {point['y']:.3f})"
         for accuracy, diversity in ways
         for point in _alone(scene, accuracy, diversity)[1]
     ]
@@ -193,7 +183,7 @@ def _plane_table(scene: Scene, keys: Sequence[str]) -> Table:
     rows = tuple((name, i, *(_cell(score(group, key)) for key in keys)) for name, i, group in groups)
     return Table(
         "Numbers of the figure, means [95\u00a0% t interval over seeds]",
-        ("model", "iteration", *map(name_of, keys)),
+        ("model", "iteration", *map(head, keys)),
         rows,
         names=2,
     )

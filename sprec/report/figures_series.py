@@ -13,8 +13,6 @@ from sprec.report.arms import Arm, arms, rankings, tested
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import Evaluation, RunRecord
 
-HIGHER_IS_BETTER = frozenset({"hr", "ndcg", "div_ratio"})
-
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 """Student's t with 1 to 10 degrees of freedom at 97.5 %."""
 
@@ -74,15 +72,6 @@ def estimate(values: Sequence[float]) -> Estimate | None:
         return Estimate(mean, mean, mean, 1)
     half = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half, len(values))
-
-
-def higher_is_better(key: str) -> bool:
-    """Say whether more of a score is better.
-
-    >>> higher_is_better("hr@5"), higher_is_better("or_ratio@1")
-    (True, False)
-    """
-    return key.partition("@")[0] in HIGHER_IS_BETTER
 
 
 def score(evaluations: Iterable[Evaluation], key: str) -> Estimate | None:

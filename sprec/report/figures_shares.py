@@ -12,7 +12,7 @@ from sprec.report.figures_charts import TOP, Point
 from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Trace, exposure, genre_shares, mean_exposure
 from sprec.report.figures_style import INITIAL, INK, Look
-from sprec.report.tables import Cell, Table
+from sprec.report.table import Cell, Table
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import RunRecord
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from sprec.report.figures_kinds import Marks, Panel
 from sprec.report.figures_style import Look, recolouring
-from sprec.report.html import fragment
 from sprec.report.page_parts import Page
+from sprec.report.table import Table, signed
+from sprec.report.table_html import html
 
 GLYPHS = {
     "circle": '<circle cx="14" cy="7" r="4.2" fill="{}"/>',
@@ -36,7 +37,7 @@ def render(page: Page, drawn: Callable[[Panel], str]) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters: dict[str, Callable[..., Any]] = {
-        "table": lambda table: Markup(fragment(table)),
+        "table": lambda table: Markup(_scrolling(table)),
         "plot": lambda panel: Markup(_labelled(drawn(panel), panel.alternative)),
         "signed": signed,
         "glyph": lambda look, marks: Markup(glyph(look, marks)),
@@ -47,15 +48,6 @@ def render(page: Page, drawn: Callable[[Panel], str]) -> str:
     return template.render(page=page, style=Markup(style))
 
 
-def signed(value: float) -> str:
-    """Return a number with its sign; what rounds to 0 has none.
-
-    >>> signed(-0.0123), signed(-0.0001), signed(0.5)
-    ('−0.012', '0.000', '+0.500')
-    """
-    return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}".replace("-", "−")
-
-
 def glyph(look: Look, marks: Marks) -> str:
     """Return what a legend shows for a look: a line, a mark, or a mark on a line."""
     dash = " ".join(map(str, look.dash))
@@ -63,6 +55,12 @@ def glyph(look: Look, marks: Marks) -> str:
     mark = GLYPHS[look.shape].format(look.color)
     parts = {"line": line, "mark": mark, "both": line + mark}[marks]
     return f'<svg class="plot" width="28" height="14" viewBox="0 0 28 14" aria-hidden="true">{parts}</svg>'
+
+
+def _scrolling(table: Table) -> str:
+    """Return a table in a frame of its own that scrolls, and that the keyboard reaches."""
+    name = escape(table.title)
+    return f'<div class="scroll" role="group" aria-label="{name}" tabindex="0">{html(table)}</div>'
 
 
 def _labelled(svg: str, alternative: str) -> str:

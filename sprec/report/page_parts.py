@@ -8,10 +8,12 @@ from sprec.report.arms import Setting
 from sprec.report.figures import Drawn
 from sprec.report.figures_kinds import Absent, Figure
 from sprec.report.figures_series import traces
-from sprec.report.page_glance import Glance, glance
+from sprec.report.kinds import ABLATION, MAIN, Kind
+from sprec.report.page_glance import Glance, glances
 from sprec.report.page_people import People, people
 from sprec.report.page_runs import Run, overview, run
-from sprec.report.tables import Table, ablation_tables, run_table
+from sprec.report.table import Table
+from sprec.report.tables import run_table, tables
 from sprec.runtime.records import RunRecord
 
 Scene: TypeAlias = tuple[Setting, Sequence[RunRecord], Sequence[Drawn]]
@@ -104,13 +106,19 @@ def _section(
         key=key,
         title=title,
         setting=str(setting),
-        glances=tuple(each for each in map(glance, found) if each is not None),
-        tables=tuple(ablation_tables(records)),
+        glances=tuple(glances(found)),
+        tables=tuple(tables(_kind(records), records)),
         run_tables=tuple(map(run_table, records)) if level.run_tables else (),
         figures=tuple(each for each in drawn if isinstance(each, Figure)),
         people=None if isinstance(who, Absent) else who,
         absent=tuple(absent),
     )
+
+
+def _kind(records: Sequence[RunRecord]) -> Kind:
+    """Return the ablation's table where the runs are some of its arms, else that of all methods."""
+    methods = {record.method for record in records}
+    return ABLATION if len(methods) > 1 and methods <= set(ABLATION.options) else MAIN
 
 
 def _facts(records: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sprec.report.tables import Table
+from sprec.report.table import Table
 from sprec.runtime.records import RunRecord
 
 

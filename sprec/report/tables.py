@@ -2,66 +2,80 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sprec.report.arms import Arm, Setting, arms, by_setting, last, rankings, split, tested
-from sprec.runtime.records import Evaluation, RunRecord
+from sprec.report.arms import Setting, by_setting, rankings, split, tested
+from sprec.report.columns import METRICS, better, group, head, score_keys, sign
+from sprec.report.kinds import ABLATION, INITIAL, Kind
+from sprec.report.marks import marks
+from sprec.report.missing import commit, gaps, remarks, unfinished
+from sprec.report.references import Reference, reported
+from sprec.report.rows import INITIAL_LABEL, Row, heads, model, rows
+from sprec.report.table import Cell, Difference, Mark, Spread, Table
+from sprec.runtime.records import RunRecord
 
-METRICS = {"hr": "HR", "ndcg": "NDCG", "div_ratio": "Div", "or_ratio": "OR", "mgu": "MGU", "dgu": "DGU"}
-"""Column heads of the metrics, in the order of the columns."""
+__all__ = ["METRICS", "Cell", "Spread", "Table"]
 
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation (n − 1) over seeds."""
-
-    mean: float
-    deviation: float
-
-
-Cell: TypeAlias = str | int | float | Spread | None
-"""A value of a table; None is a value that was not measured."""
+FEW_RUNS = 40
+"""Runs up to which intervals and tests are computed unasked: with more they take longer than a second."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows under columns, the first `names` of which name a row.
+class Choice:
+    """What a reader wants of a table.
 
-    `notes` stand below; the last of them says where the numbers come from.
+    `against` names the row that others are compared with, None takes the table's own. `tested` says
+    whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
+    whatever the tests say.
     """
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-    names: int = 1
+    cutoffs: tuple[int, ...] = ()
+    against: str | None = None
+    tested: bool | None = None
+    plain: bool = False
+    references: tuple[Reference, ...] = ()
 
 
-def run_table(record: RunRecord) -> Table:
+DEFAULT = Choice()
+
+
+def run_table(record: RunRecord, choice: Choice = DEFAULT) -> Table:
     """Return one run's scores: baselines, the initial SFT model, then every iteration so far."""
     several = len(rankings([record])) > 1
     evaluations = tested(record)
-    keys = _keys(evaluations)
-    rows = [
-        (_model(each, several=several), each.n, *_values([each.scores], keys).values())
+    keys = score_keys(evaluations, choice.cutoffs)
+    found = [
+        (model(each, several=several), each.n, *(_value([each.scores.get(key, math.nan)]) for key in keys))
         for each in evaluations
     ]
-    note = [] if record.status == "finished" else [_missing(f"{record.method} × {record.negatives}", record)]
+    name = f"{record.method} × {record.negatives}"
+    note = [] if record.status == "finished" else [unfinished(name, record)]
     return Table(
-        title=f"{record.method} × {record.negatives}, seed {record.seed}",
-        columns=("model", "N", *map(_head, keys)),
-        rows=tuple(rows),
+        title=f"{name}, seed {record.seed}",
+        columns=("model", "N", *map(head, keys)),
+        rows=tuple(found),
         notes=(*note, provenance([record])),
+        groups=("", "", *map(group, keys)),
+        arrows=_arrows(keys),
     )
 
 
-def ablation_table(records: Sequence[RunRecord]) -> Table:
-    """Return one row per arm with its last iteration's scores, over seeds; the shared models stand first.
+def tables(kind: Kind, records: Sequence[RunRecord], choice: Choice = DEFAULT) -> list[Table]:
+    """Return this kind's table for each dataset, base LLM and N among the runs, and its differences after it.
 
-    A number over several seeds is a `Spread`. Raises `ValueError` where the runs differ in dataset,
-    base LLM or N: those are never averaged or compared (`ablation_tables` gives one table for each).
+    Runs of different settings never stand in one table. `ValueError` for a baseline or list length that
+    is not there.
+    """
+    groups = by_setting(records, across_llms=kind.across_llms)
+    return [table for setting, runs in groups.items() for table in _tables(kind, setting, runs, choice)]
+
+
+def ablation_table(records: Sequence[RunRecord]) -> Table:
+    """Return the ablation's scores without tests.
+
+    Raises `ValueError` where the runs differ in dataset, base LLM or N: those are never averaged or
+    compared (`ablation_tables` gives one table for each).
     """
     groups = by_setting(records)
     if len(groups) != 1:
@@ -70,8 +84,8 @@ def ablation_table(records: Sequence[RunRecord]) -> Table:
 
 
 def ablation_tables(records: Sequence[RunRecord]) -> list[Table]:
-    """Return an ablation table for each dataset, base LLM and N among these runs."""
-    return [_ablation(setting, runs) for setting, runs in by_setting(records).items()]
+    """Return an ablation table without tests for each dataset, base LLM and N among these runs."""
+    return tables(ABLATION, records, Choice(tested=False))
 
 
 def mixture(settings: Sequence[Setting]) -> str:
@@ -82,122 +96,188 @@ def mixture(settings: Sequence[Setting]) -> str:
 
 def provenance(records: Sequence[RunRecord]) -> str:
     """Return the line that tells where numbers come from: N, seeds, commits, dataset and base LLM."""
-    rows = sorted({each.n for record in records for each in tested(record)})
+    counts = sorted({each.n for record in records for each in tested(record)})
     parts = {
-        "N": [f"{n} validation rows" if "valid" in map(split, records) else str(n) for n in rows]
+        "N": [f"{n} validation rows" if "valid" in map(split, records) else str(n) for n in counts]
         or ["unknown"],
         "seeds": [str(seed) for seed in sorted({record.seed for record in records})],
-        "commit": [_commit(record) for record in records],
+        "commit": [commit(record) for record in records],
         "dataset": [f"{each.dataset.name} ({each.dataset.digest[:12]})" for each in records],
         "base LLM": [f"{each.weights.name} ({each.weights.digest[:12]})" for each in records],
     }
     return "; ".join(f"{name} {', '.join(dict.fromkeys(values))}" for name, values in parts.items())
 
 
-def _ablation(setting: Setting, records: Sequence[RunRecord]) -> Table:
-    found, ways = arms(records), rankings(records)
-    keys = _keys([each for record in records for each in tested(record)])
-    shared = _shared(records, several=len(ways) > 1)
-    rows = [
-        *(_row((label, "–"), list(seeds.values()), keys) for label, seeds in shared.items()),
-        *(
-            _arm_row(arm, way, keys, several=len(ways) > 1)
-            for arm in found
-            for way in rankings(arm.runs) or ("",)
-        ),
-    ]
+def baseline(kind: Kind, found: Sequence[Row], against: str | None) -> Row | None:
+    """Return the row that the others are compared with, None for each run's own initial SFT model.
+
+    `ValueError` where the row that was asked for is not there.
+    """
+    asked = kind.against if against is None else against
+    if asked.casefold() == INITIAL.casefold():
+        return None
+    named = [row for row in found if asked.casefold() in (str(row).casefold(), row.names[0].casefold())]
+    if named or against is None:
+        return named[0] if named else None
+    listed = ", ".join(dict.fromkeys([INITIAL, *map(str, found)]))
+    raise ValueError(f"--against {against!r} is no row of this table; take one of {listed}")
+
+
+def cell_of(row: Row, key: str) -> Cell:
+    """Return a row's cell of a score: its value, or its spread over seeds."""
+    return _value(row.scores(key))
+
+
+def _tables(kind: Kind, setting: Setting, records: Sequence[RunRecord], choice: Choice) -> list[Table]:
+    """Return the scores of one setting, and the differences to the baseline where they are wanted."""
+    found = rows(kind, records)
+    keys = score_keys([each for record in records for each in tested(record)], choice.cutoffs)
+    against = baseline(kind, found, choice.against)
+    name = INITIAL if against is None else str(against)
+    wanted = len(records) <= FEW_RUNS if choice.tested is None else choice.tested
+    known = any(each.lists for record in records for each in record.evaluations)
+    differences = _differences(found, against, keys) if wanted and known else {}
+    scores = _scores(kind, setting, records, found, keys, choice)
+    notes = [_how(name, differences, records, wanted, choice)] if choice.tested is not False else []
+    marked = _marks(found, keys, differences, against, choice, len(heads(kind)) + 2)
+    table = replace(scores, marks=marked, notes=(*scores.notes[:-1], *notes, scores.notes[-1]))
+    return [table, _beside(kind, table, found, keys, name, differences)] if differences else [table]
+
+
+def _differences(
+    found: Sequence[Row], against: Row | None, keys: Sequence[str]
+) -> dict[tuple[int, str], Difference]:
+    from sprec.report.comparing import compare  # numpy only where there is something to compute
+
+    return compare(found, against, keys)
+
+
+def _scores(
+    kind: Kind,
+    setting: Setting,
+    records: Sequence[RunRecord],
+    found: Sequence[Row],
+    keys: Sequence[str],
+    choice: Choice,
+) -> Table:
+    """Return means and spreads over seeds, and what others report below."""
+    names = heads(kind)
+    given = [each for each in choice.references if each.is_of(setting.dataset)]
+    below, sources = reported(given, names=len(names), keys=keys) if choice.references else ([], [])
+    notes = (*remarks(found, records), *gaps(kind, found, records), *sources)
+    of = setting.dataset if kind.across_llms else f"{setting.dataset} with {setting.base_llm}"
+    shared = sum(row.arm is None for row in found)
     return Table(
-        title=f"Ablation on {setting.dataset} with {setting.base_llm}",
-        columns=("method", "negatives", "seeds", "N", *map(_head, keys)),
-        rows=tuple(rows),
-        notes=(*_differing(records), *(note for arm in found for note in _notes(arm)), provenance(records)),
-        names=2,
+        title=kind.title.format(of),
+        columns=(*names, "seeds", "N", *map(head, keys)),
+        rows=(*(_row(row, keys) for row in found), *below),
+        notes=(*notes, provenance(records)),
+        names=len(names),
+        groups=(*("" for _ in names), "", "", *map(group, keys)),
+        arrows=_arrows(keys),
+        rules=tuple(place for place in (shared, len(found)) if 0 < place < len(found) + len(below)),
     )
 
 
-def _shared(records: Sequence[RunRecord], *, several: bool) -> dict[str, dict[int, Evaluation]]:
-    """Return, per model that all arms share (baselines, then the initial SFT), its evaluation by seed."""
-    found: dict[str, dict[int, Evaluation]] = {}
-    evaluations = [(record.seed, each) for record in records for each in tested(record)]
-    for seed, each in sorted(evaluations, key=lambda pair: pair[1].iteration is not None):
-        if each.iteration is None or each.label == "initial_sft":
-            found.setdefault(_model(each, several=several), {}).setdefault(seed, each)
-    return found
+def _row(row: Row, keys: Sequence[str]) -> tuple[Cell, ...]:
+    """Return the row's scores over its seeds, or why there are none in every cell."""
+    if not row.found:
+        return (*row.names, 0, None, *(row.state for _ in keys))
+    n = next(iter(row.found.values())).evaluation.n
+    return (*row.names, len(row.found), n, *(cell_of(row, key) for key in keys))
 
 
-def _row(names: tuple[str, str], evaluations: Sequence[Evaluation], keys: Sequence[str]) -> tuple[Cell, ...]:
-    values = _values([each.scores for each in evaluations], keys)
-    return (*names, len(evaluations), evaluations[0].n, *values.values())
+def _marks(
+    found: Sequence[Row],
+    keys: Sequence[str],
+    differences: Mapping[tuple[int, str], Difference],
+    against: Row | None,
+    choice: Choice,
+    first: int,
+) -> dict[tuple[int, int], Mark]:
+    """Return the marked cells; without differences none is marked but plain ones."""
+    if not differences and not choice.plain:
+        return {}
+    marked: dict[tuple[int, int], Mark] = {}
+    for column, key in enumerate(keys, start=first):
+
+        def counts(place: int, following: int, key: str = key) -> bool:
+            """Say whether the row, or the next after the baseline, differs from the baseline."""
+            is_baseline = found[place] is against if against else _initial(found[place])
+            difference = differences.get((following if is_baseline else place, key))
+            if difference is None or not difference.significant:
+                return False
+            return is_baseline or better(key, difference.mean, 0.0)
+
+        values = [_mean(row.scores(key)) for row in found]
+        chosen = marks(values, key, None if choice.plain else counts)
+        marked |= {(place, column): mark for place, mark in chosen.items()}
+    return marked
 
 
-def _arm_row(arm: Arm, ranking: str, keys: Sequence[str], *, several: bool) -> tuple[Cell, ...]:
-    """Return the arm's scores over its finished seeds, or why there are none in every cell."""
-    variant = ", ".join(part for part in (arm.variant, ranking if several else "") if part)
-    names = (f"{arm.method} ({variant})" if variant else arm.method, arm.negatives)
-    found = [each for each in (last(run, ranking) for run in arm.finished) if each is not None]
-    if found:
-        return _row(names, found, keys)
-    state = arm.missing[0].status if arm.missing else "no test scores"
-    return (*names, 0, None, *(state for _ in keys))
+def _initial(row: Row) -> bool:
+    return bool(row.found) and all(each.evaluation.label == INITIAL_LABEL for each in row.found.values())
 
 
-def _notes(arm: Arm) -> list[str]:
-    """Return what a reader must know of an arm's row: missing runs, mixed commits, repeated runs."""
-    notes = [_missing(str(arm), run) for run in arm.missing]
-    commits = list(dict.fromkeys(_commit(run) for run in arm.finished))
-    if len(commits) > 1:
-        notes.append(f"{arm}: its seeds were run at different commits: {', '.join(commits)}")
-    if arm.superseded:
-        notes.append(f"{arm}: {arm.superseded} older finished run(s) of the same seeds are left out")
-    return notes
+def _mean(numbers: Sequence[float]) -> float:
+    return statistics.fmean(numbers) if numbers else math.nan
 
 
-def _differing(records: Sequence[RunRecord]) -> list[str]:
-    """Return a note for each seed whose runs did not start from the same initial SFT model."""
-    starts: dict[int, set[tuple[tuple[str, str], ...]]] = {}
-    for record in records:
-        scores = [each.scores for each in tested(record) if each.label == "initial_sft"]
-        if scores:
-            known = tuple(sorted((key, repr(value)) for key, value in scores[0].items()))
-            starts.setdefault(record.seed, set()).add(known)
-    return [
-        f"seed {seed}: the runs start from {len(known)} different initial SFT models, the first is shown"
-        for seed, known in sorted(starts.items())
-        if len(known) > 1
-    ]
+def _how(
+    name: str,
+    differences: Mapping[tuple[int, str], Difference],
+    records: Sequence[RunRecord],
+    wanted: bool,
+    choice: Choice,
+) -> str:
+    """Return the note on what marks mean, or why there are none."""
+    if not wanted:
+        return f"No intervals and tests for {len(records)} runs at once; --tests on computes them"
+    if not differences:
+        return "No intervals and tests: no two rows have lists of the same users and seeds in their records"
+    seeds = "; one seed: they speak of these trained models only" if _single(records) else ""
+    marked = (
+        "Bold best, underlined second, whatever the tests say"
+        if choice.plain
+        else f"Bold best and underlined second only where the difference to {name} is significant"
+    )
+    return (
+        f"{marked}. Significant: paired test, Holm-corrected over {len(differences)} comparisons, p ≤ 0.05, "
+        f"and a 95 % interval over users and seeds without 0{seeds}"
+    )
 
 
-def _missing(name: str, record: RunRecord) -> str:
-    reason = f" ({record.error.splitlines()[0]})" if record.error else ""
-    state = "still running, or stopped" if record.status == "running" else record.status
-    return f"{name}, seed {record.seed}: {state}{reason}; to run it again: {record.command}"
+def _single(records: Sequence[RunRecord]) -> bool:
+    return len({record.seed for record in records}) == 1
 
 
-def _commit(record: RunRecord) -> str:
-    return (record.commit or "unknown")[:10] + (" (dirty)" if record.dirty else "")
+def _beside(
+    kind: Kind,
+    table: Table,
+    found: Sequence[Row],
+    keys: Sequence[str],
+    name: str,
+    differences: Mapping[tuple[int, str], Difference],
+) -> Table:
+    """Return the table of differences to the baseline."""
+    scored = [key for key in keys if any(cell[1] == key for cell in differences)]
+    places = [place for place in range(len(found)) if any(cell[0] == place for cell in differences)]
+    of = table.title
+    return Table(
+        title=f"{of}: difference to {name} [95 % interval], * significant",
+        columns=(*heads(kind), *map(head, scored)),
+        rows=tuple(
+            (*found[place].names, *(differences.get((place, key)) for key in scored)) for place in places
+        ),
+        notes=(table.notes[-1],),
+        names=len(heads(kind)),
+        groups=(*("" for _ in heads(kind)), *map(group, scored)),
+        arrows=_arrows(scored),
+    )
 
 
-def _model(evaluation: Evaluation, *, several: bool) -> str:
-    name = evaluation.label.replace("_", " ").replace("sft", "SFT")
-    return f"{name} ({evaluation.ranking})" if several and evaluation.iteration is not None else name
-
-
-def _keys(evaluations: Iterable[Evaluation]) -> list[str]:
-    """Return the score names that have columns, cutoff by cutoff, then the off-catalogue share."""
-    names = [key.partition("@") for each in evaluations for key in each.scores]
-    found = {int(cutoff) for metric, _, cutoff in names if metric in METRICS and cutoff.isdigit()}
-    cutoffs = sorted(found) or [1, 5]
-    return [f"{metric}@{cutoff}" for cutoff in cutoffs for metric in METRICS] + ["off_catalog"]
-
-
-def _head(key: str) -> str:
-    metric, _, cutoff = key.partition("@")
-    return f"{METRICS[metric]}@{cutoff}" if cutoff else "off-catalogue"
-
-
-def _values(scores: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[str, Cell]:
-    """Return each score, or its spread over several runs; None where a run has no such number."""
-    return {key: _value([each.get(key, math.nan) for each in scores]) for key in keys}
+def _arrows(keys: Sequence[str]) -> dict[str, str]:
+    return {head(key): "↑" if sign(key) > 0 else "↓" for key in keys}
 
 
 def _value(numbers: Sequence[float]) -> Cell:

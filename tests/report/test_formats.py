@@ -1,10 +1,11 @@
 import csv as standard
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
 
-from sprec.report.formats import csv, latex, markdown, show
-from sprec.report.tables import Spread, Table
+from sprec.report.formats import csv, markdown, show
+from sprec.report.table import Difference, Spread, Table
 
 TABLE = Table(
     title="R&B_100% | ~best~",
@@ -56,22 +57,24 @@ def test_csv_quotes_separators_in_names():
     assert list(standard.reader(StringIO(csv(table))))[2] == ['a,"b"\nc']
 
 
-def test_latex_is_a_booktabs_float_with_escaped_names():
-    assert latex(TABLE).splitlines() == [
-        r"\begin{table}",
-        r"\caption{R\&B\_100\% \textbar{} \textasciitilde{}best\textasciitilde{}}",
-        r"\begin{tabular}{llrr}",
-        r"\toprule",
-        r"method & negatives & N & HR@1 \\",
-        r"\midrule",
-        r"a\textbar{}b\_c & 50\% \& \$more & 1000 & 0.0123 $\pm$ 0.0010 \\",
-        r"\{x\}\textbackslash{}y & \#1 [bold]\textasciicircum{}\textless{}z\textgreater{} & 20 & 0.5000 \\",
-        r"lost & -- & -- & failed \\",
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\footnotesize sprec $\times$ self\_play: run\_again \& again",
-        r"\par\footnotesize N 1000",
-        r"\end{table}",
+MARKED = replace(TABLE, marks={(0, 3): "best", (1, 3): "second"}, arrows={"HR@1": "↑"})
+
+
+def test_best_is_bold_second_underlined_and_an_arrow_says_which_way_is_better():
+    lines = markdown(MARKED).splitlines()
+    assert lines[2] == "| method | negatives | N | HR@1 ↑ |"
+    assert lines[4].endswith("| **0.0123 ± 0.0010** |")
+    assert lines[5].endswith("| <u>0.5000</u> |")
+    assert "HR@1 ↑" in shown(MARKED, 80)
+
+
+def test_csv_of_differences_has_bounds_and_corrected_p():
+    table = Table("t", ("method", "HR@1"), (("a", Difference(0.01, -0.002, 0.02, 0.3)), ("b", None)))
+    rows = list(standard.reader(StringIO(csv(table))))[1:]
+    assert rows == [
+        ["method", "HR@1", "HR@1 low", "HR@1 high", "HR@1 p"],
+        ["a", "0.01", "-0.002", "0.02", "0.3"],
+        ["b", "", "", "", ""],
     ]
 
 

@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sprec.report.__main__ import main
 from sprec.runtime.records import DatasetEntry, Rows
+
+from .lists import ranked, targets, with_lists
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -34,7 +36,7 @@ def test_folder_is_searched_for_runs_and_each_gets_a_table(capsys, folder):
 
 def test_ablation_is_one_table_of_all_runs(capsys, folder):
     _, out, _ = said(capsys, folder / "0", folder / "1" / "run.json", folder / "2", "--table", "ablation")
-    assert out.splitlines()[0] == "**Ablation on movie\\_lens with smollm2\\_135m**"
+    assert out.splitlines()[0] == "**Ablation of SPRec on movie\\_lens with smollm2\\_135m**"
     assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
     assert "| dpo | self\\_play | 1 | 1000 | 0.0200 |" in out
 
@@ -47,14 +49,14 @@ def test_default_places_are_searched(capsys, folder, monkeypatch):
 def test_output_goes_to_a_file(capsys, folder, tmp_path):
     target = tmp_path / "table.tex"
     assert said(capsys, folder, "--table", "ablation", "--format", "latex", "--output", target) == (0, "", "")
-    assert target.read_text(encoding="utf-8").endswith("\\end{table}\n")
+    assert target.read_text(encoding="utf-8").endswith("\\end{table*}\n")
 
 
 def test_runs_of_several_datasets_get_a_table_each_and_a_line(capsys, folder, make):
     other = DatasetEntry("goodreads", "00", 4, Rows(3, 2, 1))
     make(dataset=other).save(folder / "3" / "run.json")
     status, out, err = said(capsys, folder, "--table", "ablation")
-    assert (status, out.count("**Ablation on")) == (0, 2)
+    assert (status, out.count("**Ablation of SPRec on")) == (0, 2)
     assert err.startswith("sprec.report: these runs are not one comparison but 2")
 
 
@@ -87,15 +89,115 @@ def test_output_that_cannot_be_written_gets_one_line(capsys, folder):
     assert "table.md" in err
 
 
-def test_report_is_light_and_quick(folder):
+def test_report_without_lists_is_light(folder):
     code = (
         "import sys, json; from sprec.report.__main__ import main; main(sys.argv[1:]); "
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     )
-    started = time.perf_counter()
     command = [sys.executable, "-c", code, str(folder), "--table", "ablation"]
     done = subprocess.run(command, capture_output=True, check=True, cwd=REPOSITORY)
-    seconds = time.perf_counter() - started
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not {"torch", "transformers", "hydra", "numpy", "polars", "rich"} & loaded
-    assert seconds < 1
+
+
+@pytest.fixture
+def real(make, tmp_path):
+    """Two arms at two seeds, with lists: `sprec` recommends popular items less than the initial SFT."""
+    target = targets()
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        sft = ranked(rng, 200, skew=1.4, target=target, hits=0.05)
+        for method, skew in (("sprec", 0.8), ("without_sft", 1.4)):
+            last = ranked(rng, 200, skew=skew, target=target, hits=0.05)
+            sets = [("initial_sft", 0, sft), ("iteration_1", 1, last)]
+            record = with_lists(make(method, seed=seed), sets)
+            record.save(tmp_path / "real" / f"{method}-{seed}" / "run.json")
+    return tmp_path / "real"
+
+
+def test_differences_are_tested_where_records_hold_lists(capsys, real):
+    _, out, err = said(capsys, real, "--table", "ablation", "--against", "initial SFT", "--k", 5)
+    assert err == ""
+    scores, differences = out.split("**Ablation of SPRec on ")[1:]
+    div = [line.split("|")[7].strip() for line in scores.splitlines() if line.startswith("| ")][2:]
+    assert div[1].startswith("**0.")
+    assert [cell.count("*") for cell in div] == [0, 4, 0]
+    assert "Holm-corrected over 12 comparisons" in scores
+    assert "difference to initial SFT" in differences
+    rows = [line for line in differences.splitlines() if line.startswith("| ")][2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["sprec", "without\\_sft"]
+    assert [row.split("|")[5].count("\\*") for row in rows] == [1, 0]
+
+
+def test_every_format_is_written(capsys, real):
+    for name, sign in {
+        "md": "| ---",
+        "csv": "HR@5 low",
+        "latex": "\\cmidrule",
+        "html": "<!doctype html>",
+    }.items():
+        assert sign in said(capsys, real, "--table", "main", "--format", name)[1]
+
+
+def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
+    _, out, _ = said(capsys, real, "--table", "ablation", "--tests", "off")
+    assert ("difference to" in out, "**0." in out) == (False, False)
+    assert "**0." in said(capsys, real, "--table", "ablation", "--tests", "off", "--best", "plain")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--against", "sprek"],
+            "--against 'sprek' is no row of this table; take one of initial SFT, sprec ×",
+        ),
+        (["--k", 20], "--k 20: no run was scored at this list length; there is 1, 5"),
+        (["--reference", "none.toml"], "none.toml is no reference file: No such file or directory"),
+        (["--explain", "ndcg@5"], "--explain 'ndcg@5' is no cell; write ROW,SCORE such as 'sprec,ndcg@5'"),
+    ],
+)
+def test_wrong_option_gets_one_line_with_what_there_is(capsys, real, options, message):
+    status, out, err = said(capsys, real, "--table", "ablation", *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_seed_that_was_run_twice_is_an_error_by_option(capsys, folder, make):
+    make(started="2025-01-01T00:00:00+00:00").save(folder / "old" / "run.json")
+    assert "1 older finished run(s)" in said(capsys, folder, "--table", "ablation")[1]
+    status, out, err = said(capsys, folder, "--table", "ablation", "--duplicates", "error")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"seed 0 was run twice: {folder / 'old' / 'run.json'} and {folder / '0' / 'run.json'}" in err
+
+
+def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsys, folder, make, tmp_path):
+    data = DatasetEntry("steam", "00", 4, Rows(3, 2, 1))
+    make(dataset=data).save(tmp_path / "steam" / "run.json")
+    _, out, _ = said(capsys, tmp_path / "steam", "--table", "main")
+    assert "| reported: SPRec | Llama-3.2-1B-Instruct | 5 | 1000 |" in out
+    assert "| paper: SPRec | – | – | – | – |" in out
+    assert "not typed in yet: --reference FILE takes them" in out
+    typed = tmp_path / "paper.toml"
+    typed.write_text(
+        'rows = [{dataset = "steam", model = "SPRec", base_llm = "x", n = 7, runs = 1, '
+        'source = "paper, table 2, page 7", scores = {"hr@5" = 0.5}}]'
+    )
+    _, out, _ = said(capsys, tmp_path / "steam", "--table", "main", "--reference", typed)
+    assert "| paper: SPRec | x | 1 | 7 |" in out
+    assert "not typed in yet" not in out
+    assert "reported: " not in said(capsys, tmp_path / "steam", "--table", "ablation")[1]
+
+
+def test_schema_1_makes_a_table_without_tests(capsys, folder):
+    for path in folder.glob("*/run.json"):
+        document = json.loads(path.read_text())
+        for name in ("targets", "tracker", "items", "history_genres", "shown", "curves"):
+            del document[name]
+        for each in document["evaluations"]:
+            del each["lists"], each["written"]
+        path.write_text(json.dumps(document | {"schema": 1}))
+    status, out, _ = said(capsys, folder, "--table", "ablation")
+    assert status == 0
+    assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
+    assert "No intervals and tests: no two rows have lists" in out

@@ -1,0 +1,103 @@
+"""Which rows the tables have, and what fills those that are missing."""
+
+import pytest
+
+from sprec.report.kinds import KINDS
+from sprec.report.missing import command
+from sprec.report.rows import rows
+from sprec.report.tables import Choice, tables
+from sprec.runtime.records import WeightsEntry
+
+from .conftest import evaluation, evaluations
+
+
+def config(seed=0, beta=0.1, iterations=1, size=256, **changes):
+    budget = {"iterations": iterations, "iteration_rows": size}
+    return {"seed": seed, "method": {"objective": {"beta": beta}}, "budget": budget} | changes
+
+
+def table(kind, records):
+    return tables(KINDS[kind], records, Choice(tested=False))[0]
+
+
+def named(kind, records):
+    return [row[: len(row) - 15] for row in table(kind, records).rows]
+
+
+def test_iterations_come_from_the_longest_run_of_each_seed(make):
+    records = [
+        make(config=config(iterations=1), evaluations=evaluations(0.02)),
+        make(config=config(iterations=3), evaluations=evaluations(0.02, 0.03, 0.05)),
+        make(seed=1, config=config(1, iterations=2), evaluations=evaluations(0.04, 0.07)),
+    ]
+    found = table("iterations", records)
+    assert found.title == "Self-play iterations on movie_lens with smollm2_135m"
+    assert [(*row[:4], row[5]) for row in found.rows[2:]] == [
+        ("sprec", "self_play", "1", 2, found.rows[2][5]),
+        ("sprec", "self_play", "2", 2, found.rows[3][5]),
+        ("sprec", "self_play", "3", 1, 0.05),
+    ]
+    assert [row[5].mean for row in found.rows[2:4]] == pytest.approx([0.03, 0.05])
+
+
+def test_beta_orders_its_rows_by_value_and_leaves_out_methods_without_several(make):
+    records = [make(config=config(beta=beta)) for beta in (1.0, 0.01, 0.5)] + [make("sft", config=config())]
+    assert [row[:3] for row in table("beta", records).rows[2:]] == [
+        ("sprec", "self_play", "0.01"),
+        ("sprec", "self_play", "0.5"),
+        ("sprec", "self_play", "1.0"),
+    ]
+
+
+def test_sample_sizes_are_numbers_not_words(make):
+    records = [make(config=config(size=size)) for size in (512, 64)]
+    assert [row[2] for row in table("sample_size", records).rows[2:]] == ["64", "512"]
+
+
+def test_base_llms_stand_in_one_table_each_with_its_own_initial_model(make):
+    other = make(weights=WeightsEntry("qwen", "00"), evaluations=evaluations(0.05))
+    found = table("base_llm", [make(), other])
+    assert found.title == "Base LLMs on movie_lens"
+    assert [row[:3] for row in found.rows] == [
+        ("–", "most popular", "–"),
+        ("smollm2_135m", "initial SFT", "–"),
+        ("smollm2_135m", "sprec", "self_play"),
+        ("qwen", "initial SFT", "–"),
+        ("qwen", "sprec", "self_play"),
+    ]
+    assert len(tables(KINDS["ablation"], [make(), other], Choice(tested=False))) == 2
+
+
+def test_seed_that_an_arm_lacks_is_named_with_its_command(make):
+    notes = table("ablation", [make(), make(seed=1), make("without_sft")]).notes
+    fills = "python -m sprec.run method=without_sft seed=1"
+    assert f"without_sft × self_play: no run with seed 1; to run it: {fills}" in notes
+
+
+def test_arm_of_the_ablation_that_was_never_run_is_named_with_its_command(make):
+    notes = table("ablation", [make(), make("without_sft")]).notes
+    assert "without_dpo: never run; to run it: python -m sprec.run seed=0 method=without_dpo" in notes
+    assert not any("never run" in note for note in table("main", [make()]).notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("python -m sprec.run +sweep=ablation seed=0,1 -m", "python -m sprec.run method=dpo seed=4"),
+        ("python -m sprec.run method=sft,dpo -m", "python -m sprec.run method=dpo seed=4"),
+        ("python -m sprec.run 'group=a b' seed=0", "python -m sprec.run 'group=a b' seed=4"),
+        (
+            "python -m sprec.run budget.test_rows=10,20 --multirun",
+            "python -m sprec.run budget.test_rows=20 seed=4",
+        ),
+    ],
+)
+def test_command_of_a_sweep_becomes_that_of_one_run(make, given, expected):
+    run = make("dpo", command=given, config={"budget": {"test_rows": 20}})
+    assert command(run, {"seed": "4"}) == expected
+
+
+def test_rows_under_several_rankings_name_theirs(make):
+    both = (*evaluations(0.02), evaluation("iteration_1", 1, 0.4, ranking="beam"))
+    found = rows(KINDS["main"], [make(evaluations=both)])
+    assert [row.names[0] for row in found[2:]] == ["sprec (grounded)", "sprec (beam)"]

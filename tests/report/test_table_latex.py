@@ -1,0 +1,67 @@
+"""Tables in LaTeX: headers, panels, escapes; and that pdflatex takes them."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from sprec.report.table import Difference, Spread, Table
+from sprec.report.table_latex import latex
+
+METRICS = ("HR", "NDCG", "Div", "OR", "MGU", "DGU")
+COLUMNS = ("method", "negatives", "seeds", "N", *(f"{name}@{k}" for k in (1, 5) for name in METRICS), "off")
+ODD = ("R&B_100% | ~best~ \\x^", '50% & $more #1 {x} [bold] <z> "q" --k × ± – − β ≤ …')
+TABLE = Table(
+    title=f"{ODD[0]}: {ODD[1]}",
+    columns=COLUMNS,
+    rows=(
+        (*ODD, 3, 1000, *(Spread(0.01234, 0.001) for _ in range(12)), 0.5),
+        ("[x]", "lost", 0, None, *("failed" for _ in range(13))),
+        ("a", "b", 1, 20, *(Difference(0.01, -0.002, 0.02, 0.3) for _ in range(12)), None),
+    ),
+    notes=(f"{ODD[0]}, {ODD[1]}", "N 1000"),
+    names=2,
+    groups=("", "", "", "", *("K = 1",) * 6, *("K = 5",) * 6, ""),
+    arrows={"HR@1": "↑", "OR@1": "↓"},
+    marks={(0, 4): "best", (0, 5): "second"},
+    rules=(1,),
+)
+
+
+def test_wide_table_is_a_panel_per_group_with_heads_over_its_columns():
+    text = latex(TABLE)
+    assert text.count(r"\begin{tabular}{ll") == 2
+    assert [line for line in text.splitlines() if "K = " in line] == [
+        r"\multicolumn{4}{c}{} & \multicolumn{6}{c}{K = 1} \\",
+        r"\multicolumn{4}{c}{} & \multicolumn{6}{c}{K = 5} & \multicolumn{1}{c}{} \\",
+    ]
+    assert text.count(r"\cmidrule(lr){5-10}") == 2
+    assert (
+        r"method & negatives & seeds & N & HR $\uparrow$ & NDCG & Div & OR $\downarrow$ & MGU & DGU \\"
+        in text
+    )
+    assert r"\textbf{0.0123}" in text
+    assert r"\underline{0.0123}" in text
+    assert r"{\tiny $\pm$.0010}" in text
+
+
+def test_narrow_table_is_one_panel_with_a_line_above_its_ruled_rows():
+    table = Table("t", ("m", "HR@1"), (("a_b", 0.5), ("c", None)), notes=("N 1",), rules=(1,))
+    lines = latex(table).splitlines()
+    start = lines.index(r"\begin{tabular}{lr}")
+    assert lines[start : start + 9] == [
+        *(r"\begin{tabular}{lr}", r"\toprule", r"m & HR@1 \\", r"\midrule"),
+        *(r"a\_b & 0.5000 \\", r"\midrule", r"c & -- \\", r"\bottomrule", r"\end{tabular}}%"),
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex: texlive-latex-base and -recommended")
+def test_pdflatex_takes_every_character_and_nothing_sticks_out(tmp_path):
+    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}"
+    (tmp_path / "t.tex").write_text(f"{head}\n\\begin{{document}}\n{latex(TABLE)}\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-1500:]
+    assert (tmp_path / "t.pdf").stat().st_size > 10_000
+    assert "Overfull" not in done.stdout
+    assert "Missing character" not in done.stdout
