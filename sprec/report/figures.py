@@ -1,0 +1,59 @@
+"""The report's figures: small panels that fit a phone, each with a text alternative, and their numbers.
+
+A figure is built from run records alone. One whose numbers the records lack is an `Absent` with the
+reason, so that a page can say so in a line.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sprec.report.figures_charts import unchecked
+from sprec.report.figures_curves import curves
+from sprec.report.figures_kinds import Absent, Figure, Scene
+from sprec.report.figures_scores import iterations, plane
+from sprec.report.figures_series import baselines, cutoffs, traces
+from sprec.report.figures_shares import genres, ranks
+from sprec.report.figures_style import looks
+from sprec.runtime.records import RunRecord
+
+Drawn: TypeAlias = Figure | Absent
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure: `name` is its file's name."""
+
+    name: str
+    draw: Callable[[Scene], list[Drawn]]
+
+
+KINDS = (
+    Kind("iterations", iterations),
+    Kind("plane", plane),
+    Kind("ranks", ranks),
+    Kind("genres", genres),
+    Kind("curves", curves),
+)
+"""The figures in the order in which a page shows them."""
+
+
+def figures(records: Sequence[RunRecord]) -> list[Drawn]:
+    """Return the figures of runs of one setting, or why there is none.
+
+    `ValueError` for lists that are not one per scored user.
+    """
+    found = traces(records)
+    other = baselines(records)
+    if not found and not other:
+        return [Absent("Figures", "no run has scores yet")]
+    scored = [each for trace in found for group in trace.iterations.values() for each in group]
+    scene = Scene(
+        records=tuple(records),
+        traces=tuple(found),
+        baselines=other,
+        looks=tuple(looks(trace.name for trace in found)),
+        cutoffs=tuple(cutoffs([*scored, *(each for group in other.values() for each in group)])),
+    )
+    with unchecked():
+        return [drawn for kind in KINDS for drawn in kind.draw(scene)]

@@ -1,0 +1,127 @@
+"""How figures look: colours that the colour-blind can tell apart, in light and dark, with shapes and dashes.
+
+A figure is drawn in the light colours. A page that is read in the dark replaces each by its partner
+with CSS (`recolouring`), so that one drawing serves both and needs no script.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PAIRS = (
+    ("#2392fa", "#59a0fe"),
+    ("#9a3d0f", "#d47e5f"),
+    ("#23947d", "#43fed5"),
+    ("#5c2356", "#b65b9d"),
+    ("#a09112", "#e2da67"),
+    ("#7223b1", "#8361f1"),
+)
+"""Colours of arms: on a light ground, on a dark one.
+
+Found by search: hues held apart, each at 3:1 or more on its ground, and the smallest difference under any
+of the three colour blindnesses (Machado et al. 2009) as large as could be.
+"""
+
+INK, MUTED, GRID, GROUND = "#1c2127", "#59616b", "#e3e1dc", "#ffffff"
+NEUTRALS = ((INK, "#edeff2"), (MUTED, "#aab2bd"), (GRID, "#363c46"), (GROUND, "#1b1f26"))
+"""Text, axes, grid lines and the ground: light, dark."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+WIDTH, HEIGHT = 236, 176
+"""Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one model is drawn, wherever it appears."""
+
+    name: str
+    color: str
+    shape: str
+    dash: tuple[int, ...]
+
+
+INITIAL = Look("initial SFT", MUTED, "ring", (4, 3))
+"""The model that all arms start from."""
+
+
+def looks(names: Iterable[str]) -> list[Look]:
+    """Return a look for each name; the colours repeat after six, then with another dash and shape.
+
+    >>> [(look.shape, look.dash) for look in looks("abcdefg")][::6]
+    [('circle', (1, 0)), ('square', (6, 3))]
+    """
+    return [
+        Look(
+            name,
+            PAIRS[place % len(PAIRS)][0],
+            SHAPES[(place + place // len(PAIRS)) % len(SHAPES)],
+            DASHES[place // len(PAIRS) % len(DASHES)],
+        )
+        for place, name in enumerate(names)
+    ]
+
+
+def recolouring() -> str:
+    """Return CSS rules that turn a drawing's light colours into the dark ones."""
+    return "\n".join(
+        f'.plot [{part}="{light}"] {{ {part}: {dark}; }}'
+        for light, dark in (*PAIRS, *NEUTRALS)
+        for part in ("fill", "stroke")
+    )
+
+
+def theme(*, page: bool) -> dict[str, Any]:
+    """Return Vega-Lite's configuration: for a page (its ground shows, no legend), or for a file."""
+    axis = {
+        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11,
+        "titleFontWeight": "normal", "gridColor": GRID, "domainColor": GRID, "tickColor": GRID,
+        "domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5, "labelFlush": False,
+    }  # fmt: skip
+    title = {
+        "anchor": "start", "frame": "group", "color": INK, "fontSize": 13, "fontWeight": "bold",
+        "subtitleColor": MUTED, "subtitleFontSize": 11, "offset": 10, "subtitlePadding": 3,
+    }  # fmt: skip
+    legend = {
+        "disable": page, "orient": "bottom", "title": None, "columns": 3, "labelColor": INK,
+        "labelFontSize": 11, "labelLimit": 400, "symbolOpacity": 1, "symbolSize": 110, "symbolType": "stroke",
+    }  # fmt: skip
+    return {
+        "aria": False,
+        "background": None if page else GROUND,
+        "font": FONT,
+        "padding": 2 if page else 12,
+        "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT},
+        "axis": axis,
+        "axisY": {"minExtent": 34},
+        "title": title,
+        "legend": legend,
+        "concat": {"spacing": 36},
+    }
+
+
+def span(values: Iterable[float]) -> tuple[float, float]:
+    """Return where an axis begins and ends: a little beyond these values.
+
+    It spans at least a fifth of the largest value, so that a small change does not look tall.
+
+    >>> span([1.0, 1.0]), span([0.0, 10.0])
+    ((0.9, 1.1), (-0.8, 10.8))
+    """
+    known = list(values) or [0.0, 1.0]
+    low, high = min(known), max(known)
+    least = 0.2 * max(abs(low), abs(high)) or 1.0
+    beyond = max(0.08 * (high - low), (least - (high - low)) / 2)
+    return round(low - beyond, 9), round(high + beyond, 9)
+
+
+def channel(known: Sequence[Look], part: str) -> dict[str, list[Any]]:
+    """Return domain and range of a Vega-Lite scale from names to "color", "shape" or "dash"."""
+    values = ["circle" if (each := getattr(look, part)) == "ring" else each for look in known]
+    return {
+        "domain": [look.name for look in known],
+        "range": [list(each) if part == "dash" else each for each in values],
+    }

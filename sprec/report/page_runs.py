@@ -1,0 +1,99 @@
+"""Where the numbers of a page come from, run by run."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sprec.report.table import Table
+from sprec.runtime.records import RunRecord
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as a page shows it: `facts` are names with values, the rest is text and tables."""
+
+    name: str
+    status: str
+    error: str
+    command: str
+    facts: tuple[tuple[str, str], ...]
+    stages: Table | None
+    drops: Table | None
+    config: str
+
+
+def overview(records: Sequence[RunRecord]) -> Table:
+    """Return one row per run: what, how it ended, with which code, how long."""
+    rows = tuple(
+        (
+            *(f"{each.method} × {each.negatives}", each.seed, each.dataset.name, each.weights.name),
+            *(each.status, _commit(each)[:10], each.started[:16].replace("T", " "), _lasted(each)),
+        )
+        for each in records
+    )
+    heads = ("run", "seed", "dataset", "base LLM", "status", "commit", "started (UTC)", "minutes")
+    return Table("All runs of this page", heads, rows, names=len(heads))
+
+
+def run(record: RunRecord, *, config: bool) -> Run:
+    """Return what a page says of a run; its configuration is long and may be left out."""
+    return Run(
+        name=f"{record.method} × {record.negatives}, seed {record.seed}",
+        status=record.status,
+        error=(record.error or "").split("\n")[0],
+        command=record.command,
+        facts=tuple((name, value) for name, value in _facts(record) if value),
+        stages=_stages(record),
+        drops=_drops(record),
+        config=json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if config else "",
+    )
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    rows = record.dataset.rows
+    return [
+        ("commit", _commit(record)),
+        ("seed", str(record.seed)),
+        ("started", record.started),
+        ("finished", record.finished or ""),
+        ("device", f"{record.device}, {record.precision}, {record.threads} threads"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
+        ("dataset", f"{record.dataset.name}, {record.dataset.digest}"),
+        (
+            "examples",
+            f"{rows.train} train, {rows.valid} valid, {rows.test} test; {record.dataset.items} items",
+        ),
+        ("base LLM", f"{record.weights.name}, {record.weights.digest}"),
+        ("W&B", record.tracker),
+        ("schema", str(record.schema)),
+    ]
+
+
+def _stages(record: RunRecord) -> Table | None:
+    rows = tuple(
+        (stage.label, stage.key, round(stage.seconds, 1), "yes" if stage.reused else "no")
+        for stage in record.stages
+    )
+    return Table("Stages", ("stage", "key", "seconds", "reused"), rows, names=2) if rows else None
+
+
+def _drops(record: RunRecord) -> Table | None:
+    rows = tuple(
+        (label, reason.replace("_", " "), count)
+        for label, counts in record.drops.items()
+        for reason, count in counts.items()
+        if count
+    )
+    return Table("Left out", ("where", "why", "rows"), rows, names=2) if rows else None
+
+
+def _commit(record: RunRecord) -> str:
+    return (record.commit or "unknown") + (" (with uncommitted changes)" if record.dirty else "")
+
+
+def _lasted(record: RunRecord) -> str:
+    if not record.finished:
+        return "–"
+    seconds = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+    return f"{seconds.total_seconds() / 60:.1f}"

@@ -1,0 +1,212 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from sprec.report import __main__ as report
+from sprec.report import page as page_module
+from sprec.report.page import fitting, main, sceneries
+from sprec.runtime.records import DatasetEntry, Rows
+
+from .conftest import evaluations
+from .people import TITLES, full
+
+
+@pytest.fixture
+def folder(make, tmp_path):
+    for seed in (0, 1):
+        full(make, seed=seed).save(tmp_path / "runs" / str(seed) / "run.json")
+    return tmp_path / "runs"
+
+
+def said(capsys, *arguments):
+    status = main([*map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+class Text(HTMLParser):
+    """The page's tags, and its text outside tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_page_is_one_small_file_that_loads_nothing(capsys, folder, tmp_path):
+    path = tmp_path / "page.html"
+    assert said(capsys, folder, "--output", path) == (0, "", "")
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 1_500_000
+    read = Text(text)
+    assert not {tag for tag, _ in read.tags} & {"script", "img", "link", "iframe", "object", "embed", "base"}
+    assert all(not set(attrs) & {"src", "srcset", "data", "action", "poster"} for _, attrs in read.tags)
+    targets = [attrs["href"] for _, attrs in read.tags if "href" in attrs]
+    assert targets
+    assert all(target.startswith("#") for target in targets)
+    style = re.search("<style>(.*?)</style>", text, re.S)[1]
+    assert not re.findall(r"url\(|@import|https?:", style)
+    policy = next(attrs["content"] for tag, attrs in read.tags if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none';")
+
+
+def test_titles_are_shown_as_they_are(capsys, folder, tmp_path):
+    path = tmp_path / "page.html"
+    said(capsys, folder, "--output", path)
+    text = Text(path.read_text(encoding="utf-8")).text
+    for title in TITLES:
+        assert title in text
+
+
+def test_page_is_a_word_of_the_report_command(capsys, folder, tmp_path):
+    assert report.main(["page", str(folder), "--output", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_figures_are_files(capsys, folder, tmp_path):
+    target = tmp_path / "figures"
+    assert said(capsys, folder, "--figures", target, "--format", "svg", "pdf") == (0, "", "")
+    names = {path.name for path in target.iterdir()}
+    kinds = ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
+    assert names == {f"{kind}.{end}" for kind in kinds for end in ("svg", "pdf")}
+
+
+def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path):
+    full(make, dataset=DatasetEntry("books", "ff", 8, Rows(3, 2, 1))).save(folder / "2" / "run.json")
+    target = tmp_path / "figures"
+    said(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
+    names = {path.name for path in target.iterdir()}
+    assert {"1-movie_lens-smollm2_135m-plane.svg", "2-books-smollm2_135m-plane.svg"} <= names
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall('<h2 id="s.">(.*?)</h2>', text) == [
+        "<bdi>movie_lens × smollm2_135m</bdi>",
+        "<bdi>books × smollm2_135m</bdi>",
+    ]
+
+
+def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
+    other = DatasetEntry("movie_lens", "ffff0000", 4, Rows(3, 2, 1))
+    text = fitting(sceneries([make(), make(dataset=other)]), title="t")
+    assert "movie_lens (ffff0000), smollm2_135m (fedcba98), N = 1000</bdi></h2>" in text
+
+
+def test_failed_run_is_said_and_the_rest_is_shown(make):
+    failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
+    text = Text(fitting(sceneries([full(make), failed]), title="t")).text
+    assert "dpo × self_play, seed 0 failed: OSError: disk <full>" in text
+    assert "Traceback" not in text
+    assert "Metrics over iterations" in text
+
+
+def test_nothing_but_a_failed_run_still_gives_a_page(make):
+    text = fitting(sceneries([make(status="failed", error="boom", evaluations=())]), title="t")
+    assert "Figures: no run has scores yet." in Text(text).text
+
+
+def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
+    place = tmp_path / "run.json"
+    make().save(place)
+    document = json.loads(place.read_text())
+    for name in ("targets", "items", "history_genres", "shown", "curves", "tracker"):
+        del document[name]
+    for each in document["evaluations"]:
+        del each["lists"], each["written"]
+    place.write_text(json.dumps(document | {"schema": 1}))
+    assert said(capsys, place, "--output", tmp_path / "page.html") == (0, "", "")
+    text = Text((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "Over-recommendation: the records hold no recommendation lists (schema 1); run again" in text
+    assert "Who got what: the records hold no users to look at" in text
+
+
+def test_provenance_of_every_run_is_there(make):
+    text = Text(fitting(sceneries([full(make, tracker="https://wandb.example/run")]), title="t")).text
+    for part in (
+        "python -m sprec.run method=sprec seed=0",
+        "abcdef0123456789",
+        "torch 2.13.0",
+        "fedcba9876543210",
+        "a1b2c3",
+        "off catalog",
+        "https://wandb.example/run",
+        '"beta": 0.1',
+    ):
+        assert part in text
+
+
+def test_page_that_is_too_long_leaves_configurations_out_first(make, monkeypatch):
+    scenes = sceneries([full(make, config={"seed": 0, "long": "x" * 5000})])
+    whole = fitting(scenes, title="t")
+    monkeypatch.setattr(page_module, "MOST_BYTES", len(whole.encode()) - 1)
+    shorter = fitting(scenes, title="t")
+    assert "Left out, to keep this file small: the runs&#39; configurations." in shorter
+    assert len(shorter) < len(whole) - 4000
+    monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="name fewer folders"):
+        fitting(scenes, title="t")
+
+
+@pytest.mark.slow
+def test_page_of_many_runs_is_small_enough(make):
+    runs = [
+        full(make, method=f"method_{number}", seed=seed, evaluations=evaluations(*[0.02] * 5))
+        for number in range(12)
+        for seed in range(5)
+    ]
+    assert len(fitting(sceneries(runs), title="t").encode()) <= 1_500_000
+
+
+def test_users_are_chosen(capsys, folder, tmp_path):
+    path = tmp_path / "page.html"
+    said(capsys, folder, "--output", path, "--users", 4)
+    text = path.read_text(encoding="utf-8")
+    assert "User 4: next is" in text
+    assert "User 0: next is" not in text
+    status, _, err = said(capsys, folder, "--output", path, "--users", 99)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--users 99: the records hold the users 0, 4" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nowhere", "--output", "x.html"], "nowhere does not exist"),
+        (["."], "nothing to write; give --output FILE for the page, --figures DIR for its figures"),
+        ([".", "--output", "x.html"], "no run.json below .; run something first, or name other folders"),
+    ],
+)
+def test_what_is_wrong_is_one_line(capsys, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = said(capsys, *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("sprec.report page: ")
+    assert line in err
+
+
+def test_place_that_cannot_be_written_is_one_line(capsys, folder):
+    status, _, err = said(capsys, folder, "--output", folder / "none" / "page.html")
+    assert (status, err.count("\n")) == (2, 1)
+
+
+def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
+    record = full(make)
+    broken = replace(record.evaluations[1], lists="not base64!")
+    replace(record, evaluations=(record.evaluations[0], broken)).save(tmp_path / "run.json")
+    status, _, err = said(capsys, tmp_path, "--output", tmp_path / "page.html")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "no packed lists" in err
+
+
+def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
+    monkeypatch.setattr("sprec.report.figures_export.PACKAGES", ("altair", "no_such_package"))
+    status, _, err = said(capsys, folder, "--output", folder / "page.html")
+    assert status == 2
+    assert "no_such_package is not installed; add the extra: pip install 'sprec[report]'" in err

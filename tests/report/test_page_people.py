@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+
+from sprec.report.figures_kinds import Absent
+from sprec.report.figures_series import traces
+from sprec.report.page_people import people
+
+from .people import TITLES, full
+
+
+def test_user_has_history_target_and_titles_before_and_after(make):
+    found = people(traces([full(make)]))
+    first = found.people[0]
+    assert (found.n, found.seed, first.row) == (6, 0, 0)
+    assert first.history == (TITLES[1], TITLES[2], TITLES[7])
+    assert first.target == TITLES[6]
+    assert [answer.model for answer in first.answers] == ["initial SFT", "sprec × self_play, iteration 1"]
+    assert [answer.written for answer in first.answers] == [TITLES[0], TITLES[6]]
+    assert [answer.hit for answer in first.answers] == [False, True]
+
+
+def test_list_says_which_title_is_next_and_how_many_users_have_it_first(make):
+    before, after = people(traces([full(make)])).people[0].answers
+    assert [(each.hit, each.firsts) for each in before.given] == [(False, 5), (False, 1)]
+    assert [(each.hit, each.firsts) for each in after.given] == [(True, 1), (False, 1)]
+
+
+def test_written_title_that_is_no_item_is_said(make):
+    second = people(traces([full(make)])).people[1]
+    assert [(each.written, each.exists) for each in second.answers] == [("No Such Film", False)] * 2
+
+
+def test_users_are_chosen_by_row(make):
+    found = people(traces([full(make)]), [4])
+    assert [person.row for person in found.people] == [4]
+    with pytest.raises(ValueError, match="--users 3: the records hold the users 0, 4; take some of these"):
+        people(traces([full(make)]), [3])
+
+
+def test_arm_without_a_run_of_the_seed_is_left_out_by_name(make):
+    found = people(traces([full(make, seed=1), full(make, "dpo", seed=2)]))
+    assert (found.seed, found.left_out) == (1, ("dpo × self_play",))
+
+
+def test_arm_that_saw_other_users_is_left_out(make):
+    other = full(make, "dpo")
+    other = replace(other, shown=(replace(other.shown[0], target=1), other.shown[1]))
+    assert people(traces([full(make), other])).left_out == ("dpo × self_play",)
+
+
+def test_titles_that_were_not_written_down_leave_the_lists(make):
+    record = full(make)
+    silent = replace(record, evaluations=tuple(replace(each, written=()) for each in record.evaluations))
+    answer = people(traces([silent])).people[0].answers[0]
+    assert (answer.written, answer.hit, len(answer.given)) == ("", False, 2)
+
+
+def test_record_of_schema_1_has_no_users(make):
+    assert isinstance(people(traces([make()])), Absent)
