@@ -23,6 +23,10 @@ _NAME_LENGTH = 128
 class Tracker(Protocol):
     """Mirrors a run while it goes on, and never makes it fail."""
 
+    @property
+    def address(self) -> str:
+        """Where the run under way can be found: a URL or an id, "" where nothing tracks it."""
+
     def start(
         self,
         *,
@@ -50,6 +54,8 @@ class Tracker(Protocol):
 
 class Silent:
     """Tracks nothing."""
+
+    address = ""
 
     def start(
         self,
@@ -99,6 +105,11 @@ class Wandb:
     def offline(self) -> bool | None:
         """Whether the run goes to a folder only; None before `start`, after `finish` and without a run."""
         return None if self._run is None else bool(self._run.offline)
+
+    @property
+    def address(self) -> str:
+        """The URL of a run that is online, else its id; "" before `start`, after `finish`, without a run."""
+        return "" if self._run is None else self._run.url or self._run.id
 
     def start(
         self,
