@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from sprec.report.arms import by_setting
@@ -12,6 +13,9 @@ from sprec.runtime.records import RecordError, RunRecord, find_records
 
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""
+
+COMMANDS = {"dashboard": "sprec.report.dashboard", "wandb-sweep": "sprec.report.sweeps"}
+"""Modules whose `main(arguments)` makes something else than tables."""
 
 
 def _run_tables(records: Sequence[RunRecord]) -> list[Table]:
@@ -27,7 +31,11 @@ TABLES: dict[str, Callable[[Sequence[RunRecord]], list[Table]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print or write the tables asked for; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        run: Callable[[Sequence[str]], int] = import_module(COMMANDS[given[0]]).main
+        return run(given[1:])
+    options = _parser().parse_args(given)
     try:
         records = _records(options.paths)
         text = "\n".join(map(FORMATS[options.format], TABLES[options.table](records)))
