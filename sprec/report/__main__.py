@@ -22,7 +22,11 @@ from sprec.runtime.records import RecordError, RunRecord, find_records
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""
 
-COMMANDS = {"page": "sprec.report.page", "dashboard": "sprec.report.dashboard"}
+COMMANDS = {
+    "page": "sprec.report.page",
+    "dashboard": "sprec.report.dashboard",
+    "wandb-sweep": "sprec.report.sweeps",
+}
 """Modules whose `main(arguments)` makes something else than tables."""
 
 Found = Sequence[tuple[Path, RunRecord]]

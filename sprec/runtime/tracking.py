@@ -1,8 +1,10 @@
 """Where a run can be watched: Weights & Biases, or nowhere. `run.json` stays the copy that counts."""
 
+import json
 import logging
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What the client notes in its own log, and nowhere else, when a server refuses a run it had taken before.
+_LOSSES = ("filestream: fatal error", "runfiles: CreateRunFiles returned error")
 _TAG_LENGTH = 64
 _NAME_LENGTH = 128
 
@@ -133,7 +137,7 @@ class Wandb:
         self._defined, self._reported = set(), set()
         with self._harmless("W&B cannot be used, so this run is not tracked"):
             folder.mkdir(parents=True, exist_ok=True)
-            self._run = self._online(arguments) or self._offline(arguments)
+            self._run = self._begin(arguments)
 
     def log(self, scores: Mapping[str, float], *, step: int, axis: str) -> None:
         """Add one point per name; the first `axis` of a name is the one of its chart."""
@@ -171,26 +175,29 @@ class Wandb:
         """End the run and wait for its upload, `finish_seconds` at most."""
         if self._run is None:
             return
-        folder = self._run.settings.sync_dir
-        with self._harmless(f"W&B did not take the whole run; to send it again: wandb sync {folder}"):
-            self._run.finish(exit_code=0 if status == "finished" else 1)
-        self._run = None
+        run, self._run = self._run, None
+        with _caught() as reasons:
+            run.finish(exit_code=0 if status == "finished" else 1)
+            reasons += _losses(Path(run.settings.log_internal))
+        if reasons:
+            self._say("W&B did not take the whole run", reasons[0], f"to send it again: {_sync(run)}")
 
-    def _online(self, arguments: Mapping[str, Any]) -> "wandb.Run | None":
+    def _begin(self, arguments: Mapping[str, Any]) -> "wandb.Run":
+        """Return a run that is online where that is wanted and possible, else one that is offline."""
         if self.mode == "offline":
-            return None
-        with self._harmless(
-            "W&B cannot go online, so this run is tracked offline "
-            "(check `wandb login` or WANDB_API_KEY, and WANDB_BASE_URL)"
-        ):
+            run = self._init("offline", arguments)
+            log.info("W&B run is offline; to send it: %s", _sync(run))
+            return run
+        with _caught() as reasons:
             run = self._init("online", arguments)
             log.info("W&B run: %s", run.url)
             return run
-        return None
-
-    def _offline(self, arguments: Mapping[str, Any]) -> "wandb.Run":
         run = self._init("offline", arguments)
-        log.info("W&B run is offline; to send it: wandb sync %s", run.settings.sync_dir)
+        check = "check `wandb login` or WANDB_API_KEY, and WANDB_BASE_URL"
+        self._say(
+            "W&B cannot go online, so this run is tracked offline",
+            *(reasons[0], f"{check}; to send it: {_sync(run)}"),
+        )
         return run
 
     def _init(self, mode: Literal["offline", "online"], arguments: Mapping[str, Any]) -> "wandb.Run":
@@ -226,15 +233,42 @@ class Wandb:
 
     @contextmanager
     def _harmless(self, trouble: str) -> Iterator[None]:
-        """Log errors of W&B and its network once per `trouble`, and go on."""
-        try:
+        """Log errors of W&B and its network, and go on."""
+        with _caught() as reasons:
             yield
-        except Exception as error:
-            # What W&B raises when its service dies shares no base class but Exception.
-            ours = not type(error).__module__.startswith("wandb")
-            if ours and not isinstance(error, OSError | TypeError | ValueError):
-                raise
-            reason = redact_text(" ".join(str(error).split()) or type(error).__name__)
-            level = logging.DEBUG if trouble in self._reported else logging.WARNING
-            log.log(level, "%s: %s", trouble, reason)
-            self._reported.add(trouble)
+        for reason in reasons:
+            self._say(trouble, reason)
+
+    def _say(self, trouble: str, reason: str, remedy: str = "") -> None:
+        """Warn of each `trouble` once, in one line."""
+        level = logging.DEBUG if trouble in self._reported else logging.WARNING
+        log.log(level, "%s: %s%s", trouble, reason.rstrip("."), remedy and f"; {remedy}")
+        self._reported.add(trouble)
+
+
+@contextmanager
+def _caught() -> Iterator[list[str]]:
+    """Give a list that takes the reason of an error of W&B or its network; other errors are raised."""
+    reasons: list[str] = []
+    try:
+        yield reasons
+    except Exception as error:
+        # What W&B raises when its service dies shares no base class but Exception.
+        ours = not type(error).__module__.startswith("wandb")
+        if ours and not isinstance(error, OSError | TypeError | ValueError):
+            raise
+        words, _, _ = str(error).partition("Consider increasing")  # a W&B setting that is not ours
+        reasons.append(redact_text(" ".join(words.split()) or type(error).__name__))
+
+
+def _sync(run: "wandb.Run") -> str:
+    """Return the command that sends what a run left here; W&B skips runs that began online unless asked."""
+    options = "" if run.offline else "--include-online "
+    return f"wandb sync {options}{shlex.quote(run.settings.sync_dir)}"
+
+
+def _losses(client_log: Path) -> list[str]:
+    """Return what the client could not send, as its own log has it; empty where it sent everything."""
+    lines = client_log.read_text(errors="replace").splitlines() if client_log.is_file() else []
+    found = [json.loads(line) for line in lines if any(loss in line for loss in _LOSSES)]
+    return [redact_text(" ".join(str(line.get("msg")).split())) for line in found]

@@ -75,16 +75,19 @@ def test_an_offline_run_can_be_read_back(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         tracker.start(**RUN, folder=tmp_path / "run")
     assert tracker.offline
+    address = tracker.address
     tracker.log({"sft/loss": 2.5}, step=10, axis="sft/step")
     tracker.log({"hr@5": 0.25, "or_ratio@5": 0.5}, step=0, axis="iteration")
     tracker.log({"hr@5": 0.75, "or_ratio@5": 0.25}, step=1, axis="iteration")
     tracker.table("titles", ["rank", "title"], [[1, "Heat"], [2, None]])
     tracker.finish("finished")
     assert tracker.offline is None
+    assert tracker.address == ""
     assert "W&B run is offline; to send it: wandb sync" in caplog.text
 
     written = records(tmp_path / "run")
     run = next(content for kind, content in written if kind == "run")
+    assert run["run_id"] == address
     assert run["config"]["update"]["seed"] == 3
     assert run["config"]["update"]["tracker"] == {"api_key": "***"}
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("sprec, seed 3", "ablation", "train")
