@@ -61,7 +61,7 @@ def build(settings: Settings) -> Built:
         ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
         method=_method(settings),
         tracker=make(settings.tracker, _convert_="all"),
-        store=Store(store),
+        store=Store(store, settings.store.lock),
         device=device,
         bf16=bf16,
     )

@@ -91,9 +91,10 @@ class TrainerSettings(Part):
 
 
 class StoreSettings(Part):
-    """Where stages are kept; None means $SPREC_HOME/stages."""
+    """Where stages are kept (None: $SPREC_HOME/stages), and how processes agree who computes one."""
 
     path: str | None
+    lock: Literal["flock", "lease"] = "flock"
 
 
 class Settings(Part):
