@@ -1,6 +1,7 @@
 """Configuration → objects: the only place besides run.py that knows Hydra."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Lora, Recommender, has_bf16, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method, WithoutLlm
+from sprec.runtime.group import Group, Work, alone
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
@@ -46,6 +48,7 @@ def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
     quiet()
     device = _device(settings.trainer.device)
+    _check_devices(settings.trainer.devices, device)
     bf16 = {"bf16": True, "float32": False}.get(settings.trainer.precision, has_bf16(device))
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
@@ -117,6 +120,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
+        **({"processes": processes(settings)} if processes(settings) > 1 else {}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
@@ -132,6 +136,21 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
     return shared, State(key, None)
 
 
+def processes(settings: Settings) -> int:
+    """Return how many processes tune together."""
+    return settings.trainer.devices * settings.trainer.nodes
+
+
+def together(settings: Settings, built: Built) -> Callable[[Stage, Work], Work]:
+    """Return who does the work of tuning: this process, or a group whose members get resolved settings."""
+    if processes(settings) == 1:
+        return alone
+    fixed = {"device": built.device, "threads": threads(settings)}
+    trainer = settings.trainer.model_copy(update=fixed)
+    resolved = settings.model_copy(update={"trainer": trainer}).model_dump(mode="json")
+    return Group(resolved, trainer.devices, trainer.nodes, trainer.spread)
+
+
 def sizes(settings: Settings) -> Sizes:
     """Return the rows per stage."""
     return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows)
@@ -142,6 +161,18 @@ def _device(name: str) -> str:
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"trainer.device={name}: no CUDA device here; use trainer.device=cpu")
     return chosen
+
+
+def _check_devices(wanted: int, device: str) -> None:
+    """Raise `ValueError` where a group cannot have a CUDA device for each process."""
+    if wanted == 1 or device == "cpu":
+        return
+    if device != "cuda":
+        raise ValueError(
+            f"trainer.device={device}: several processes take a device each; use trainer.device=cuda"
+        )
+    if wanted > (found := torch.cuda.device_count()):
+        raise ValueError(f"trainer.devices={wanted}: {found} CUDA devices here; use trainer.devices={found}")
 
 
 def _located(dataset: Node) -> Node:

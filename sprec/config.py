@@ -1,8 +1,16 @@
 """The typed schema behind conf/: every key, its type, and what it must be."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Node = dict[str, Any]
 
@@ -88,6 +96,9 @@ class TrainerSettings(Part):
     batch_tokens: PositiveInt
     reading_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
+    devices: PositiveInt = 1
+    nodes: PositiveInt = 1
+    spread: tuple[str, ...] = ()
 
 
 class StoreSettings(Part):
@@ -117,6 +128,14 @@ class Settings(Part):
     plan: bool = False
     describe: bool = False
     group: str | None = None
+    goal: str | None = Field(default=None, pattern=r"^(hr|ndcg|div_ratio|or_ratio|mgu|dgu)@[1-9]\d*$")
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        """Pass where the goal of a search is a score of one of the list lengths."""
+        if self.goal and int(self.goal.partition("@")[2]) not in self.cutoffs:
+            raise ValueError(f"goal = {self.goal} is not scored; add its list length to cutoffs")
+        return self
 
     @field_validator("negatives")
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from sprec.build import Built, build, drawn, engine, sizes, stored, threads
+from sprec.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
@@ -66,7 +66,12 @@ class Session:
         shared, base = engine(built, self.settings, dataset, whole.digest)
         self.record = self._opening(built, dataset, base)
         done = partial(self._done, built)
-        stages = Stages(shared, built.store, sizes(self.settings), done=done, plan=self.settings.plan)
+        stages = Stages(
+            *(shared, built.store, sizes(self.settings)),
+            done=done,
+            plan=self.settings.plan,
+            together=together(self.settings, built),
+        )
         if self.settings.plan:
             return self._plan(built, stages, base)
         with self._recorded(built):

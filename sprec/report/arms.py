@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 from sprec.runtime.records import Evaluation, RunRecord
 
-NOT_A_SETTING = frozenset({"seed", "store", "tracker", "trainer", "plan", "describe", "group", "split"})
+NOT_A_SETTING = frozenset(
+    {"seed", "store", "tracker", "trainer", "plan", "describe", "group", "goal", "split"}
+)
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
 

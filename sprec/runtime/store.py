@@ -123,8 +123,8 @@ class Store:
         if (theirs := self._finished(stage)) is not None:
             return theirs
         raise StoreError(
-            f"{stage.name} {stage.key}: this process stood still for over {self.lease_seconds:g} s and another "
-            "one computes the stage; run the command again to use its result"
+            f"{stage.name} {stage.key}: this process stood still for over {self.lease_seconds:g} s and "
+            "another one computes the stage; run the command again to use its result"
         ) from error
 
     def _clear(self, stage: Stage) -> None:

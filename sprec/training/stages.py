@@ -22,6 +22,7 @@ from sprec.llm.batches import learning
 from sprec.llm.decoding import Decoding
 from sprec.llm.grounding import Embedder
 from sprec.llm.recommender import Recommender
+from sprec.runtime.group import Work, alone
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
 from sprec.training.negatives import Material, NegativeSampler, paired
@@ -98,7 +99,10 @@ class Test:
 
 
 class Stages:
-    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed."""
+    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed.
+
+    `together` says who does the work of tuning: this process, or a group of them.
+    """
 
     def __init__(
         self,
@@ -108,8 +112,10 @@ class Stages:
         *,
         done: Callable[[str, Stage, Result], None],
         plan: bool = False,
+        together: Callable[[Stage, Work], Work] = alone,
     ) -> None:
         self.engine, self.store, self.sizes, self.done, self.plan = engine, store, sizes, done, plan
+        self.together = together
 
     def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
         """Return the stage's folder, computing it where it is not stored."""
@@ -157,7 +163,7 @@ class Stages:
                 weights = torch.tensor(weighting(rows, masses), dtype=torch.float32)
             self._tune(state, pairs, sft, schedule, label, folder, weights)
 
-        return State(stage.key, self._run(label, stage, work))
+        return State(stage.key, self._run(label, stage, self.together(stage, work)))
 
     def negatives(
         self,
@@ -194,7 +200,7 @@ class Stages:
             rows = list(frame.select("history", "answers").iter_rows())
             self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder)
 
-        return State(stage.key, self._run(f"dpo {iteration}", stage, work))
+        return State(stage.key, self._run(f"dpo {iteration}", stage, self.together(stage, work)))
 
     def evaluate(self, state: State, label: str, test: Test) -> Path:
         """Return the folder with the ranked lists of the test's rows (`PREDICTIONS`)."""
