@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from sprec.llm.precision import Precision, precision
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.llm.weights import Weights
 from sprec.methods import Method, WithoutLlm
+from sprec.runtime.group import Group, Work, alone
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
@@ -54,6 +56,7 @@ def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
     quiet()
     device = _device(settings.trainer.device)
+    _check_devices(settings.trainer.devices, device)
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
     memory: Any = torch.utils.deterministic
@@ -69,7 +72,7 @@ def build(settings: Settings) -> Built:
         ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
         method=_method(settings),
         tracker=make(settings.tracker, _convert_="all"),
-        store=Store(store),
+        store=Store(store, settings.store.lock),
         device=device,
         precision=_precision(settings, device),
     )
@@ -133,6 +136,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         **({"base": "nf4"} if built.precision.nf4 else {}),
         **({"reading": "fp16"} if built.precision.fp16 else {}),
         **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
+        **({"processes": processes(settings)} if processes(settings) > 1 else {}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
@@ -156,6 +160,21 @@ def base_folder(built: Built, dataset: Dataset) -> Path:
     return built.store.run(stage, lambda place: built.weights.write(place, texts)).path
 
 
+def processes(settings: Settings) -> int:
+    """Return how many processes tune together."""
+    return settings.trainer.devices * settings.trainer.nodes
+
+
+def together(settings: Settings, built: Built) -> Callable[[Stage, Work], Work]:
+    """Return who does the work of tuning: this process, or a group whose members get resolved settings."""
+    if processes(settings) == 1:
+        return alone
+    fixed = {"device": built.device, "threads": threads(settings)}
+    trainer = settings.trainer.model_copy(update=fixed)
+    resolved = settings.model_copy(update={"trainer": trainer}).model_dump(mode="json")
+    return Group(resolved, trainer.devices, trainer.nodes, trainer.spread)
+
+
 def sizes(settings: Settings) -> Sizes:
     """Return the rows per stage; a `rows_seed` of entropy is drawn here, another one with each call."""
     chosen = settings.rows_seed
@@ -173,6 +192,18 @@ def _device(name: str) -> str:
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"trainer.device={name}: no CUDA device here; use trainer.device=cpu")
     return chosen
+
+
+def _check_devices(wanted: int, device: str) -> None:
+    """Raise `ValueError` where a group cannot have a CUDA device for each process."""
+    if wanted == 1 or device == "cpu":
+        return
+    if device != "cuda":
+        raise ValueError(
+            f"trainer.device={device}: several processes take a device each; use trainer.device=cuda"
+        )
+    if wanted > (found := torch.cuda.device_count()):
+        raise ValueError(f"trainer.devices={wanted}: {found} CUDA devices here; use trainer.devices={found}")
 
 
 def _located(dataset: Node) -> Node:

@@ -1,8 +1,16 @@
 """The typed schema behind conf/: every key, its type, and what it must be."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Node = dict[str, Any]
 
@@ -105,12 +113,16 @@ class TrainerSettings(Part):
     reading_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
     checkpointing: bool = False
+    devices: PositiveInt = 1
+    nodes: PositiveInt = 1
+    spread: tuple[str, ...] = ()
 
 
 class StoreSettings(Part):
-    """Where stages are kept; None means $SPREC_HOME/stages."""
+    """Where stages are kept (None: $SPREC_HOME/stages), and how processes agree who computes one."""
 
     path: str | None
+    lock: Literal["flock", "lease"] = "flock"
 
 
 class Settings(Part):
@@ -135,6 +147,14 @@ class Settings(Part):
     plan: bool = False
     describe: bool = False
     group: str | None = None
+    goal: str | None = Field(default=None, pattern=r"^(hr|ndcg|div_ratio|or_ratio|mgu|dgu)@[1-9]\d*$")
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        """Pass where the goal of a search is a score of one of the list lengths."""
+        if self.goal and int(self.goal.partition("@")[2]) not in self.cutoffs:
+            raise ValueError(f"goal = {self.goal} is not scored; add its list length to cutoffs")
+        return self
 
     @field_validator("ranking")
     @classmethod

@@ -7,12 +7,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,6 +25,13 @@ USER_ERRORS = (
     *(ValueError, FloatingPointError, OSError, RuntimeError),
     *(HydraException, OmegaConfBaseException),
 )
+EXTRAS = {
+    **{f"hydra/launcher/{name}": "launchers" for name in ("joblib", "submitit_slurm", "submitit_local")},
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/optuna": "optuna",
+}
+"""Which extra of the package has a plugin of Hydra."""
+
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
 
@@ -35,18 +43,28 @@ def _settings(config: DictConfig) -> Settings:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(config: DictConfig) -> None:
-    """Run what the configuration says, and leave `run.json` in the job's output folder."""
+def job(config: DictConfig) -> float | None:
+    """Run what the configuration says, and leave `run.json` in the job's output folder; returns its goal."""
     settings = _settings(config)
     from sprec.session import Session
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    session = Session(settings, folder, command=shlex.join(["python", "-m", "sprec.run", *sys.argv[1:]]))
+    session = Session(settings, folder, command=_command())
     try:
-        session.run()
+        record = session.run()
     except Exception:
         (folder / TRACE).write_text(redact_text(traceback.format_exc()), encoding="utf-8")
         raise
+    return record.evaluations[-1].scores[settings.goal] if record and settings.goal else None
+
+
+def _command() -> str:
+    """Return the command that repeats this job: alone and in its place where it is one of a sweep."""
+    config = HydraConfig.get()
+    options = sys.argv[1:]
+    if config.mode is RunMode.MULTIRUN:  # any launcher's process, with other arguments
+        options = [*config.overrides.task, "hydra.mode=RUN", f"hydra.run.dir={config.runtime.output_dir}"]
+    return shlex.join(["python", "-m", "sprec.run", *options])
 
 
 class SweepTable(Callback):
@@ -54,6 +72,12 @@ class SweepTable(Callback):
 
     def __init__(self, table: str = "main") -> None:
         self.table = table
+
+    started: ClassVar[list[str]] = []
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Remember the sweep's folder: Hydra calls nothing at the end of a sweep with a failed job."""
+        self.started.append(config.hydra.sweep.dir)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Read the jobs' records below the sweep's folder and show their table and its differences."""
@@ -76,11 +100,22 @@ def main() -> None:
     try:
         job()
     except USER_ERRORS as error:
-        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+        raise SystemExit(f"error: {' '.join(str(error).split())}{_remedy(str(error))}") from None
     except KeyboardInterrupt:
         raise SystemExit(
             "interrupted: finished stages are stored; the same command goes on from there"
         ) from None
+
+
+def _remedy(error: str) -> str:
+    """Return what to do about a plugin that is not installed, or after a sweep of which a job failed."""
+    for plugin, extra in EXTRAS.items():
+        if f"'{plugin}'" in error:
+            return f"; it comes with: pip install 'sprec[{extra}]'"
+    if not SweepTable.started:
+        return ""
+    table = f"python -m sprec.report {SweepTable.started[-1]} --table ablation"
+    return f"; the other jobs are kept, and this says how to run what is missing: {table}"
 
 
 def _refuse_two_sweeps(arguments: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from sprec.build import Built, build, drawn, engine, sizes, stored, threads
+from sprec.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
@@ -71,7 +71,13 @@ class Session:
         rows = sizes(self.settings)
         self.record = self._opening(built, dataset, base, rows)
         done = partial(self._done, built)
-        stages = Stages(shared, built.store, rows, done=done, plan=self.settings.plan)
+        fixed = self.settings.model_copy(update={"rows_seed": rows.rows_seed})  # drawn once for all processes
+        stages = Stages(
+            *(shared, built.store, rows),
+            done=done,
+            plan=self.settings.plan,
+            together=together(fixed, built),
+        )
         if self.settings.plan:
             return self._plan(built, stages, base)
         self._look(dataset)

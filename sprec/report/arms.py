@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from sprec.runtime.records import Evaluation, RunRecord
 
 NOT_A_SETTING = frozenset(
-    {"seed", "rows_seed_drawn", "store", "tracker", "trainer", "plan", "describe", "group", "split"}
+    {
+        *("seed", "rows_seed_drawn", "store", "tracker", "trainer"),
+        *("plan", "describe", "group", "goal", "split"),
+    }
 )
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 

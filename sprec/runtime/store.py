@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from sprec.runtime.files import sync, sync_tree, write_through
 from sprec.runtime.stage import Stage
@@ -20,6 +21,10 @@ __all__ = ["Result", "Stage", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 
+Lock: TypeAlias = Literal["flock", "lease"]
+"""How processes agree who computes a stage (see `Store`)."""
+
+LEASE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _DESCRIPTION = "stage.json"
 
@@ -45,11 +50,18 @@ class Store:
     inputs, seconds and the size in bytes of every file. A folder that does not agree with its
     `stage.json` (absent, of another key, a file missing or of another size) counts as damaged and
     is computed again. `root/.partial` holds what is being computed, `root/.locks` one lock per key.
-    Processes on several hosts can share a root on a file system with working `flock`.
+
+    Processes on several hosts can share a root. Under `lock="flock"` the kernel frees the lock of a dead
+    process; the file system must pass `flock` on to other hosts (Linux's NFS does since 2.6.12, flock(2);
+    Lustre where it is mounted with `flock`). Under `lock="lease"` the lock is a file that its owner touches
+    every third of `lease_seconds`, which needs exclusive creation only: an owner who died on this host,
+    or whose file stays untouched for so long, is succeeded. An owner who stood still and wakes takes its
+    successor's result, or raises `StoreError` where there is none yet. All processes that share a root
+    must use the same `lock` and `lease_seconds`.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, lock: Lock = "flock", *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.root, self.lock, self.lease_seconds = root, lock, lease_seconds
 
     def path(self, stage: Stage) -> Path:
         """Return the folder of the finished stage, whether or not it is there."""
@@ -97,10 +109,23 @@ class Store:
             write_through(partial / _DESCRIPTION, _description(stage, partial, seconds))
             sync_tree(partial)
             partial.rename(self.path(stage))
+        except Exception as error:
+            if partial.exists():
+                raise
+            return self._taken_over(stage, error)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         sync(self.path(stage).parent)
         return Result(self.path(stage), seconds, reused=False)
+
+    def _taken_over(self, stage: Stage, error: Exception) -> Result:
+        """Return what the process published that took over the lease and cleared this one's folder away."""
+        if (theirs := self._finished(stage)) is not None:
+            return theirs
+        raise StoreError(
+            f"{stage.name} {stage.key}: this process stood still for over {self.lease_seconds:g} s and "
+            "another one computes the stage; run the command again to use its result"
+        ) from error
 
     def _clear(self, stage: Stage) -> None:
         """Remove what dead processes left of this key, and a damaged final folder."""
@@ -114,14 +139,20 @@ class Store:
     def _locked(self, stage: Stage) -> Iterator[None]:
         with self._writable():
             (self.root / ".locks").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.root / ".locks" / f"{stage.key}.lock", poll_interval=_POLL_SECONDS)
+            lock = self._lock(stage)
             self._acquire(lock, stage)
         try:
             yield
         finally:
             lock.release()
 
-    def _acquire(self, lock: FileLock, stage: Stage) -> None:
+    def _lock(self, stage: Stage) -> BaseFileLock:
+        place = self.root / ".locks" / f"{stage.key}.{'lease' if self.lock == 'lease' else 'lock'}"
+        if self.lock == "lease":
+            return SoftFileLease(place, lease_duration=self.lease_seconds, poll_interval=_POLL_SECONDS)
+        return FileLock(place, poll_interval=_POLL_SECONDS)
+
+    def _acquire(self, lock: BaseFileLock, stage: Stage) -> None:
         try:
             lock.acquire(blocking=False)
         except Timeout:

@@ -19,6 +19,7 @@ from sprec.evaluation.evaluate import Baseline
 from sprec.evaluation.metrics import genre_masses
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
+from sprec.runtime.group import Work, alone
 from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
 from sprec.training.engine import Engine, State, Test
@@ -35,7 +36,10 @@ PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curv
 
 
 class Stages:
-    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed."""
+    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed.
+
+    `together` says who does the work of tuning: this process, or a group of them.
+    """
 
     def __init__(
         self,
@@ -45,8 +49,10 @@ class Stages:
         *,
         done: Callable[[str, Stage, Result], None],
         plan: bool = False,
+        together: Callable[[Stage, Work], Work] = alone,
     ) -> None:
         self.engine, self.store, self.sizes, self.done, self.plan = engine, store, sizes, done, plan
+        self.together = together
 
     def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
         """Return the stage's folder, computing it where it is not stored."""
@@ -96,7 +102,7 @@ class Stages:
             options |= {"counterfactual": counterfactual} if counterfactual else {}
             self._tune(state, positives(rows), sft, schedule, label, folder, step="sft", **options)
 
-        return State(stage.key, self._run(label, stage, work))
+        return State(stage.key, self._run(label, stage, self.together(stage, work)))
 
     def negatives(
         self,
@@ -133,7 +139,7 @@ class Stages:
             rows = list(frame.select("history", "answers").iter_rows())
             self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder, step="dpo")
 
-        return State(stage.key, self._run(f"dpo {iteration}", stage, work))
+        return State(stage.key, self._run(f"dpo {iteration}", stage, self.together(stage, work)))
 
     def assistant(self, test: Test) -> State | None:
         """Return the trained recommender of item ids that the test's ranker asks, or None."""

@@ -3,17 +3,20 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import lightning
 import torch
 from jaxtyping import Float
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.batches import Row, collate
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
+from sprec.training import processes
 from sprec.training.objectives import Objective
 
 log = logging.getLogger(__name__)
@@ -99,16 +102,18 @@ class Tuner(lightning.LightningModule):
         shape: Any = self.lr_schedulers()
         optimiser.zero_grad()
         rows = [self.rows[number] for number in numbers]
-        groups = microbatches([row.width for row in rows], self.schedule.batch_tokens)
+        groups = processes.shared([row.width for row in rows], self.schedule.batch_tokens)
         weights = self.weights[numbers]
         if self.per_batch:
             weights = weights.mean().expand(len(rows))
-        totals = [self._backward(rows, numbers, weights, group) for group in groups]
-        values = {key: sum(total[key] for total in totals) / len(rows) for key in totals[0]}
+        with self._apart():
+            totals = [self._backward(rows, numbers, weights, group) for group in groups]
+        values = self._means(totals, len(rows))
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
                 f"loss is {values['loss']} at step {batch_idx + 1}, rows {numbers}; lower the learning rate"
             )
+        processes.sum_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip_norm)
         optimiser.step()
         shape.step()
@@ -126,6 +131,22 @@ class Tuner(lightning.LightningModule):
         if loss < self.choice.loss:
             weights = {name: value.clone() for name, value in self.recommender.tuned().items()}
             self.choice = Choice(step, loss, weights)
+
+    def cpu(self) -> Self:
+        """Stay on the device: Lightning moves a module away after fitting, but the recommender goes on."""
+        return self
+
+    def _apart(self) -> AbstractContextManager[None]:
+        """Keep DDP from exchanging gradients after every pass: their sum is wanted once a step."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+    def _means(self, totals: Sequence[Mapping[str, float]], rows: int) -> dict[str, float]:
+        """Return loss and margin per row of the step, over the rows of all processes."""
+        keys = ("loss", "margin") if self.reference.shape[1] > 1 else ("loss",)
+        sums = [sum(total[key] for total in totals) for key in keys]
+        whole = processes.summed(torch.tensor(sums, dtype=torch.float64)).tolist()
+        return {key: value / rows for key, value in zip(keys, whole, strict=True)}
 
     def _backward(
         self,
@@ -160,10 +181,10 @@ def reference_log_probs(
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
-        groups = microbatches([row.width for row in rows], batch_tokens)
+        groups = processes.shared([row.width for row in rows], batch_tokens)
         for group in track(groups, label, len(groups)):
             found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
-    return found
+    return processes.summed(found)
 
 
 def validation_loss(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> float:
@@ -206,7 +227,7 @@ def tune(
         enable_progress_bar=False,
         **trainer,
     )
-    torch.manual_seed(torch_seed)
+    torch.manual_seed((torch_seed + processes.rank()) % 2**63)  # dropout differs between processes
     model.model.train()
     loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
     if tuner.choice.step:

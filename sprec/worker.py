@@ -1,0 +1,83 @@
+"""One process of a group: `python -m sprec.worker FILE`, started by torchrun for a stage of a run."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.distributed as dist
+
+from sprec.build import Built, build, drawn, engine, sizes, stored, threads
+from sprec.config import Settings, validated
+from sprec.methods import Method
+from sprec.runtime.group import FAILS, SAYS, Work
+from sprec.runtime.stage import Stage
+from sprec.runtime.store import Store
+from sprec.training.engine import Engine
+from sprec.training.rows import Sizes
+from sprec.training.stages import Stages
+
+
+class Search(Stages):
+    """Goes through a run's stages, computing none, and keeps the work of the one with `key`."""
+
+    def __init__(self, shared: Engine, store: Store, rows: Sizes, key: str) -> None:
+        super().__init__(shared, store, rows, done=lambda *_: None)
+        self.key = key
+        self.found: Work | None = None
+
+    def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+        self.found = work if stage.key == self.key else self.found
+        return self.store.path(stage)
+
+
+def main() -> None:
+    """Do this process's part of the work; the process of rank 0 writes, and a failure is one line."""
+    task = json.loads(Path(sys.argv[1]).read_text())
+    first = os.environ["RANK"] == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format=f"{SAYS}%(message)s")
+    try:
+        work = _joined(validated(task["settings"]), task["stage"])
+        if first:
+            work(Path(task["folder"]))
+        else:
+            with TemporaryDirectory() as folder:
+                work(Path(folder))
+        dist.destroy_process_group()
+    except Exception as error:
+        sys.stderr.write(f"{FAILS}{' '.join(str(error).split()) or type(error).__name__}\n")
+        raise
+
+
+def _joined(settings: Settings, key: str) -> Work:
+    """Join the group and return the work of the stage with this key."""
+    trainer, local = settings.trainer, int(os.environ["LOCAL_RANK"])
+    built = build(settings)
+    if built.device == "cuda":
+        torch.cuda.set_device(local)
+    torch.set_num_threads(max(1, threads(settings) // trainer.devices))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if built.device == "cuda" else "gloo")
+    return _work(settings, built, key)
+
+
+def _work(settings: Settings, built: Built, key: str) -> Work:
+    whole = stored(built)
+    shared, base = engine(built, settings, drawn(whole, settings), whole.digest)
+    together = {"strategy": "ddp", "devices": settings.trainer.devices, "num_nodes": settings.trainer.nodes}
+    search = Search(
+        replace(shared, trainer={**shared.trainer, **together}), built.store, sizes(settings), key
+    )
+    assert isinstance(built.method, Method)  # what has no LLM tunes none
+    for _ in built.method.states(search, base):
+        if search.found is not None:
+            return search.found
+    raise ValueError(f"no stage of this run has the key {key}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Two gloo processes against one: the same losses and weights at equal effective batches."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=90", "budget.iteration_rows=10"),
+    *("budget.test_rows=5", "budget.initial.epochs=1", "budget.initial.learns=title", "budget.dpo.epochs=1"),
+    *("base_llm.lora.rank=4", "trainer.device=cpu", "trainer.precision=float32", "trainer.threads=1"),
+    "trainer.batch_tokens=500",  # of the longest rows two in a pass, so that steps take several
+]
+SPREAD = """#!/bin/sh
+for _ in 1 2; do "$@" & done
+wait
+"""
+
+
+def sprec(home, folder, *overrides, check=True):
+    where = [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sprec.run", *where, *SMALL, *overrides],
+        env={**os.environ, "SPREC_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def tuned(home, folder):
+    """Return curve and weights of each tuning stage of a run, by label."""
+    stages = json.loads((folder / "run.json").read_text())["stages"]
+    places = {each["label"]: home / "stages" / each["name"] / each["key"] for each in stages}
+    return {
+        label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned.safetensors"))
+        for label, place in places.items()
+        if (place / "curve.parquet").is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def alone(home, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    sprec(home, folder, "method=dpo")
+    return tuned(home, folder)
+
+
+def equal(one, other):
+    """Hold losses and margins to 1e-5 of their size, weights to 1e-5."""
+    (curve, weights), (curve_of_other, weights_of_other) = one, other
+    assert curve.columns == curve_of_other.columns
+    for name in curve.columns:
+        assert curve_of_other[name].to_list() == pytest.approx(curve[name].to_list(), rel=1e-5, abs=1e-5)
+    assert weights.keys() == weights_of_other.keys()
+    assert max(float((weights[name] - weights_of_other[name]).abs().max()) for name in weights) < 1e-5
+
+
+def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, home, tmp_path):
+    sprec(home, tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
+    together = tuned(home, tmp_path / "0")
+    assert list(together) == list(alone) == ["initial sft", "dpo 1"]
+    assert [len(curve) for curve, _ in together.values()] == [
+        6,
+        2,
+    ]  # of 16 and of 8 rows, the last of 10 and 2
+    for label in alone:
+        equal(alone[label], together[label])
+
+
+def test_two_machines_tune_as_one_does(alone, home, tmp_path):
+    spread = tmp_path / "spread"
+    spread.write_text(SPREAD)
+    spread.chmod(spread.stat().st_mode | stat.S_IXUSR)
+    options = ["trainer=ddp", "trainer.devices=1", "trainer.nodes=2", f"trainer.spread=[{spread}]"]
+    sprec(home, tmp_path / "out", "method=sft", *options)
+    equal(alone["initial sft"], tuned(home, tmp_path / "out")["initial sft"])
+
+
+def test_a_process_that_fails_ends_the_run_with_one_line(home, tmp_path):
+    options = ["trainer=ddp", "budget.initial.learning_rate=1e30", "budget.initial.warmup_steps=1"]
+    done = sprec(home, tmp_path, "method=sft", *options, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: loss is nan at step 2, rows [")
+    assert "Traceback" not in done.stderr
+    assert "sprec/training/tuner.py" in (tmp_path / "traceback.txt").read_text()
