@@ -32,10 +32,10 @@ def make(catalog, tmp_path_factory):
     texts = [prompt.text(())] * 10 + list(catalog.titles)
     Tiny("tiny", hidden=32, layers=2, heads=4, vocabulary=600).write(folder, texts)
 
-    def build(rank=0, cutoff_tokens=512):
+    def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False):
         lora = Lora(rank=rank, alpha=8, dropout=0.0)
         return Recommender(
-            folder, prompt, lora=lora, bf16=False, device="cpu", cutoff_tokens=cutoff_tokens, seed=0
+            folder, prompt, lora=lora, bf16=bf16, device=device, cutoff_tokens=cutoff_tokens, seed=0
         )
 
     return build

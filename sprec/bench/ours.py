@@ -38,27 +38,35 @@ def width(rows: Sequence[Row]) -> int:
 
 def step(setting: Setting) -> Step:
     """Return a whole optimiser step: reference log-probabilities where the loss has any, gradient, AdamW."""
-    return training_step(setting, setting.encoded())
+    return _step(setting, setting.encoded())
 
 
-def training_step(setting: Setting, rows: list[Row]) -> Step:
-    """Return the optimiser step on these rows."""
-    model, loss = setting.model, objective(setting.negatives)
+def _step(setting: Setting, rows: list[Row]) -> Step:
+    trainer = setting.settings.trainer
+    return training_step(
+        setting.model, rows, batch_tokens=trainer.batch_tokens, reading_tokens=trainer.reading_tokens
+    )
+
+
+def training_step(model: Recommender, rows: list[Row], *, batch_tokens: int, reading_tokens: int) -> Step:
+    """Return the optimiser step on these rows, with the loss for so many answers."""
+    negatives = len(rows[0].answers) - 1
+    loss = objective(negatives)
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
-    tokens, reading = setting.settings.trainer.batch_tokens, setting.settings.trainer.reading_tokens
 
     def take() -> Work:
         reference = (
-            reference_log_probs(model, rows, batch_tokens=reading)
-            if setting.negatives
+            reference_log_probs(model, rows, batch_tokens=reading_tokens)
+            if negatives
             else torch.zeros(len(rows), 1)
         )
         model.model.train()
         optimiser.zero_grad()
-        for group in microbatches([row.width for row in rows], tokens):
+        for group in microbatches([row.width for row in rows], batch_tokens):
             policy = model.log_probs(collate([rows[i] for i in group]))
-            (loss(policy, reference[group]).sum() / len(rows)).backward()
+            before = reference[group].to(policy.device)
+            (loss(policy, before).sum() / len(rows)).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         return Work(len(rows), width(rows))
@@ -129,13 +137,13 @@ def _fit(model: Recommender, optimiser: torch.optim.Optimizer, rows: list[Row], 
 def over_rows(setting: Setting, sizes: Sequence[int]) -> Step:
     """Return steps of so many rows each, one after the other."""
     rows = setting.encoded()
-    return in_turn([training_step(setting, rows[:size]) for size in sizes])
+    return in_turn([_step(setting, rows[:size]) for size in sizes])
 
 
 def over_negatives(setting: Setting, sizes: Sequence[int]) -> Step:
     """Return steps with so many negatives each, one after the other."""
     rows = [[Row(row.prompt, row.answers[: size + 1]) for row in setting.encoded()] for size in sizes]
-    return in_turn([training_step(setting, part) for part in rows])
+    return in_turn([_step(setting, part) for part in rows])
 
 
 def in_turn(steps: Sequence[Step]) -> Step:
