@@ -13,7 +13,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sprec.bench.flops import Shape, load, reading, training
 from sprec.bench.measure import Step, Work
 from sprec.bench.ours import training_step, width
 from sprec.bench.setting import ALPHA, RANK
@@ -22,6 +21,7 @@ from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm.batches import Row
 from sprec.llm.decoding import Greedy, complete
+from sprec.llm.flops import Shape, load, reading, training
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.runtime.seeds import stream
 
