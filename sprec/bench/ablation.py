@@ -7,19 +7,31 @@ from pathlib import Path
 from rich.console import Console
 
 from sprec.bench.measure import Step, Work
+from sprec.build import build, stored
 from sprec.config import Settings
 from sprec.runtime.records import StageEntry
 from sprec.session import Session
 
-ARMS = ("sprec", "without_sft", "without_dpo", "random_negatives")
+SURE = "negatives=constrained"
+"""A model that was tuned for a few steps may write no title; the best of the catalogue's is always one."""
+ARMS = (
+    ("method=sprec", SURE),
+    ("method=without_sft", SURE),
+    ("method=without_dpo", SURE),
+    ("method=random_negatives",),
+)
+"""Choices of the four arms."""
 
 
 def arms(settings: Sequence[Settings], place: Path) -> Step:
     """Return a step that runs each arm anew in its own folder, all with the store that the settings name.
 
+    Raw data is read beforehand.
+
     `parts` of its work: "distinct" seconds of the stages computed, and "apart", those of all stages of all
     arms, which is what they would take without the store.
     """
+    stored(build(settings[0]))
 
     def take() -> Work:
         start = time.perf_counter()

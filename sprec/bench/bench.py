@@ -21,7 +21,7 @@ from sprec.bench.worker import Worker
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 Row = tuple[str, Callable[[], None]]
-TAUGHT_ROWS, TAUGHT_STEPS = 128, 8
+TAUGHT_ROWS, TAUGHT_STEPS = 64, 8
 """What the model sees before self-play, so that it writes titles and closes them."""
 PATIENCE = 2.5
 """How many even shares of the minutes left a row may take before its pairs become fewer."""
@@ -30,7 +30,7 @@ MEMORY_PAIRS = 8
 
 @dataclass
 class Results:
-    """All figures, and the names of rows that the minutes did not reach."""
+    """All figures, and the names of rows that failed or that the minutes did not reach, with the reason."""
 
     contests: list[Outcome] = field(default_factory=list)
     growths: list[Growth] = field(default_factory=list)
@@ -75,11 +75,15 @@ class Bench:
         seconds = 60 * self.sizes.minutes - (time.monotonic() - self.start)
         if seconds <= 0:
             log.warning("%s: left out, the %g minutes are over", name, self.sizes.minutes)
-            self.results.left_out.append(name)
+            self.results.left_out.append(f"{name}: the {self.sizes.minutes:g} minutes were over")
             return
         log.info("%s", name)
         self.patience = time.monotonic() + PATIENCE * seconds / left
-        work()
+        try:
+            work()
+        except RuntimeError as error:
+            log.warning("%s failed: %s", name, error)
+            self.results.left_out.append(f"{name}: {error}")
 
     def _contests(self, half: Setting, single: Setting, tuned: Path) -> list[Row]:
         found = contests(half, single, tuned, self.sizes)
@@ -146,11 +150,11 @@ class Bench:
         return [*found, ("growth of grounding over items", self._items)]
 
     def _repeated(self, sizes: Sequence[int]) -> list[int]:
-        """Return the largest size as a warm-up, then each size so many times."""
-        return [max(sizes), *(size for size in sizes for _ in range(self.sizes.repeats))]
+        """Return the first size as a warm-up, then each size so many times."""
+        return [sizes[0], *(size for size in sizes for _ in range(self.sizes.repeats))]
 
     def _grow(self, name: str, unit: str, sizes: Sequence[int], task: Task) -> None:
-        """Add the growth of a task whose steps take the largest size once and then each size some times."""
+        """Add the growth of a task whose steps take the first size once and then each size some times."""
         with Worker(task, threads=self.threads) as side:
             side.step()
             samples = [[side.step() for _ in range(self.sizes.repeats)] for _ in sizes]
@@ -187,9 +191,7 @@ class Bench:
         first, later = self.sizes.ablation
         rows = (f"sft_rows={first}", f"iteration_rows={later}", f"test_rows={later}", "iterations=1")
         changes = [f"store.path={place / 'stages'}", *(f"budget.{each}" for each in rows)]
-        arms = [
-            configured(f"method={arm}", *changes, bf16=True, threads=self.threads) for arm in ablation.ARMS
-        ]
+        arms = [configured(*changes, *arm, bf16=True, threads=self.threads) for arm in ablation.ARMS]
         sample = self._one(partial(ablation.arms, arms, place))
         parts = sample.work.parts
         self.results.checks += [

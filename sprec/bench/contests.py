@@ -51,7 +51,7 @@ FULL = Sizes(
     batches=(RELEASED_BATCH, 32),
     minutes=35,
     repeats=3,
-    row_growth=(8, 16, 32, 48),
+    row_growth=(16, 32, 48, 64),
     negative_growth=(1, 2, 4, 8),
 )
 QUICK = replace(
@@ -66,7 +66,7 @@ QUICK = replace(
     batches=(RELEASED_BATCH,),
     minutes=8,
     repeats=1,
-    row_growth=(8, 16, 24, 32),
+    row_growth=(12, 16, 24, 32),
     negative_growth=(1, 2, 3, 4),
 )
 

@@ -20,7 +20,7 @@ def show(machine: Machine, results: Results, console: Console) -> None:
     console.print(growth_table(results.growths))
     console.print(check_table(results.checks))
     for name in results.left_out:
-        console.print(f"left out, the time was over: {name}")
+        console.print(f"left out: {name}")
 
 
 def contest_table(outcomes: Sequence[Outcome]) -> Table:

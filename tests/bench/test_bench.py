@@ -67,4 +67,10 @@ def test_pairs_are_fewer_where_patience_ends_and_one_at_least(bench):
 def test_rows_after_the_last_minute_are_named(bench):
     bench.start -= 60 * QUICK.minutes
     bench._row("late", failing, 1)
-    assert bench.results.left_out == ["late"]
+    assert bench.results.left_out == ["late: the 8 minutes were over"]
+
+
+def test_row_that_fails_is_named_and_the_next_one_is_measured(bench):
+    bench._row("broken", failing, 2)
+    bench._row("sound", lambda: bench.results.checks.append(1), 1)
+    assert (bench.results.left_out, bench.results.checks) == (["broken: no such way"], [1])
