@@ -205,7 +205,8 @@ def test_users_with_too_few_items_are_said_with_file_and_field(caplog):
     with caplog.at_level("INFO"):
         fixed().build()
     assert caplog.messages == [
-        "interactions: field 'user' names 1 users of 1 interactions or fewer; they have no row"
+        "fixed: reading the interactions",
+        "interactions: field 'user' names 1 users of 1 interactions or fewer; they have no row",
     ]
 
 
