@@ -27,7 +27,7 @@ class Choice:
 
     `against` names the row that others are compared with, None takes the table's own. `tested` says
     whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
-    whatever the tests say.
+    whatever the tests say. `differences` says whether a table of them follows the scores.
     """
 
     cutoffs: tuple[int, ...] = ()
@@ -35,6 +35,7 @@ class Choice:
     tested: bool | None = None
     plain: bool = False
     references: tuple[Reference, ...] = ()
+    differences: bool = True
 
 
 DEFAULT = Choice()
@@ -141,7 +142,11 @@ def _tables(kind: Kind, setting: Setting, records: Sequence[RunRecord], choice: 
     notes = [_how(name, differences, records, wanted, choice)] if choice.tested is not False else []
     marked = _marks(found, keys, differences, against, choice, len(heads(kind)) + 2)
     table = replace(scores, marks=marked, notes=(*scores.notes[:-1], *notes, scores.notes[-1]))
-    return [table, _beside(kind, table, found, keys, name, differences)] if differences else [table]
+    return (
+        [table, _beside(kind, table, found, keys, name, differences)]
+        if differences and choice.differences
+        else [table]
+    )
 
 
 def _differences(
