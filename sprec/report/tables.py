@@ -20,6 +20,9 @@ __all__ = ["METRICS", "Cell", "Spread", "Table"]
 FEW_RUNS = 40
 """Runs up to which intervals and tests are computed unasked: with more they take longer than a second."""
 
+ENOUGH_SEEDS = 6
+"""Seeds from which a test of seeds alone could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -240,7 +243,8 @@ def _how(
         return f"No intervals and tests for {len(records)} runs at once; --tests on computes them"
     if not differences:
         return "No intervals and tests: no two rows have lists of the same users and seeds in their records"
-    seeds = "; one seed: they speak of these trained models only" if _single(records) else ""
+    few = len({record.seed for record in records}) < ENOUGH_SEEDS
+    seeds = "; seeds are few: marks speak of these trained models, hardly of training again" if few else ""
     marked = (
         "Bold best, underlined second, whatever the tests say"
         if choice.plain
@@ -250,10 +254,6 @@ def _how(
         f"{marked}. Significant: paired test, Holm-corrected over {len(differences)} comparisons, p ≤ 0.05, "
         f"and a 95 % interval over users and seeds without 0{seeds}"
     )
-
-
-def _single(records: Sequence[RunRecord]) -> bool:
-    return len({record.seed for record in records}) == 1
 
 
 def _beside(
