@@ -21,7 +21,7 @@ FEW_RUNS = 40
 """Runs up to which intervals and tests are computed unasked: with more they take longer than a second."""
 
 ENOUGH_SEEDS = 6
-"""Seeds from which a test of seeds alone could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks."""
+"""Seeds from which a test over seeds could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks."""
 
 
 @dataclass(frozen=True)
