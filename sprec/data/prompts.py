@@ -16,8 +16,10 @@ ALPACA = (
     "### Instruction:\n{instruction}\n\n### Input:\n{lead}{history}{close}\n\n### Response:\n"
 )
 BARE = "{instruction}{lead}{history}{close}"
-INDENTED = ALPACA.replace("\n", "\n" + 16 * " ")
-SPACED = ALPACA.replace("request.", "request.  ")
+INDENT = 16 * " "
+INDENTED = ALPACA.replace("\n", "\n" + INDENT)
+SPACED = ALPACA.replace("request.", "request.  ") + INDENT
+"""The indent before an answer is what a model that learned `INDENTED` writes first; here the prompt has it."""
 
 
 class Layout(Protocol):

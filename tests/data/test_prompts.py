@@ -28,7 +28,7 @@ SPACED = (
     f"{FIRST}  \n\n"
     "### Instruction:\nRecommend a movie.\n\n"
     '### Input:\nThe user has watched: "Ran", "Heat, The"\n \n\n'
-    '### Response:\n"'
+    '### Response:\n                "'
 )
 BARE = 'Recommend a movie.The user has watched: "Ran", "Heat, The"\n "'
 CHAT = '<{user}>Recommend a movie.\nThe user has watched: "Ran", "Heat, The"\n <end>\n<bot>\n"'
