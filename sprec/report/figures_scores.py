@@ -16,7 +16,7 @@ APART = 0.07
 REACH = 1.0
 """Spans of the paths by which a baseline may lie outside them and still be drawn."""
 SPREAD = (
-    "Means over {} seeds; a bar is the 95\u00a0% t interval of the change since iteration 0, each seed "
+    "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves the dotted line out is more than chance between seeds."
 )
 WAY = {1: "higher is better", -1: "lower is better"}
