@@ -140,6 +140,7 @@ def test_headings_go_down_one_level_at_a_time(browser, page):
 def test_everything_has_a_name(browser, page):
     browser.open(page)
     assert browser.value(UNNAMED) == []
+    assert browser.value("document.querySelectorAll('svg [role], svg [aria-label]').length") == 0
     assert browser.value("document.documentElement.lang") == "en"
     assert (
         browser.value("['header', 'nav', 'main', 'footer'].map(e => document.querySelectorAll(e).length)")
