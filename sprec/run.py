@@ -56,17 +56,20 @@ class SweepTable(Callback):
         self.table = table
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Read the jobs' records below the sweep's folder and show their table and its differences."""
+        """Read the jobs' records below the sweep's folder and show their table."""
         from rich.console import Console
 
         from sprec.report.formats import show
         from sprec.report.kinds import KINDS
-        from sprec.report.tables import tables
+        from sprec.report.tables import Choice, tables
         from sprec.runtime.records import find_records
 
-        records = [record for _, record in find_records([Path(config.hydra.sweep.dir)])]
-        for table in tables(KINDS[self.table], records):
-            show(table, Console())
+        folder, console = Path(config.hydra.sweep.dir), Console()
+        records = [record for _, record in find_records([folder])]
+        for table in tables(KINDS[self.table], records, Choice(differences=False)):
+            show(table, console)
+        command = ["python", "-m", "sprec.report", str(folder), "--table", self.table]
+        console.print(f"differences with intervals: {shlex.join(command)}", markup=False, soft_wrap=True)
 
 
 def main() -> None:

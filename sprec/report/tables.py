@@ -20,6 +20,9 @@ __all__ = ["METRICS", "Cell", "Spread", "Table"]
 FEW_RUNS = 40
 """Runs up to which intervals and tests are computed unasked: with more they take longer than a second."""
 
+ENOUGH_SEEDS = 6
+"""Seeds from which a test over seeds could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -27,7 +30,7 @@ class Choice:
 
     `against` names the row that others are compared with, None takes the table's own. `tested` says
     whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
-    whatever the tests say.
+    whatever the tests say. `differences` says whether a table of them follows the scores.
     """
 
     cutoffs: tuple[int, ...] = ()
@@ -35,6 +38,7 @@ class Choice:
     tested: bool | None = None
     plain: bool = False
     references: tuple[Reference, ...] = ()
+    differences: bool = True
 
 
 DEFAULT = Choice()
@@ -141,7 +145,11 @@ def _tables(kind: Kind, setting: Setting, records: Sequence[RunRecord], choice: 
     notes = [_how(name, differences, records, wanted, choice)] if choice.tested is not False else []
     marked = _marks(found, keys, differences, against, choice, len(heads(kind)) + 2)
     table = replace(scores, marks=marked, notes=(*scores.notes[:-1], *notes, scores.notes[-1]))
-    return [table, _beside(kind, table, found, keys, name, differences)] if differences else [table]
+    return (
+        [table, _beside(kind, table, found, keys, name, differences)]
+        if differences and choice.differences
+        else [table]
+    )
 
 
 def _differences(
@@ -235,7 +243,8 @@ def _how(
         return f"No intervals and tests for {len(records)} runs at once; --tests on computes them"
     if not differences:
         return "No intervals and tests: no two rows have lists of the same users and seeds in their records"
-    seeds = "; one seed: they speak of these trained models only" if _single(records) else ""
+    few = len({record.seed for record in records}) < ENOUGH_SEEDS
+    seeds = "; seeds are few: marks speak of these trained models, hardly of training again" if few else ""
     marked = (
         "Bold best, underlined second, whatever the tests say"
         if choice.plain
@@ -245,10 +254,6 @@ def _how(
         f"{marked}. Significant: paired test, Holm-corrected over {len(differences)} comparisons, p ≤ 0.05, "
         f"and a 95 % interval over users and seeds without 0{seeds}"
     )
-
-
-def _single(records: Sequence[RunRecord]) -> bool:
-    return len({record.seed for record in records}) == 1
 
 
 def _beside(

@@ -123,6 +123,7 @@ def test_differences_are_tested_where_records_hold_lists(capsys, real):
     assert div[1].startswith("**0.")
     assert [cell.count("*") for cell in div] == [0, 4, 0]
     assert "Holm-corrected over 12 comparisons" in scores
+    assert "seeds are few: marks speak of these trained models" in scores
     assert "difference to initial SFT" in differences
     rows = [line for line in differences.splitlines() if line.startswith("| ")][2:]
     assert [row.split("|")[1].strip() for row in rows] == ["sprec", "without\\_sft"]
@@ -201,3 +202,11 @@ def test_schema_1_makes_a_table_without_tests(capsys, folder):
     assert status == 0
     assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
     assert "No intervals and tests: no two rows have lists" in out
+
+
+def test_reading_page_or_dashboard_goes_to_their_own_options(monkeypatch):
+    asked = []
+    module = type("Module", (), {"main": staticmethod(lambda arguments: asked.append(arguments) or 0)})
+    monkeypatch.setattr("sprec.report.__main__.import_module", lambda name: asked.append(name) or module)
+    assert main(["page", "x", "--output", "y"]) == 0
+    assert asked == ["sprec.report.page", ["x", "--output", "y"]]
