@@ -133,7 +133,7 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
     said = [told(name, [v for p in paths if p["arm"] == name for v in (p["x"], p["y"])]) for name in names]
     said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
     alternative = f"{head(diversity)} across, {head(accuracy)} up, in pairs from the initial SFT on. "
-    others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
+    others = [Look(point["arm"], MUTED, "cross", (1, 0)) for point in near]
     names_of = {"across": head(diversity), "up": head(accuracy)}
     chart = charts.plane(paths, near, [*scene.looks, *others], **names_of)
     return Panel(chart, alternative + "; ".join(said) + ".")
