@@ -99,7 +99,7 @@ def plane(
         marks([point for point in moved if point["last"]], 120),
         marks(alone, 80),
     ]
-    return _titled(alt.layer(*layers), f"{up} against {across}", "up and right is better")
+    return _titled(alt.layer(*layers), f"{up} against {across}", "ring: initial SFT; up and right is better")
 
 
 def ranks(points: Sequence[Point], looks: Sequence[Look], *, title: str) -> Chart:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from xml.etree import ElementTree
 
 from sprec.report.figures_charts import Chart, joined, unchecked
 from sprec.report.figures_kinds import Figure
@@ -19,15 +20,28 @@ COLUMNS = 3
 PACKAGES = ("altair", "jinja2", "vl_convert")
 
 
+UNWANTED = ("role", "aria-", "pointer-events", "class")
+"""Beginnings of attributes inside a drawing that a page has no use for."""
+
+ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+
+
 class MissingPackageError(ValueError):
     """A package of the extra `report` is not installed."""
 
 
-def drawing(chart: Chart) -> str:
-    """Return one panel as SVG without a ground or legend of its own, to stand in a page."""
-    svg = _converter().vegalite_to_svg(_spec(chart, page=True), vl_version=VEGA_LITE)
-    # a size in pixels would keep a drawing from growing and shrinking with its column
-    return re.sub(r'^<svg ([^>]*?)width="[\d.]+" height="[\d.]+"', r"<svg \1", svg, count=1)
+def drawing(chart: Chart, alternative: str) -> str:
+    """Return one panel as SVG that a page takes in: one image with this text, as wide as its column.
+
+    It has no ground and no legend of its own, and no roles inside: a screen reader reads the text alone.
+    """
+    root = ElementTree.fromstring(_svg(_spec(chart, page=True)))
+    for element in root.iter():
+        for name in [each for each in element.attrib if each.startswith(UNWANTED)]:
+            del element.attrib[name]
+    del root.attrib["width"], root.attrib["height"]
+    root.attrib |= {"class": "plot", "role": "img", "aria-label": alternative}
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def write(figure: Figure, path: Path, format: Format) -> None:  # noqa: A002 (the word that users type)

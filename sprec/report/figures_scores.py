@@ -16,7 +16,7 @@ APART = 0.07
 REACH = 1.0
 """Spans of the paths by which a baseline may lie outside them and still be drawn."""
 SPREAD = (
-    "Means over {} seeds; a bar is the 95\u00a0% t interval of the change since iteration 0, each seed "
+    "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves the dotted line out is more than chance between seeds."
 )
 WAY = {1: "higher is better", -1: "lower is better"}
@@ -133,7 +133,7 @@ def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
     said = [told(name, [v for p in paths if p["arm"] == name for v in (p["x"], p["y"])]) for name in names]
     said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
     alternative = f"{head(diversity)} across, {head(accuracy)} up, in pairs from the initial SFT on. "
-    others = [Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines]
+    others = [Look(point["arm"], MUTED, "cross", (1, 0)) for point in near]
     names_of = {"across": head(diversity), "up": head(accuracy)}
     chart = charts.plane(paths, near, [*scene.looks, *others], **names_of)
     return Panel(chart, alternative + "; ".join(said) + ".")

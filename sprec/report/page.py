@@ -63,7 +63,11 @@ def sceneries(records: Sequence[RunRecord]) -> list[Scenery]:
 def fitting(scenes: Sequence[Scenery], *, title: str, users: Sequence[int] = ()) -> str:
     """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the least is too long."""
     parts = [(each.setting, each.records, each.drawn) for each in scenes]
-    drawings = {id(panel): drawing(panel.chart) for _, figure in _named(scenes) for panel in figure.panels}
+    drawings = {
+        id(panel): drawing(panel.chart, panel.alternative)
+        for _, figure in _named(scenes)
+        for panel in figure.panels
+    }
     for level in LEVELS:
         whole = page(parts, level, title=title, users=users)
         text = render(whole, lambda panel: drawings[id(panel)])

@@ -11,7 +11,7 @@ from sprec.report.rows import Row, Source
 from sprec.report.table import Difference
 from sprec.report.tables import FEW_RUNS
 
-Verdict: TypeAlias = Literal["better", "worse", "no clear change", "no change", "not tested"]
+Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def verdict(difference: Difference | None, *, up: bool) -> Verdict:
     if difference.mean == difference.low == difference.high == 0:
         return "no change"
     if not difference.significant:
-        return "no clear change"
+        return "unclear"
     return "better" if (difference.mean > 0) == up else "worse"
 
 

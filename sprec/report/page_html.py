@@ -38,7 +38,7 @@ def render(page: Page, drawn: Callable[[Panel], str]) -> str:
     )
     filters: dict[str, Callable[..., Any]] = {
         "table": lambda table: Markup(_scrolling(table)),
-        "plot": lambda panel: Markup(_labelled(drawn(panel), panel.alternative)),
+        "plot": lambda panel: Markup(drawn(panel)),
         "signed": signed,
         "glyph": lambda look, marks: Markup(glyph(look, marks)),
     }
@@ -61,11 +61,6 @@ def _scrolling(table: Table) -> str:
     """Return a table in a frame of its own that scrolls, and that the keyboard reaches."""
     name = escape(table.title)
     return f'<div class="scroll" role="group" aria-label="{name}" tabindex="0">{html(table)}</div>'
-
-
-def _labelled(svg: str, alternative: str) -> str:
-    """Return a drawing that a screen reader takes as one image with this text."""
-    return svg.replace('class="marks"', f'class="plot" role="img" aria-label="{escape(alternative)}"', 1)
 
 
 @cache

@@ -108,7 +108,7 @@ def _section(
         setting=str(setting),
         glances=tuple(glances(found)),
         tables=tuple(tables(_kind(records), records)),
-        run_tables=tuple(map(run_table, records)) if level.run_tables else (),
+        run_tables=tuple(each for each in map(run_table, records) if each.rows) if level.run_tables else (),
         figures=tuple(each for each in drawn if isinstance(each, Figure)),
         people=None if isinstance(who, Absent) else who,
         absent=tuple(absent),

@@ -60,9 +60,10 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        code = {"Tab": 9, "Enter": 13, "ArrowRight": 39}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **named)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **named)
 
     def screenshot(self, path: Path) -> None:
         """Write the whole page as PNG."""
@@ -91,8 +92,8 @@ def chromium(folder: Path) -> Iterator[Browser]:
     """Start Chromium with an empty profile in `folder`; it ends with the block."""
     assert CHROMIUM
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    # Chromium reads from descriptor 3 and writes to 4
-    command = ["sh", "-c", f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', CHROMIUM, *OPTIONS]
+    # Chromium reads from descriptor 3 and writes to 4; other shells know descriptors of one digit only
+    command = ["bash", "-c", f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', CHROMIUM, *OPTIONS]
     process = subprocess.Popen(
         [*command, f"--user-data-dir={folder}"],
         pass_fds=(theirs_in, theirs_out),

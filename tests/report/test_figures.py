@@ -106,15 +106,16 @@ def test_baselines_alone_still_have_a_plane(make):
 
 
 def test_drawing_has_known_colours_no_ground_and_nothing_that_loads(drawn):
-    svg = drawing(drawn["iterations_1"].panels[0].chart)
+    svg = drawing(drawn["iterations_1"].panels[0].chart, "what it says")
     known = {color for pair in (*PAIRS, *NEUTRALS) for color in pair[:1]}
     assert set(re.findall("#[0-9a-f]{6}", svg)) <= known
     assert 'fill="white"' not in svg
     assert not re.findall(r"url\(|href=|<style|<script|\bid=", svg)
+    assert re.findall(r'role="[^"]*"|aria-[a-z]+="[^"]*"', svg) == ['role="img"', 'aria-label="what it says"']
 
 
 def test_names_in_a_drawing_are_text(drawn):
-    svg = drawing(drawn["genres"].panels[0].chart)
+    svg = drawing(drawn["genres"].panels[0].chart, '"<b>"')
     assert "Crime &amp; &lt;b&gt;Noir" in svg
     assert "<b>" not in svg
 

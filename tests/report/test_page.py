@@ -21,6 +21,12 @@ def folder(make, tmp_path):
     return tmp_path / "runs"
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the drawings out, which take most of a page's time."""
+    monkeypatch.setattr(page_module, "drawing", lambda chart, alternative: "<svg></svg>")
+
+
 def said(capsys, *arguments):
     status = main([*map(str, arguments)])
     captured = capsys.readouterr()
@@ -59,6 +65,7 @@ def test_page_is_one_small_file_that_loads_nothing(capsys, folder, tmp_path):
     assert policy.startswith("default-src 'none';")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_titles_are_shown_as_they_are(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
     said(capsys, folder, "--output", path)
@@ -67,22 +74,26 @@ def test_titles_are_shown_as_they_are(capsys, folder, tmp_path):
         assert title in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_page_is_a_word_of_the_report_command(capsys, folder, tmp_path):
     assert report.main(["page", str(folder), "--output", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").is_file()
 
 
-def test_figures_are_files(capsys, folder, tmp_path):
+def test_figures_are_files(capsys, folder, tmp_path, monkeypatch):
     target = tmp_path / "figures"
+    monkeypatch.setattr(page_module, "write", lambda figure, path, kind: path.touch())
     assert said(capsys, folder, "--figures", target, "--format", "svg", "pdf") == (0, "", "")
     names = {path.name for path in target.iterdir()}
     kinds = ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
     assert names == {f"{kind}.{end}" for kind in kinds for end in ("svg", "pdf")}
 
 
-def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path):
+@pytest.mark.usefixtures("undrawn")
+def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path, monkeypatch):
     full(make, dataset=DatasetEntry("books", "ff", 8, Rows(3, 2, 1))).save(folder / "2" / "run.json")
     target = tmp_path / "figures"
+    monkeypatch.setattr(page_module, "write", lambda figure, path, kind: path.touch())
     said(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
     names = {path.name for path in target.iterdir()}
     assert {"1-movie_lens-smollm2_135m-plane.svg", "2-books-smollm2_135m-plane.svg"} <= names
@@ -93,12 +104,14 @@ def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, ma
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
     other = DatasetEntry("movie_lens", "ffff0000", 4, Rows(3, 2, 1))
     text = fitting(sceneries([make(), make(dataset=other)]), title="t")
     assert "movie_lens (ffff0000), smollm2_135m (fedcba98), N = 1000</bdi></h2>" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failed_run_is_said_and_the_rest_is_shown(make):
     failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
     text = Text(fitting(sceneries([full(make), failed]), title="t")).text
@@ -107,11 +120,13 @@ def test_failed_run_is_said_and_the_rest_is_shown(make):
     assert "Metrics over iterations" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_but_a_failed_run_still_gives_a_page(make):
     text = fitting(sceneries([make(status="failed", error="boom", evaluations=())]), title="t")
     assert "Figures: no run has scores yet." in Text(text).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
     place = tmp_path / "run.json"
     make().save(place)
@@ -127,6 +142,7 @@ def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
     assert "Who got what: the records hold no users to look at" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_provenance_of_every_run_is_there(make):
     text = Text(fitting(sceneries([full(make, tracker="https://wandb.example/run")]), title="t")).text
     for part in (
@@ -142,6 +158,7 @@ def test_provenance_of_every_run_is_there(make):
         assert part in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_page_that_is_too_long_leaves_configurations_out_first(make, monkeypatch):
     scenes = sceneries([full(make, config={"seed": 0, "long": "x" * 5000})])
     whole = fitting(scenes, title="t")
@@ -164,6 +181,7 @@ def test_page_of_many_runs_is_small_enough(make):
     assert len(fitting(sceneries(runs), title="t").encode()) <= 1_500_000
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_users_are_chosen(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
     said(capsys, folder, "--output", path, "--users", 4)
@@ -191,11 +209,13 @@ def test_what_is_wrong_is_one_line(capsys, tmp_path, monkeypatch, arguments, lin
     assert line in err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_place_that_cannot_be_written_is_one_line(capsys, folder):
     status, _, err = said(capsys, folder, "--output", folder / "none" / "page.html")
     assert (status, err.count("\n")) == (2, 1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
     record = full(make)
     broken = replace(record.evaluations[1], lists="not base64!")
@@ -205,6 +225,7 @@ def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
     assert "no packed lists" in err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
     monkeypatch.setattr("sprec.report.figures_export.PACKAGES", ("altair", "no_such_package"))
     status, _, err = said(capsys, folder, "--output", folder / "page.html")
