@@ -113,6 +113,11 @@ def arms(records: Sequence[RunRecord]) -> list[Arm]:
     return [arm for names, runs in named.items() for arm in _variants(*names, runs)]
 
 
+def settings(record: RunRecord) -> dict[str, object]:
+    """Return the run's configuration under dotted keys."""
+    return _flat(record.config)
+
+
 def _variants(method: str, negatives: str, runs: Sequence[RunRecord]) -> list[Arm]:
     """Return one arm for each combination of the settings that vary among these runs."""
     settings = [_flat(run.config) for run in runs]
