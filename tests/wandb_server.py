@@ -82,8 +82,17 @@ class WandbServer:
         stored = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
         return {"createArtifact": {"artifact": stored}}
 
-    def _projectInternalId(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"project": {"id": "p", "internalId": "i"}}
+    def _getProjects(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"models": {"edges": [], "pageInfo": {"endCursor": None, "hasNextPage": False}}}
+
+    def _upsertView(self, sent: dict[str, Any]) -> dict[str, Any]:
+        self.views.append(sent)
+        project = {"id": "p", "name": sent["projectName"], "entityName": sent["entityName"]}
+        names = {key: sent.get(key) for key in ("type", "name", "displayName", "description", "spec")}
+        more = {"id": f"view{len(self.views)}", "project": project, "updatedAt": None}
+        return {"upsertView": {"view": names | more, "inserted": True}}
+
+    _upsertView2 = _upsertView
 
     def stream(self, run: str, sent: dict[str, Any]) -> None:
         """Keep rows by their number, so that a row that is sent again does not count twice."""
