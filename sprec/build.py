@@ -113,7 +113,7 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         folder = base_folder(built, dataset)
         model = Recommender(
             folder,
-            Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=llm.name))),
+            prompt(built, dataset, folder, llm.name),
             lora=Lora(**llm.lora.model_dump()),
             bf16=built.precision.bf16,
             **formats,
@@ -151,6 +151,11 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         trainer=trainer,
     )
     return shared, State(key, None)
+
+
+def prompt(built: Built, dataset: Dataset, folder: Path, name: str) -> Prompt:
+    """Return the texts of the run, in the chat template of the folder's tokenizer where they ask for one."""
+    return Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=name)))
 
 
 def base_folder(built: Built, dataset: Dataset) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+from sprec import plan
 from sprec.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.config import Settings
 from sprec.data.dataset import Dataset
@@ -57,7 +58,7 @@ class Session:
     steps: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> RunRecord | None:
-        """Run everything and return the record, or None where the data is only described.
+        """Run everything and return the record, or None where data or plan are only shown.
 
         A failure is recorded before it is raised.
         """
@@ -68,18 +69,14 @@ class Session:
             return None
         dataset = drawn(whole, self.settings)
         shared, base = engine(built, self.settings, dataset, whole.digest)
+        if self.settings.plan:
+            plan.show(built, self.settings, shared, base, self._test(built), self.console)
+            return None
         rows = sizes(self.settings)
         self.record = self._opening(built, dataset, base, rows)
-        done = partial(self._done, built)
         fixed = self.settings.model_copy(update={"rows_seed": rows.rows_seed})  # drawn once for all processes
-        stages = Stages(
-            *(shared, built.store, rows),
-            done=done,
-            plan=self.settings.plan,
-            together=together(fixed, built),
-        )
-        if self.settings.plan:
-            return self._plan(built, stages, base)
+        done, group = partial(self._done, built), together(fixed, built)
+        stages = Stages(shared, built.store, rows, done=done, together=group)
         self._look(dataset)
         with self._recorded(built):
             self._baseline(dataset, built)
@@ -92,14 +89,6 @@ class Session:
         rows = {**facts(dataset), **dataset.split.drops}
         source = f"dataset {dataset.name} ({dataset.digest[:12]})"
         show(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
-
-    def _plan(self, built: Built, stages: Stages, base: State) -> RunRecord:
-        """Print which stages the command would run and which are stored."""
-        for _ in built.method.evaluations(stages, base, self._test(built)):
-            pass
-        for entry in self.record.stages:
-            self.console.print(f"{'stored' if entry.reused else 'to run':8}{entry.label:28}{entry.key}")
-        return self.record
 
     def _test(self, built: Built) -> Test:
         return Test(built.ranker, self.settings.split, max(self.settings.cutoffs))
@@ -137,8 +126,6 @@ class Session:
         """Record a stage, what it dropped, and its curve."""
         entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
         self.record = self.record.with_stage(entry)
-        if self.settings.plan:
-            return
         drops = result.path / DROPS
         if drops.is_file():
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))

@@ -19,7 +19,7 @@ BARE = "{instruction}{lead}{history}{close}"
 INDENT = 16 * " "
 INDENTED = ALPACA.replace("\n", "\n" + INDENT)
 SPACED = ALPACA.replace("request.", "request.  ") + INDENT
-"""The indent before an answer is what a model that learned `INDENTED` writes first; here the prompt has it."""
+"""What a model that learned `INDENTED` writes first is the indent before its answer; the prompt has it."""
 
 
 class Layout(Protocol):

@@ -1,0 +1,108 @@
+"""What passes of the model cost: operations, bytes and seconds, before anything runs.
+
+    seconds = FLOPs / (SHARE · peak) + bytes / bandwidth + calls · seconds per call
+
+FLOPs are the necessary ones of `sprec.llm.flops`. Bytes are what moves through memory beside the products:
+activations, scores of attention, logits, weights, and the cache when titles are written. Peak, bandwidth
+and the seconds of a call are measured (`sprec.llm.speed`). The constants below were fitted on two AMD EPYC
+cores to training, reading and writing passes of SmolLM2-135M (bfloat16, r 16) and of `base_llm=tiny`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sprec.llm.batches import Row
+from sprec.llm.flops import Load, Shape, load, reading, training
+from sprec.llm.speed import Speed
+
+SHARE = 0.68
+"""Of the product's peak that a pass reaches in its products, smaller and transposed ones among them."""
+STREAMS, SCORES, LOGIT_BYTES = 10, 8, 20
+"""Times that a pass moves hidden and inner activations, and scores of seen pairs; bytes moved per logit."""
+GRADIENT = 3
+"""A pass with gradients moves and calls so many times what one without does."""
+CALLS = 450
+"""Small additions that the calls of one layer's forward pass in float32 take as long as."""
+CASTS = {2: 2, 4: 1}
+"""Times so many calls by the width of numbers in bytes: 16 bits are cast."""
+FEWEST = 16
+"""Rows below which a product with the weights takes no less time."""
+CACHE = 6
+"""Times that keys and values are moved for each token written: joined with the new one, and read."""
+OPTIMISER_BYTES = 28
+"""Moved by AdamW per tuned weight and step: weight, gradient and two moments in float32, read or written."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs and bytes over all devices, seconds on the clock."""
+
+    flops: float
+    bytes: float
+    seconds: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.flops + other.flops, self.bytes + other.bytes, self.seconds + other.seconds)
+
+    def __mul__(self, times: float) -> "Cost":
+        return Cost(self.flops * times, self.bytes * times, self.seconds * times)
+
+
+NOTHING = Cost(0.0, 0.0, 0.0)
+
+
+def lasting(seconds: float) -> Cost:
+    """Return the cost of what was timed."""
+    return Cost(0.0, 0.0, seconds)
+
+
+def read(shape: Shape, rows: Sequence[Row], speed: Speed) -> Cost:
+    """Return the cost of one pass without gradients over these rows."""
+    asked = load(rows)
+    moved = _moved(shape, asked, speed) + speed.width * (shape.weights + shape.words)
+    return _timed(reading(shape, asked), moved, CALLS * shape.layers, speed)
+
+
+def train(shape: Shape, rows: Sequence[Row], speed: Speed) -> Cost:
+    """Return the cost of one pass with gradients over these rows."""
+    asked = load(rows)
+    moved = GRADIENT * _moved(shape, asked, speed) + 2 * speed.width * (shape.weights + shape.words)
+    return _timed(training(shape, asked), moved, GRADIENT * CALLS * shape.layers, speed)
+
+
+def update(shape: Shape, speed: Speed) -> Cost:
+    """Return the cost of an optimiser step beside its passes."""
+    return _timed(0, OPTIMISER_BYTES * shape.tuned, 0, speed)
+
+
+def write(
+    shape: Shape, prompts: Sequence[Sequence[int]], lengths: Sequence[int], speed: Speed, *, beams: int = 1
+) -> Cost:
+    """Return the cost of reading prompts in one pass and writing `beams` titles of these lengths to each.
+
+    Rows leave when they are done; a step reads all weights once. What the search of beams itself does is not
+    counted.
+    """
+    written, steps = beams * sum(lengths), max(lengths)
+    kept = [beams * length * len(prompt) for prompt, length in zip(prompts, lengths, strict=True)]
+    attention = 4 * shape.layers * shape.heads * shape.head_size * sum(kept)
+    flops = 2 * (shape.weights + shape.words) * written + attention
+    idle = 2 * (shape.weights + shape.words) * max(FEWEST * steps - written, 0)
+    moved = speed.width * (steps * (shape.weights + shape.words) + CACHE * shape.cached * sum(kept))
+    moved += LOGIT_BYTES * written * shape.vocabulary
+    start = read(shape, [Row(tuple(prompt), ((0,),)) for prompt in prompts], speed)
+    return start + _timed(flops, moved, steps * CALLS * shape.layers, speed, idle=idle)
+
+
+def _moved(shape: Shape, asked: Load, speed: Speed) -> float:
+    """Return the bytes of activations, scores and logits of a pass without gradients."""
+    streams = STREAMS * shape.layers * asked.tokens * (shape.hidden + shape.inner)
+    scores = SCORES * shape.layers * shape.heads * asked.pairs
+    return speed.width * (streams + scores) + LOGIT_BYTES * asked.predicted * shape.vocabulary
+
+
+def _timed(flops: float, moved: float, calls: float, speed: Speed, *, idle: float = 0.0) -> Cost:
+    """Return the cost; `idle` operations take time and are not counted as necessary."""
+    seconds = (flops + idle) / (SHARE * speed.flops) + moved / speed.bytes_per_second
+    seconds += calls * CASTS[speed.width] * speed.call_seconds
+    return Cost(flops, moved, seconds / speed.devices)

@@ -1,0 +1,107 @@
+"""How fast the machine is, by three short measurements: products, memory, and calls of small operations."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from sprec.llm.flops import Shape
+
+ROWS = {"cpu": 256, "cuda": 8192}
+"""Tokens of the measured product: on a CPU so few that it ends within a time slice of a busy machine."""
+STREAM_BYTES = 2**24
+CALLS = 1000
+SCALING, FEW_THREADS = 0.8, 8
+"""What each of a few threads reaches at least of what one reaches; where it does not, others compute."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """FLOP per second of products in numbers of `width` bytes, bytes per second, seconds of one small call.
+
+    `devices` share the rows evenly; what they tell each other is not counted, as adapters are small.
+    """
+
+    flops: float
+    bytes_per_second: float
+    call_seconds: float
+    width: int
+    devices: int = 1
+
+
+def measured(shape: Shape, device: str, *, bf16: bool, devices: int = 1, seconds: float = 0.3) -> Speed:
+    """Return the speed of the machine alone, measured for six times `seconds` with torch's threads.
+
+    The product is that of the model's inner projection. The best of many short repetitions of one thread is
+    what the thread does alone, even on a busy machine; several threads have to wait for each other there, so
+    what one does bounds what they do.
+    """
+    threads = torch.get_num_threads()
+    found = _measured(shape, device, bf16=bf16, seconds=seconds)
+    if threads > 1 and device == "cpu":
+        torch.set_num_threads(1)
+        try:
+            alone = _measured(shape, device, bf16=bf16, seconds=seconds)
+        finally:
+            torch.set_num_threads(threads)
+        scale = max(SCALING * threads, 1.0) if threads <= FEW_THREADS else 1.0
+        found = best(found, replace(alone, flops=scale * alone.flops))
+    return replace(found, devices=devices)
+
+
+def _measured(shape: Shape, device: str, *, bf16: bool, seconds: float) -> Speed:
+    """Return the speed of the best repetition of each."""
+    dtype, rows = torch.bfloat16 if bf16 else torch.float32, ROWS[torch.device(device).type]
+    left, right, one, two, small = (
+        torch.randn(size, device=device).to(dtype)
+        for size in (
+            *((rows, shape.hidden), (shape.inner, shape.hidden)),
+            *((STREAM_BYTES // dtype.itemsize,),) * 2,
+            (1,),
+        )
+    )
+    out = torch.empty_like(one)
+
+    def calls() -> None:
+        """Add two numbers many times."""
+        for _ in range(CALLS):
+            small + small
+
+    product = _best(lambda: left @ right.T, device, seconds)
+    stream = _best(lambda: torch.add(one, two, out=out), device, seconds)
+    return Speed(
+        flops=2 * rows * shape.hidden * shape.inner / product,
+        bytes_per_second=3 * STREAM_BYTES / stream,
+        call_seconds=_best(calls, device, seconds) / CALLS,
+        width=dtype.itemsize,
+    )
+
+
+def best(one: Speed, other: Speed) -> Speed:
+    """Return the better of each measurement: what the machine does when nothing else runs on it."""
+    return replace(
+        one,
+        flops=max(one.flops, other.flops),
+        bytes_per_second=max(one.bytes_per_second, other.bytes_per_second),
+        call_seconds=min(one.call_seconds, other.call_seconds),
+    )
+
+
+def _best(work: Callable[[], object], device: str, seconds: float) -> float:
+    """Return the seconds of the fastest repetition after a first one that does not count."""
+    work()
+    found = float("inf")
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        _wait(device)
+        start = time.perf_counter()
+        work()
+        _wait(device)
+        found = min(found, time.perf_counter() - start)
+    return found
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)

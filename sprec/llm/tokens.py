@@ -1,0 +1,29 @@
+"""Rows of tokens without a loaded model: for counting, not for training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from sprec.data.prompts import Prompt
+from sprec.llm.batches import Row
+from sprec.llm.flops import Shape
+
+
+class Tokens:
+    """The tokenizer of a base LLM's folder and its prompt; `shape` are the sizes of the model there."""
+
+    def __init__(self, folder: Path, prompt: Prompt, *, cutoff_tokens: int, rank: int) -> None:
+        self.prompt, self.cutoff_tokens = prompt, cutoff_tokens
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.shape = Shape.of(AutoConfig.from_pretrained(folder), rank)
+
+    def row(self, history: Sequence[str], answers: Sequence[str]) -> Row:
+        """Return prompt and answers as `Recommender.encode` does; a prompt over the cutoff keeps its end."""
+        start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
+        prompt = self._of(self.prompt.text(history))[-self.cutoff_tokens :]
+        return Row((*start, *prompt), tuple(self._of(self.prompt.answer(title)) for title in answers))
+
+    def _of(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)

@@ -1,0 +1,164 @@
+"""What `+plan=true` prints, and that its estimates grow with what is asked."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from sprec import plan
+from sprec.build import base_folder, build, drawn, engine, sizes, stored
+from sprec.config import validated
+from sprec.data.prompts import Prompt
+from sprec.llm.cost import train
+from sprec.llm.speed import Speed
+from sprec.llm.tokens import Tokens
+from sprec.plan import remembered, show
+from sprec.run import CONF
+from sprec.training.priced import Gauge, Priced
+from sprec.training.stages import Test
+
+SPEED = Speed(1e11, 1e10, 1e-6, 4)
+SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "trainer.threads=1", "budget.sft_rows=64"]
+SMALL += ["budget.iteration_rows=16", "budget.test_rows=4", "budget.iterations=1"]
+
+
+@pytest.fixture(autouse=True)
+def untouched(sprec_home):
+    """Leave torch as it was found."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(before[0])
+    torch.use_deterministic_algorithms(before[1])
+
+
+def prepared(*overrides):
+    """Return settings, what they build, the engine and the untuned model."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", [*SMALL, *overrides]), resolve=True)
+    settings = validated(config)
+    built = build(settings)
+    whole = stored(built)
+    return settings, built, *engine(built, settings, drawn(whole, settings), whole.digest)
+
+
+def tokens(settings, built, shared):
+    llm, folder = settings.base_llm, base_folder(built, shared.dataset)
+    prompt = Prompt(shared.dataset.wording)
+    return Tokens(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
+
+
+def priced(*overrides, speed=SPEED):
+    """Return the cost of each stage by its label, on a machine of a given speed."""
+    settings, built, shared, base = prepared(*overrides)
+    gauge = Gauge(tokens(settings, built, shared), speed)
+    stages = Priced(shared, built.store, sizes(settings), gauge=gauge)
+    list(built.method.evaluations(stages, base, Test(built.ranker, "test", 5)))
+    return {each.label: each.cost for each in stages.planned}
+
+
+def printed(*overrides):
+    settings, built, shared, base = prepared(*overrides)
+    console = Console(record=True, width=60)
+    show(built, settings, shared, base, Test(built.ranker, "test", 5), console)
+    return console.export_text().splitlines()
+
+
+def test_rows_without_a_model_are_those_that_the_model_reads():
+    settings, built, shared, _ = prepared()
+    titles = shared.dataset.catalog.titles
+    assert tokens(settings, built, shared).row(titles[:3], titles[3:5]) == shared.model.encode(
+        titles[:3], titles[3:5]
+    )
+
+
+def test_a_prompt_over_the_cutoff_is_counted_at_the_cutoff():
+    settings, built, shared, _ = prepared("base_llm.cutoff_tokens=20")
+    row = tokens(settings, built, shared).row(shared.dataset.catalog.titles[:5], ["x"])
+    assert len(row.prompt) == 21  # the beginning of text too
+
+
+def test_sft_costs_the_passes_that_training_will_take():
+    settings, built, shared, _ = prepared()
+    gauge = Gauge(tokens(settings, built, shared), SPEED)
+    stages = Priced(shared, built.store, sizes(settings), gauge=gauge)
+    schedule = replace(built.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
+    rows = stages.rows(1)
+    titles = shared.dataset.catalog.titles
+    encoded = [shared.model.encode([titles[i] for i in row.history], [titles[row.target]]) for row in rows]
+    expected = [train(gauge.tokens.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
+    assert stages._tuned(gauge, rows, schedule, negatives=0).flops == 3 * sum(c.flops for c in expected)
+
+
+def test_costs_follow_rows_negatives_and_what_is_learned():
+    usual = priced()
+    first = ["initial sft", "evaluate initial_sft"]
+    assert list(usual) == [*first, "sft 1", "negatives 1", "dpo 1", "evaluate iteration_1"]
+    double = priced("budget.iteration_rows=32")
+    assert double["dpo 1"].flops == pytest.approx(2 * usual["dpo 1"].flops, rel=0.1)
+    assert double["initial sft"].flops == usual["initial sft"].flops
+    three = priced("method=sdpo", "negatives=random", "negatives.count=3", "budget.dpo.epochs=1")
+    assert 1 < three["dpo 1"].flops / usual["dpo 1"].flops < 2  # the prompt is read once for all answers
+    assert three["negatives 1"].flops == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [
+        ("low_exposure", "self_play"),
+        ("ches", "self_play"),
+        ("self_play", "mixture"),
+        ("mixture", "semantic_similar"),
+        ("grounded", "popular"),
+    ],
+)
+def test_negatives_cost_what_their_strategy_asks_of_the_model(more, less):
+    dear, cheap = (priced(f"negatives={name}")["negatives 1"].flops for name in (more, less))
+    assert dear > cheap
+
+
+def test_more_rows_than_the_sample_cost_in_proportion(monkeypatch):
+    whole = priced("budget.sft_rows=512")["initial sft"].flops
+    monkeypatch.setattr("sprec.training.priced.SAMPLE", 128)
+    assert priced("budget.sft_rows=512")["initial sft"].flops == pytest.approx(whole, rel=0.05)
+
+
+def test_every_stage_has_a_line_and_sums_stand_below():
+    lines = printed()
+    assert [line.split()[:2] for line in lines[:6]] == [["to", "run"]] * 6
+    assert all("FLOP" in line and " s " in line for line in lines[:6])
+    assert lines[6].split()[:5] == ["all", "that", "is", "to", "run"]
+    assert lines[8].startswith("measured with 1 threads: products ")
+
+
+def test_a_recommender_without_an_llm_has_no_estimate():
+    (line,) = printed("method=most_popular")
+    assert "FLOP" not in line
+
+
+def test_base_llm_that_cannot_be_had_leaves_the_plan_without_estimates(caplog):
+    lines = printed("base_llm=llama3_2_1b", "base_llm.weights.source=/nowhere/at/all")
+    assert len(lines) == 6
+    assert not any("FLOP" in line for line in lines)
+    assert "no estimates: base LLM '/nowhere/at/all' cannot be loaded" in caplog.text
+
+
+def test_profile_keeps_the_best_of_each_number_and_survives_damage(tmp_path, caplog):
+    file, slow = tmp_path / "new" / "speed.json", Speed(1e10, 2e10, 1e-6, 4)
+    assert remembered(file, "here", slow) == slow
+    assert remembered(file, "here", SPEED) == Speed(1e11, 2e10, 1e-6, 4)
+    assert remembered(file, "there", slow) == slow
+    assert set(json.loads(file.read_text())) == {"here", "there"}
+    file.write_text("{broken")
+    assert remembered(file, "here", slow) == slow
+    assert json.loads(file.read_text()) == {"here": asdict(slow)}
+    (tmp_path / "file").write_text("")
+    assert remembered(tmp_path / "file" / "speed.json", "here", slow) == slow
+    assert "is not written" in caplog.text
+
+
+def test_times_are_named_as_people_would():
+    assert [plan.lasting(each) for each in (3.21, 100, 90_000)] == ["3.2 s", "1.7 min", "25.0 h"]
