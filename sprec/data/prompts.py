@@ -19,7 +19,7 @@ BARE = "{instruction}{lead}{history}{close}"
 INDENT = 16 * " "
 INDENTED = ALPACA.replace("\n", "\n" + INDENT)
 SPACED = ALPACA.replace("request.", "request.  ") + INDENT
-"""The indent before an answer is what a model that learned `INDENTED` writes first; here the prompt has it."""
+"""Ends with the indent that a model which learned `INDENTED` writes before its answer."""
 
 
 class Layout(Protocol):
