@@ -19,7 +19,7 @@ BARE = "{instruction}{lead}{history}{close}"
 INDENT = 16 * " "
 INDENTED = ALPACA.replace("\n", "\n" + INDENT)
 SPACED = ALPACA.replace("request.", "request.  ") + INDENT
-"""What a model that learned `INDENTED` writes first is the indent before its answer; the prompt has it."""
+"""Ends with the indent that a model which learned `INDENTED` writes before its answer."""
 
 
 class Layout(Protocol):
