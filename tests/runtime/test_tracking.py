@@ -213,3 +213,17 @@ def test_silent_tracks_nothing(tmp_path):
 def test_nothing_is_imported_before_a_run_is_tracked():
     script = "import sys, sprec.runtime.tracking; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("option", "mode"), [("offline", "offline"), ("wandb", "online")])
+def test_each_setting_of_a_tracker_can_be_chosen(option, mode):
+    from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
+
+    from sprec.run import CONF
+
+    chosen = ["tracker.artifacts=true", "tracker.entity=team", "tracker.project=papers"]
+    waits = ["tracker.timeout_seconds=1", "tracker.finish_seconds=2"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"tracker={option}", *chosen, *waits])
+    assert instantiate(config.tracker) == Wandb(mode, "papers", "team", True, 1, 2)
