@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from sprec.build import Built, build, drawn, engine, sizes, stored, threads
 from sprec.config import Settings, validated
+from sprec.methods import Method
 from sprec.runtime.group import FAILS, SAYS, Work
 from sprec.runtime.stage import Stage
 from sprec.runtime.store import Store
@@ -69,6 +70,7 @@ def _work(settings: Settings, built: Built, key: str) -> Work:
     search = Search(
         replace(shared, trainer={**shared.trainer, **together}), built.store, sizes(settings), key
     )
+    assert isinstance(built.method, Method)  # nothing else is tuned
     for _ in built.method.states(search, base):
         if search.found is not None:
             return search.found

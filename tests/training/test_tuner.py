@@ -3,7 +3,7 @@ import torch
 
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, tune
+from sprec.training.tuner import Schedule, Tuner, tune
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -45,3 +45,8 @@ def test_rows_of_weight_zero_teach_nothing(make, catalog):
 def test_loss_falls(make, catalog):
     curve = tuned(make(0), catalog, sft)
     assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_the_model_stays_on_its_device_when_lightning_sends_it_away():
+    module = object()
+    assert Tuner.cpu(module) is module
