@@ -102,8 +102,11 @@ def main() -> None:
     _refuse_two_sweeps(sys.argv[1:])
     try:
         job()
-    except USER_ERRORS as error:
-        raise SystemExit(f"error: {' '.join(str(error).split())}{_remedy(str(error))}") from None
+    except Exception as error:
+        if not (isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray.")):
+            raise
+        text = str(error).partition("\n-----")[0]  # below that, submitit shows all that a job said
+        raise SystemExit(f"error: {' '.join(text.split())}{_remedy(text)}") from None
     except KeyboardInterrupt:
         raise SystemExit(
             "interrupted: finished stages are stored; the same command goes on from there"
@@ -129,4 +132,6 @@ def _refuse_two_sweeps(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from sprec import run  # by its name, as launchers and callbacks know it
+
+    run.main()

@@ -72,7 +72,7 @@ def _work(settings: Settings, built: Built, key: str) -> Work:
     search = Search(
         replace(shared, trainer={**shared.trainer, **together}), built.store, sizes(settings), key
     )
-    assert isinstance(built.method, Method)  # what has no LLM tunes none
+    assert isinstance(built.method, Method)  # nothing else is tuned
     for _ in built.method.states(search, base):
         if search.found is not None:
             return search.found

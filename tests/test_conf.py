@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.build import _method
+from sprec.build import _check_devices, _method, processes
 from sprec.config import validated
 from sprec.run import CONF
 from sprec.training.negatives import Semantic
@@ -88,6 +88,23 @@ def test_wrong_value_is_named_with_its_key():
         settings("rows_seed=chance")
     with pytest.raises(ValueError, match=r"negatives.*count = 0 must be 1 or more"):
         settings("negatives=random", "negatives.count=0")
+
+
+def test_goal_of_a_search_must_be_scored():
+    assert settings("goal=ndcg@1").goal == "ndcg@1"
+    with pytest.raises(ValueError, match=r"goal = ndcg@3 is not scored; add its list length to cutoffs"):
+        settings("goal=ndcg@3")
+    with pytest.raises(ValueError, match=r"goal: .*got 'accuracy'"):
+        settings("goal=accuracy")
+
+
+def test_processes_that_tune_together_are_devices_times_nodes_and_take_a_device_each():
+    assert processes(settings()) == 1
+    chosen = settings("trainer=ddp", "trainer.devices=4", "trainer.nodes=2")
+    assert processes(chosen) == 8
+    assert chosen.trainer.spread == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
+    with pytest.raises(ValueError, match=r"trainer\.device=cuda:1: .* use trainer\.device=cuda$"):
+        _check_devices(2, "cuda:1")
 
 
 @pytest.mark.parametrize(

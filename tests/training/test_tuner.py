@@ -6,7 +6,7 @@ import torch
 from sprec.llm.batches import collate
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, tune, validation_loss
+from sprec.training.tuner import Schedule, Tuner, tune, validation_loss
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -94,3 +94,8 @@ def test_validation_loss_is_per_predicted_token(make, catalog):
 def test_a_schedule_without_a_choice_is_described_as_before_there_was_one():
     assert "choose_every" not in SCHEDULE.described()
     assert replace(SCHEDULE, choose_every=500).described()["choose_every"] == 500
+
+
+def test_the_model_stays_on_its_device_when_lightning_sends_it_away():
+    module = object()
+    assert Tuner.cpu(module) is module

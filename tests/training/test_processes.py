@@ -1,0 +1,47 @@
+"""How the rows of a step go round the processes, and what one process alone gets."""
+
+import pytest
+import torch
+
+from sprec.llm.batches import microbatches
+from sprec.training import processes
+
+WIDTHS = [5, 90, 7, 40, 41, 6, 88]
+
+
+@pytest.fixture
+def among(monkeypatch):
+    """Return what each of so many processes gets."""
+
+    def among(count, widths, tokens=100):
+        monkeypatch.setattr(processes, "count", lambda: count)
+        found = []
+        for rank in range(count):
+            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+            found.append(processes.shared(widths, tokens))
+        return found
+
+    return among
+
+
+def test_one_process_gets_the_microbatches_of_all_rows():
+    assert processes.shared(WIDTHS, 100) == microbatches(WIDTHS, 100)
+
+
+def test_every_row_is_one_processes_and_the_longest_go_round_first(among):
+    first, second = among(2, WIDTHS)
+    assert first == [[1], [4, 2], [0]]
+    assert second == [[6], [3, 5]]
+
+
+def test_a_process_may_get_no_row(among):
+    assert among(3, [9, 8]) == [[[0]], [[1]], []]
+
+
+def test_nothing_changes_where_one_process_sums():
+    values = torch.tensor([1.0, 2.0])
+    weight = torch.nn.Parameter(values)
+    processes.sum_gradients([weight])
+    assert weight.grad is None
+    assert processes.summed(values) is values
+    assert (processes.rank(), processes.count()) == (0, 1)
