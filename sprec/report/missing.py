@@ -55,7 +55,7 @@ def command(record: RunRecord, changes: dict[str, str]) -> str:
     """
     flat = settings(record)
     known = {"seed": str(record.seed), "method": str(flat.get("method.name", record.method))} | changes
-    given = shlex.split(record.command)
+    given = _words(record.command)
     words = given[:3]  # python -m sprec.run
     for word in given[3:]:
         key, _, value = word.partition("=")
@@ -66,6 +66,18 @@ def command(record: RunRecord, changes: dict[str, str]) -> str:
     if "+sweep=" in record.command and "method" not in changes:
         wanted = {"method": known["method"], **wanted}
     return shlex.join([*words, *(f"{key}={value}" for key, value in wanted.items())])
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command, cut at spaces where a quote is left open.
+
+    >>> _words("python -m sprec.run 'a b'"), _words("python -m sprec.run it's")
+    (['python', '-m', 'sprec.run', 'a b'], ['python', '-m', 'sprec.run', "it's"])
+    """
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
 
 
 def commit(record: RunRecord) -> str:
