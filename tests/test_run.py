@@ -140,7 +140,7 @@ def test_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path):
 
 def test_help_names_groups_and_examples(tmp_path):
     text = sprec(tmp_path, tmp_path, "--help").stdout
-    assert "method: dmpo, dpo," in text
+    assert "method: cft, d3, dmpo," in text
     assert "negatives  where rejected titles come from" in text
     assert text.count("python -m sprec.run dataset=") == 5
 

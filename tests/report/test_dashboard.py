@@ -101,7 +101,7 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
 
 
 def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
-    main([str(folder), "--table", "ablation"])
+    main([str(folder), "--table", "ablation", "--tests", "off"])
     table = capsys.readouterr().out
     document = json.loads(said(capsys, folder, "--name", "Ablation, August")[1])
     blocks = document["report"]["spec"]["blocks"]
