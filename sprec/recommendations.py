@@ -7,11 +7,13 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import ValidationError
 
 from sprec.build import Built, build, drawn, engine, stored
 from sprec.config import Settings, validated
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
+from sprec.evaluation.evaluate import Ranker
 from sprec.llm.batches import collate
 from sprec.llm.recommender import TUNED, Recommender
 from sprec.recommend import Tuned
@@ -88,7 +90,7 @@ class Asked:
         yield self._popular(k)
         example = Example(tuple(history[-self.lengths[1] :]), -1)
         for model, folder in zip(models, folders, strict=True):
-            yield self._answer(model.label, self.engine.model.load(folder), example, k)
+            yield self._answer(model.label, self.engine.reader.load(folder), example, k)
 
     def _popular(self, k: int) -> Answer:
         ids = self.dataset.most_popular(k)
@@ -96,7 +98,7 @@ class Asked:
 
     def _answer(self, label: str, model: Recommender, example: Example, k: int) -> Answer:
         """Return what the run's ranker lists, with what it ranks by: a distance, or a probability."""
-        ranker, catalog = self.built.ranker, self.dataset.catalog
+        ranker, catalog = self._ranker(), self.dataset.catalog
         ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.engine.reading_tokens)
         ids, written = ranked.ids[0][ranked.ids[0] >= 0], ranked.written[0]
         if ranker.uses_embeddings:
@@ -105,6 +107,18 @@ class Asked:
             return self._listed(label, written, "distance to it", ids, distances)
         log_probs = self._log_probs(model, example, ids)
         return self._listed(label, written, "log-probability (nats)", ids, log_probs)
+
+    def _ranker(self) -> Ranker:
+        """Return the run's ranker, which may ask an assistant; `ValueError` where that is not stored."""
+        for stage in self.record.stages:
+            if stage.name == "assistant":
+                folder = self.built.store.root / stage.name / stage.key
+                if not folder.is_dir():
+                    raise ValueError(
+                        f"the assistant is not stored at {folder}; make it: {self.record.command}"
+                    )
+                return self.built.ranker.assisted(folder)
+        return self.built.ranker
 
     def _log_probs(
         self, model: Recommender, example: Example, ids: Int[np.ndarray, " k"]
@@ -135,9 +149,21 @@ def _settings(record: RunRecord) -> Settings:
     try:
         settings = validated(dict(record.config))
     except ValueError as error:
-        raise ValueError(f"{error}; the run is of another sprec ({record.commit}): use that one") from error
-    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": record.precision})
+        at = (record.commit or "unknown")[:10]
+        raise ValueError(
+            f"the run's configuration does not fit this sprec ({_misfits(error)}); use the one that made it "
+            f"(commit {at}), or run again: {record.command}"
+        ) from error
+    products = record.precision.split()[0]
+    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": products})
     return settings.model_copy(update={"trainer": trainer})
+
+
+def _misfits(error: ValueError) -> str:
+    """Return the names of the keys that are missing, unknown or of wrong values."""
+    cause = error.__cause__
+    errors = cause.errors() if isinstance(cause, ValidationError) else []
+    return ", ".join(".".join(map(str, each["loc"])) for each in errors) or str(error)
 
 
 def _same(what: str, then: str, now: str, record: RunRecord) -> None:

@@ -23,6 +23,7 @@ from sprec.training.stages import PREDICTIONS
 SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=128", "budget.iteration_rows=16"]
 SMALL += ["method=random_negatives", "budget.test_rows=3", "budget.iterations=1", "trainer.threads=1"]
 GROUNDED = ["ranking=grounded", "embeddings=ngrams", "budget.iterations=0"]
+GUIDED = ["method=d3", "+ranking.collaborative.settings.epochs=1"]
 TITLES = toy_dataset().catalog.titles
 
 
@@ -85,7 +86,7 @@ def first_history(folder):
     return [TITLES[i] for i in dataset.split.test[0].history]
 
 
-@pytest.mark.parametrize("options", [(), GROUNDED], ids=["beams", "grounded"])
+@pytest.mark.parametrize("options", [(), GROUNDED, GUIDED], ids=["beams", "grounded", "guided"])
 def test_answers_are_those_that_the_run_itself_gave_for_this_history(trained, sprec_home, capsys, options):
     folder = trained(*options)
     expected = stored(sprec_home, folder)
@@ -191,6 +192,14 @@ def test_data_that_changed_since_is_refused(beams, capsys, tmp_path):
     record = RunRecord.load(beams / "run.json")
     replace(record, dataset=replace(record.dataset, digest="0" * 64)).save(tmp_path / "run.json")
     assert "the dataset of the run was 000000000000" in refused(capsys, tmp_path, "--history", TITLES[0])
+
+
+def test_configuration_of_another_sprec_names_what_does_not_fit(beams, capsys, tmp_path):
+    record = RunRecord.load(beams / "run.json")
+    config = {name: value for name, value in record.config.items() if name != "cutoffs"}
+    replace(record, config={**config, "odd": 1}).save(tmp_path / "run.json")
+    told = refused(capsys, tmp_path, "--history", TITLES[0])
+    assert "does not fit this sprec (cutoffs, odd); use the one that made it" in told
 
 
 def test_run_that_ranked_with_no_model_is_told_apart_from_one_without_an_llm(beams):
