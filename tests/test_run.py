@@ -35,6 +35,11 @@ def sprec(home, folder, *overrides, module="sprec.run", check=True):
     return done
 
 
+def heeding_interrupts():
+    """Undo what shells do to commands in the background: they ignore interrupts, and so do their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(home, folder, label, signal_number, *overrides):
     """Run until the log names the stage, send the signal, and return all lines and the exit status."""
     process = subprocess.Popen(
@@ -44,6 +49,7 @@ def stopped(home, folder, label, signal_number, *overrides):
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
+        preexec_fn=heeding_interrupts,
     )
     lines = []
     for line in process.stdout:
