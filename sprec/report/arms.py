@@ -13,6 +13,9 @@ NOT_A_SETTING = frozenset(
 )
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
+MEASURED = frozenset({"trainer.precision", "trainer.reading", "trainer.clip_norm"})
+"""Keys that do change it all the same: number formats, and how far a step may go."""
+
 ITERATIONS = "budget.iterations"
 
 
@@ -141,10 +144,35 @@ def settings(record: RunRecord) -> dict[str, object]:
     return _flat(record.config)
 
 
+def counts(key: str) -> bool:
+    """Return whether a setting with this dotted key changes what a run measures.
+
+    >>> counts("trainer.reading"), counts("trainer.threads"), counts("method.objective.beta")
+    (True, False, True)
+    """
+    return key in MEASURED or key.split(".")[0] not in NOT_A_SETTING
+
+
+def resolved(record: RunRecord) -> dict[str, object]:
+    """Return `settings`, with the number formats that the run computed in where it was told "auto".
+
+    They are the record's `precision`, such as "bf16 on nf4 reading in fp16"; where it says something else,
+    they stay what the configuration says.
+    """
+    flat, formats = settings(record), record.precision.split()
+    if not formats or formats[0] not in ("bf16", "float32"):
+        return flat
+    return flat | {
+        "trainer.precision": formats[0],
+        "trainer.reading": "fp16" if "fp16" in formats else "same",
+        "base_llm.quantise": "nf4" if "nf4" in formats else "none",
+    }
+
+
 def _variants(method: str, negatives: str, runs: Sequence[RunRecord], ignored: tuple[str, ...]) -> list[Arm]:
     """Return one arm for each combination of the settings that vary among these runs."""
-    flat = [settings(run) for run in runs]
-    keys = {key for each in flat for key in each if _counts(key) and not key.startswith(ignored or "\0")}
+    flat = [resolved(run) for run in runs]
+    keys = {key for each in flat for key in each if counts(key) and not key.startswith(ignored or "\0")}
     varying = [key for key in sorted(keys) if len({repr(each.get(key)) for each in flat}) > 1]
     groups: dict[str, list[RunRecord]] = {}
     chosen: dict[str, tuple[tuple[str, object], ...]] = {}
@@ -153,10 +181,6 @@ def _variants(method: str, negatives: str, runs: Sequence[RunRecord], ignored: t
         groups.setdefault(repr(differing), []).append(run)
         chosen[repr(differing)] = differing
     return [_arm(method, negatives, chosen[name], group) for name, group in groups.items()]
-
-
-def _counts(key: str) -> bool:
-    return key.split(".")[0] not in NOT_A_SETTING
 
 
 def _arm(

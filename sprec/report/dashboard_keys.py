@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sprec.report.arms import NOT_A_SETTING, settings
+from sprec.report.arms import counts, settings
 from sprec.report.tables import METRICS
 from sprec.runtime.records import Evaluation, RunRecord
 
@@ -87,7 +87,7 @@ def factors(records: Sequence[RunRecord]) -> list[str]:
     for key in sorted({key for run in runs for key in run}, key=lambda key: ("_target_" not in key, key)):
         values = [repr(run.get(key)) for run in runs]
         split = list(zip(groups, values, strict=True))
-        if key.split(".")[0] not in NOT_A_SETTING and len(set(split)) > len(set(groups)):
+        if counts(key) and len(set(split)) > len(set(groups)):
             chosen.append(key)
             groups = list(split)
     return chosen

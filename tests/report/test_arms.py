@@ -21,6 +21,53 @@ def test_runs_that_differ_in_more_than_the_seed_are_different_arms(make):
     ]
 
 
+def trainer(seed, formats, /, **settings):
+    return {"seed": seed, "precision": formats, "config": config(seed, trainer=settings)}
+
+
+def told(records):
+    return [(arm.variant, [run.seed for run in arm.runs]) for arm in arms(records)]
+
+
+def test_runs_that_read_in_another_number_format_are_another_arm(make):
+    auto = {"precision": "auto", "reading": "auto"}
+    records = [
+        make(**trainer(0, "bf16", precision="auto", reading="same", threads=1)),
+        make(**trainer(1, "bf16", precision="bf16", reading="same", threads=2)),
+        make(**trainer(2, "bf16", **auto)),  # on a CPU: reads in bf16
+        make(**trainer(3, "bf16 reading in fp16", **auto)),  # on CUDA
+        make(**trainer(4, "bf16 reading in fp16", precision="bf16", reading="fp16")),
+    ]
+    assert told(records) == [("trainer.reading=same", [0, 1, 2]), ("trainer.reading=fp16", [3, 4])]
+
+
+def test_products_and_base_weights_count_as_they_were_and_not_as_they_were_asked_for(make):
+    records = [
+        make(**trainer(0, "bf16", precision="auto")),
+        make(**trainer(1, "float32", precision="auto")),
+        make(**trainer(2, "bf16 on nf4", precision="auto")),
+    ]
+    assert told(records) == [
+        ("base_llm.quantise=none, trainer.precision=bf16", [0]),
+        ("base_llm.quantise=none, trainer.precision=float32", [1]),
+        ("base_llm.quantise=nf4, trainer.precision=bf16", [2]),
+    ]
+
+
+def test_precision_that_no_record_names_stays_what_the_configuration_says(make):
+    records = [make(**trainer(0, "")), make(**trainer(1, "", reading="fp16"))]
+    assert told(records) == [("trainer.reading=None", [0]), ("trainer.reading=fp16", [1])]
+
+
+@pytest.mark.parametrize(
+    ("key", "arms_found"),
+    [("clip_norm", 2), ("batch_tokens", 1), ("reading_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
+)
+def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, arms_found):
+    records = [make(**trainer(seed, "bf16", **{key: seed + 1})) for seed in (0, 1)]
+    assert len(arms(records)) == arms_found
+
+
 def test_arms_stand_in_the_order_in_which_they_were_started(make):
     late = make("dpo", started="2026-02-01T00:00:00+00:00")
     assert [arm.method for arm in arms([late, make()])] == ["sprec", "dpo"]
