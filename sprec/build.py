@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,8 @@ def build(settings: Settings) -> Built:
         weights=make(settings.base_llm.weights, _convert_="all"),
         layout=make(settings.prompt, _convert_="all"),
         embedder=embedder,
-        ranker=make(settings.ranking, _convert_="all", _partial_=True)(**given),
-        method=_method(settings),
+        ranker=_made_later("ranking", settings.ranking)(**given),
+        method=_possible(_method(settings)),
         tracker=make(settings.tracker, _convert_="all"),
         store=Store(store, settings.store.lock),
         device=device,
@@ -240,7 +241,7 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         with_sft=method.with_sft,
         with_dpo=method.with_dpo,
         keep_equal=method.keep_equal,
-        objective=make(method.objective, _partial_=True, _convert_="all"),
+        objective=_made_later("method.objective", method.objective),
         weighting=None if method.weighting is None else make(method.weighting, _convert_="all"),
         counterfactual=None
         if method.counterfactual is None
@@ -251,6 +252,28 @@ def _method(settings: Settings) -> Method | WithoutLlm:
         sft=schedule(budget.sft),
         dpo=schedule(budget.dpo),
     )
+
+
+def _possible(method: Method | WithoutLlm) -> Method | WithoutLlm:
+    """Return the method; `ValueError` where its model would write too few different titles."""
+    if isinstance(method, WithoutLlm) or not method.with_dpo or method.decoding.varies:
+        return method
+    if (count := method.negatives.written) > 1:
+        raise ValueError(
+            f"negatives.count={count}: {type(method.decoding).__name__.lower()} decoding writes one title "
+            "per prompt; use decoding=sampled, or negatives=beams for the most probable titles"
+        )
+    return method
+
+
+def _made_later(key: str, node: Node) -> partial[Any]:
+    """Return what makes the object of a node; `ValueError` naming the key for settings it does not take."""
+    made: partial[Any] = make(node, _partial_=True, _convert_="all")
+    try:
+        signature(made.func).bind_partial(**made.keywords)
+    except TypeError as problem:
+        raise ValueError(f"{key}: {made.func.__name__} {problem}; leave that setting out") from None
+    return made
 
 
 def _texts(dataset: Dataset) -> list[str]:

@@ -180,5 +180,10 @@ def validated(config: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise ValueError("configuration: " + "; ".join(lines)) from error
+        raise ValueError("configuration: " + "; ".join(map(_said, error.errors()))) from error
+
+
+def _said(fault: Any) -> str:
+    """Return the key, what is wrong, and the value; of a key that is missing there is none."""
+    got = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}{got}"

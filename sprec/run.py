@@ -32,6 +32,8 @@ EXTRAS = {
 }
 """Which extra of the package has a plugin of Hydra."""
 
+EXPERIMENT = "+experiment="
+
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
 
@@ -100,6 +102,7 @@ def main() -> None:
     """Console entry: user errors are one line and exit status 1."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints its own trace
     _refuse_two_sweeps(sys.argv[1:])
+    _refuse_two_experiments(sys.argv[1:])
     try:
         job()
     except Exception as error:
@@ -129,6 +132,15 @@ def _refuse_two_sweeps(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if re.match(r"\+?sweep=.*,", argument):
             raise SystemExit(f"error: {argument}: one command runs one sweep; give one command for each")
+
+
+def _refuse_two_experiments(arguments: Sequence[str]) -> None:
+    """Hydra would advise to put an override into a file."""
+    given = [each.removeprefix(EXPERIMENT).strip("[]") for each in arguments if each.startswith(EXPERIMENT)]
+    if len(given) > 1:
+        raise SystemExit(
+            f"error: one +experiment holds all of them; combine them: '{EXPERIMENT}[{','.join(given)}]'"
+        )
 
 
 if __name__ == "__main__":

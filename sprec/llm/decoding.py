@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ BEAM_TOKENS = 8
 
 
 class Decoding(Protocol):
-    """Picks the next token of each row."""
+    """Picks the next token of each row; `varies` where one prompt may have several titles."""
+
+    varies: ClassVar[bool]
 
     def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
         """Return the uniform draws that each row will use: they do not depend on how rows are batched."""
@@ -43,6 +45,8 @@ class Decoding(Protocol):
 @dataclass(frozen=True)
 class Greedy:
     """Always the most probable token (the released way)."""
+
+    varies: ClassVar[bool] = False
 
     def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
         """Return zeros: nothing is drawn."""
@@ -60,6 +64,7 @@ class Sampled:
     """A draw from the model's distribution at a temperature (the theory's way)."""
 
     temperature: float = 1.0
+    varies: ClassVar[bool] = True
 
     def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
         """Return uniform draws from [0, 1)."""

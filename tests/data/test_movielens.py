@@ -85,7 +85,7 @@ def double_colon(
 
 
 def test_recbole_titles_get_their_year_back_unless_they_have_it(tmp_path):
-    read = recbole(tmp_path, "7\t1\t3\t9\n7\t3\t4\t8\n").read()
+    read = recbole(tmp_path, "7\t1\t3\t900000009\n7\t3\t4\t900000008\n").read()
     assert read.catalog.titles == (
         "Toy Story (1995)",
         "Misérables, Les (1995)",
@@ -97,13 +97,13 @@ def test_recbole_titles_get_their_year_back_unless_they_have_it(tmp_path):
     assert read.frame.to_dict(as_series=False) == {
         "user": [7, 7],
         "item": [0, 2],
-        "time": [9, 8],
+        "time": [900_000_009, 900_000_008],
         "rating": [3.0, 4.0],
     }
 
 
 def test_two_movies_of_one_title_are_one_item_with_both_genres(tmp_path):
-    read = recbole(tmp_path, "7\t1\t3\t9\n8\t6\t4\t9\n").read()
+    read = recbole(tmp_path, "7\t1\t3\t900000009\n8\t6\t4\t900000009\n").read()
     assert read.frame["item"].to_list() == [0, 0]
     assert read.catalog.genres[0] == ("Animation", "Children's", "Comedy", "War")
     assert read.drops["merged_titles"] == 1
@@ -111,7 +111,9 @@ def test_two_movies_of_one_title_are_one_item_with_both_genres(tmp_path):
 
 @pytest.mark.parametrize("build", [recbole, grouplens], ids=["recbole", "grouplens"])
 def test_the_movie_without_a_title_goes_with_its_ratings_and_is_counted(build, tmp_path):
-    source = build(tmp_path, "7\t4\t3\t9\n7\t1\t3\t9\n") if build is recbole else build(tmp_path)
+    source = (
+        build(tmp_path, "7\t4\t3\t900000009\n7\t1\t3\t900000009\n") if build is recbole else build(tmp_path)
+    )
     read = source.read()
     assert read.drops["no_title"] == 1
     assert read.catalog.find("unknown") is None
@@ -142,7 +144,7 @@ def test_25m_is_written_as_latest_small_is(tmp_path):
 
 
 def test_two_movies_of_one_title_can_be_told_apart(tmp_path):
-    reader = recbole(tmp_path, "7\t1\t3\t9\n8\t6\t4\t9\n")
+    reader = recbole(tmp_path, "7\t1\t3\t900000009\n8\t6\t4\t900000009\n")
     read = MovieLens(reader.source, "100k", duplicates="told_apart").read()
     assert [read.catalog.titles[item] for item in read.frame["item"]] == [
         "Toy Story (1995)",
@@ -182,7 +184,7 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
         MovieLens(reader.source, "100k", 3).digest(),
     }
     assert reader.digest() == MovieLens(Folder(tmp_path), "100k", 0).digest()
-    recbole(tmp_path, "7\t1\t3\t9\n")
+    recbole(tmp_path, "7\t1\t3\t900000009\n")
     assert len({*digests, reader.digest()}) == 4
 
 
@@ -190,21 +192,25 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
     ("events", "message"),
     [
         (
-            "7\t1\t3\t9\n7\t1\tgood\t9\n",
+            "7\t1\t3\t900000009\n7\t1\tgood\t900000009\n",
             r"inter:3: field 'rating' is 'good', expected a number; correct or delete",
         ),
-        ("7\t1\t3\t9\nx7\t1\t3\t9\n", r"inter:3: field 'user' is 'x7', expected a number"),
+        ("7\t1\t3\t900000009\nx7\t1\t3\t900000009\n", r"inter:3: field 'user' is 'x7', expected a number"),
         (
-            "7\t1\t3\t9\n7\t1\t3\t881250949000\n",
+            "7\t1\t3\t900000009\n7\t1\t3\t881250949000\n",
             r"inter:3: field 'time' is 881250949000, expected seconds since 1970; was it written in mill",
         ),
-        ("7\t1\t3\tnan\n", r"inter:2: field 'time' is 'nan', expected a number"),
-        ("7\t1\t3\t9\n7\t1\t3\n", r"inter:3: 3 fields, expected 4; correct or delete this line"),
-        ("7\t1\t3\t9\n\n7\t1\t3\t9\n", r"inter:3: 1 fields, expected 4"),
-        ("7\t1\t3\t9\n7\t1\t3\t9\t9\n", r"inter:3: 5 fields, expected 4"),
-        ("7\t1\t\t9\n", r"inter:2: field 'rating' is '', expected a number"),
         (
-            "7\t1\t3\t9\n7\t99\t3\t9\n",
+            "7\t1\t3\t900000009\n7\t1\t3\t10207\n",
+            r"inter:3: field 'time' is 10207, expected seconds since 1970; was it written in another unit",
+        ),
+        ("7\t1\t3\tnan\n", r"inter:2: field 'time' is 'nan', expected a number"),
+        ("7\t1\t3\t900000009\n7\t1\t3\n", r"inter:3: 3 fields, expected 4; correct or delete this line"),
+        ("7\t1\t3\t900000009\n\n7\t1\t3\t900000009\n", r"inter:3: 1 fields, expected 4"),
+        ("7\t1\t3\t900000009\n7\t1\t3\t900000009\t900000009\n", r"inter:3: 5 fields, expected 4"),
+        ("7\t1\t\t900000009\n", r"inter:2: field 'rating' is '', expected a number"),
+        (
+            "7\t1\t3\t900000009\n7\t99\t3\t900000009\n",
             r"inter:3: field 'item' is 99, which ml-100k\.item does not list \(1 such",
         ),
         ("", r"ml-100k\.inter has no rows; fetch the file anew"),
@@ -213,6 +219,7 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
         "rating",
         "user",
         "milliseconds",
+        "days",
         "nan",
         "short",
         "blank",
@@ -307,7 +314,7 @@ def test_a_million_double_colon_ratings_read_in_seconds(tmp_path):
         "b": blank,
         "r": [3.5] * rows,
         "c": blank,
-        "t": [9] * rows,
+        "t": [900_000_009] * rows,
     }
     pl.DataFrame(columns).write_csv(
         tmp_path / "ml-10M100K" / "ratings.dat", separator=":", include_header=False, quote_style="never"

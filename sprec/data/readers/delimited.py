@@ -17,7 +17,8 @@ KINDS: dict[str, type[pl.DataType]] = {
     "time": pl.Float64,
 }
 FIELDS = tuple(KINDS)
-END_SECONDS = 4_102_444_800  # 2100: later times were not written in seconds
+START_SECONDS = 631_152_000  # 1990: earlier times were not written in the unit that is expected
+END_SECONDS = 4_102_444_800  # 2100: later ones neither
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -97,7 +98,7 @@ def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None 
     `separator` is one character, perhaps repeated. `names` maps our fields to the names in the
     header; without it there is no header and the fields stand in the order above. Raises
     `ValueError` naming file, line and field of the first value that is no finite number, or the
-    first time that lies beyond the year 2100.
+    first time before the year 1990 or after 2099.
     """
     where = (
         header_positions(path, header_of(path, separator), names)
@@ -130,7 +131,10 @@ def _parsed(path: Path, separator: str, where: Mapping[str, int], *, skip: int) 
 
 
 def _sound(frame: pl.DataFrame) -> bool:
-    in_range = frame.select(pl.col("rating").is_finite().all(), (pl.col("time").abs() < END_SECONDS).all())
+    in_range = frame.select(
+        pl.col("rating").is_finite().all(),
+        pl.col("time").is_between(START_SECONDS, END_SECONDS, closed="left").all(),
+    )
     return not any(frame.null_count().row(0)) and all(in_range.row(0))
 
 
@@ -143,9 +147,10 @@ def _first_fault(path: Path, separator: str, where: Mapping[str, int], *, skip: 
             if not _is_number(fields[place], whole=field in {"user", "item"}):
                 fault = f"field {field!r} is {fields[place][:40]!r}, expected a number"
                 return f"{path}:{number}: {fault}; correct or delete this line"
-        if abs(float(fields[where["time"]])) >= END_SECONDS:
+        if not START_SECONDS <= (time := float(fields[where["time"]])) < END_SECONDS:
             fault = f"field 'time' is {fields[where['time']][:40]}, expected seconds since 1970"
-            return f"{path}:{number}: {fault}; was it written in milliseconds?"
+            unit = "milliseconds" if time >= END_SECONDS else "another unit"
+            return f"{path}:{number}: {fault}; was it written in {unit}?"
     if not number:
         return f"{path} has no rows; fetch the file anew"
     return f"{path} cannot be read as numbers separated by {separator!r}; fetch the file anew"

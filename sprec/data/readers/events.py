@@ -9,13 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from sprec.data.interactions import COLUMNS, Interactions
-from sprec.data.readers.delimited import END_SECONDS
+from sprec.data.readers.delimited import END_SECONDS, START_SECONDS
 from sprec.data.readers.items import REASONS, Listed
 from sprec.data.readers.records import NUMBER, TEXT
 
 log = logging.getLogger(__name__)
-
-START_SECONDS = 631_152_000  # 1990: earlier times were not written in the unit that is expected
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,11 @@ class NegativeSampler(Protocol):
         """Whether titles are embedded."""
         return False
 
+    @property
+    def written(self) -> int:
+        """Different titles that the model must write for each example."""
+        return int(self.uses_decoding)
+
     def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
         """Return up to `count` distinct titles per example, in the examples' order."""
         ...

@@ -22,6 +22,11 @@ class SelfPlay(NegativeSampler):
     uses_model: ClassVar[bool] = True
     uses_decoding: ClassVar[bool] = True
 
+    @property
+    def written(self) -> int:
+        """All of them."""
+        return self.count
+
     def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
         """Return the written titles; an empty one is no negative."""
         written = material.write(examples, rng, count=self.count)
