@@ -1,5 +1,6 @@
 """Every option composes, and a mistyped key fails before anything loads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,12 @@ def test_mixture_takes_another_strategy_with_its_share():
 def test_variant_files_hold_only_what_differs(group):
     for path in Path(CONF / group).glob("*.yaml"):
         assert len(path.read_text().splitlines()) <= 12, path.name
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "method").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_method_says_where_its_defaults_come_from(path):
+    comment = " ".join(line for line in path.read_text().splitlines() if "#" in line)
+    assert re.search(r"\(.*20\d\d|as its released code runs|own baseline", comment)
 
 
 def test_released_experiment_sets_every_trap_by_its_own_switch():
