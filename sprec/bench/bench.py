@@ -12,6 +12,7 @@ from statistics import median
 from typing import TypeVar
 
 from sprec.bench import ablation, ours, ranking
+from sprec.bench.checks import priced
 from sprec.bench.contests import Sizes, contests
 from sprec.bench.machine import Machine
 from sprec.bench.measure import Check, Contest, Growth, Outcome, Sample, Task, growth, outcome
@@ -101,6 +102,9 @@ class Bench:
         found = outcome(contest, name, pairs, peak_flops=peak)
         log.info("  %.2f times %s", found.ratio, name)
         self.results.contests.append(found)
+        if contest.priced:
+            seconds = median(mine.seconds for mine, _ in pairs)
+            self.results.checks.append(priced(contest.name, contest.priced(), seconds))
 
     def _fastest(self, contest: Contest) -> tuple[str, Worker]:
         """Return the peer with the best first step, warm; one that cannot run is said and left out."""

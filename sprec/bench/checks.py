@@ -4,8 +4,21 @@ from collections.abc import Sequence
 
 from sprec.bench.measure import Check, Growth, Outcome
 
-SHARE, STRAIGHT, FLAT, GROUNDING_GB = 0.5, 0.99, 1.1, 2.0
-"""Share of the bf16 peak, R² of a line, largest over smallest memory, memory of grounding."""
+SHARE, STRAIGHT, FLAT, GROUNDING_GB, PRICED = 0.5, 0.99, 1.1, 2.0, 1.5
+"""Share of the bf16 peak, R² of a line, largest over smallest memory, GB of grounding, off the estimate."""
+
+
+def priced(name: str, estimate: float, seconds: float) -> Check:
+    """Return the check of an estimate: by which factor it is too long or too short.
+
+    >>> priced("SFT step", 2.0, 4.0).value, priced("SFT step", 4.0, 2.0).value
+    (2.0, 2.0)
+    """
+    return Check(
+        f"{name}: +plan says {estimate:.2f} s, measured {seconds:.2f} s; factor",
+        max(estimate / seconds, seconds / estimate),
+        PRICED,
+    )
 
 
 def derived(contests: Sequence[Outcome], growths: Sequence[Growth]) -> list[Check]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from sprec.bench import ours, peers, ranking
+from sprec.bench import ours, peers, priced, ranking
 from sprec.bench.measure import Contest, Task
 from sprec.bench.peers import RELEASED_BATCH, Way
 from sprec.bench.ranking import Case
@@ -94,7 +94,8 @@ def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setti
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
     task = partial(ours.step, setting)
     precision = "bf16" if setting.bf16 else "float32"
-    return Contest(name, "rows", task, others, figure, partial(_flops, setting, model), precision)
+    flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
+    return Contest(name, "rows", task, others, figure, flops, precision, seconds)
 
 
 def _sdpo(setting: Setting, model: Setting) -> Contest:
@@ -103,7 +104,8 @@ def _sdpo(setting: Setting, model: Setting) -> Contest:
         f"full sequences, batch {batch}": partial(peers.sdpo_full, setting, batch) for batch in batches
     }
     name, flops = "S-DPO step, 3 negatives, bf16", partial(_flops, setting, model)
-    return Contest(name, "rows", partial(ours.step, setting), others, 8.0, flops)
+    seconds = partial(priced.step, setting, model)
+    return Contest(name, "rows", partial(ours.step, setting), others, 8.0, flops, priced=seconds)
 
 
 def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]:
@@ -117,9 +119,17 @@ def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]
         }
 
     task, flops = partial(ours.titles, setting), partial(_written, setting, model)
+    seconds = partial(priced.titles, setting, model)
+
+    def against(name: str, figure: float, *, stopping: bool) -> Contest:
+        rival = rivals(stopping=stopping)
+        return Contest(
+            f"self-play against {name}, bf16", "titles", task, rival, figure, flops, priced=seconds
+        )
+
     return [
-        Contest(f"self-play against {name}, bf16", "titles", task, rivals(stopping=stopping), figure, flops)
-        for name, stopping, figure in (("released settings", False, 10.0), ("our stop rule", True, 2.0))
+        against("released settings", 10.0, stopping=False),
+        against("our stop rule", 2.0, stopping=True),
     ]
 
 

@@ -46,7 +46,8 @@ class Contest:
 
     Every candidate of `peers` takes one step and the fastest of them goes on to the pairs. `flops` are the
     necessary ones of one step of ours, `at_least` is the ratio to reach; None where there is none.
-    `precision` names the matrix products that both sides are made of.
+    `precision` names the matrix products that both sides are made of. `priced` gives the seconds that
+    `+plan=true` says a step of ours takes.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Contest:
     at_least: float | None = None
     flops: Callable[[], float] | None = None
     precision: str = "bf16"
+    priced: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)

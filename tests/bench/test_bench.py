@@ -56,6 +56,15 @@ def test_fastest_peer_is_met_and_one_that_cannot_run_is_left_out(bench):
     (outcome,) = bench.results.contests
     assert (outcome.peer, outcome.ratio, outcome.pairs) == ("fast", 4.0, 3)
     assert outcome.peak_share == pytest.approx(5 / 50)
+    assert bench.results.checks == []
+
+
+@pytest.mark.parametrize(("estimate", "passed"), [(1.4, True), (1.6, False), (0.6, False), (0.7, True)])
+def test_what_the_plan_says_stands_beside_the_seconds_of_a_step(bench, estimate, passed):
+    bench._meet(Contest("step", "rows", partial(side, 8), {"it": partial(side, 1)}, priced=lambda: estimate))
+    (check,) = bench.results.checks
+    assert check.passed is passed
+    assert check.value == pytest.approx(max(estimate, 1 / estimate))
 
 
 def test_pairs_are_fewer_where_patience_ends_and_one_at_least(bench):

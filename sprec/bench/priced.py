@@ -1,0 +1,58 @@
+"""What `+plan=true` would say that our side of a contest takes, to stand beside what it took."""
+
+from collections.abc import Sequence
+
+from sprec.bench.setting import RANK, Setting
+from sprec.llm import cost
+from sprec.llm.batches import Row, microbatches
+from sprec.llm.cost import NOTHING
+from sprec.llm.decoding import TITLE_TOKENS
+from sprec.llm.flops import Shape
+from sprec.llm.speed import Speed, measured
+
+
+def step(setting: Setting, model: Setting) -> float:
+    """Return the estimated seconds of an optimiser step, the reference's pass included.
+
+    `model` has the base LLM loaded; the machine is measured at each call.
+    """
+    own = setting.lent(model)
+    shape, speed = _told(own)
+    return stepped(
+        own.encoded(),
+        shape,
+        speed,
+        batch_tokens=setting.settings.trainer.batch_tokens,
+        reading_tokens=setting.settings.trainer.reading_tokens,
+    )
+
+
+def stepped(
+    rows: Sequence[Row], shape: Shape, speed: Speed, *, batch_tokens: int, reading_tokens: int
+) -> float:
+    """Return the estimated seconds of an optimiser step on these rows."""
+    found = cost.update(shape, speed)
+    found += sum((cost.train(shape, part, speed) for part in _parts(rows, batch_tokens)), NOTHING)
+    if len(rows[0].answers) > 1:
+        found += sum((cost.read(shape, part, speed) for part in _parts(rows, reading_tokens)), NOTHING)
+    return found.seconds
+
+
+def titles(setting: Setting, model: Setting) -> float:
+    """Return the estimated seconds of a title for each prompt, taken to be as long as the true ones."""
+    own = setting.lent(model)
+    shape, speed = _told(own)
+    found = NOTHING
+    for part in _parts(own.encoded(), setting.settings.trainer.reading_tokens):
+        lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
+        found += cost.write(shape, [row.prompt for row in part], lengths, speed)
+    return found.seconds
+
+
+def _told(own: Setting) -> tuple[Shape, Speed]:
+    shape = Shape.of(own.model.base.config, RANK)
+    return shape, measured(shape, "cpu", bf16=own.bf16)
+
+
+def _parts(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+    return [[rows[i] for i in group] for group in microbatches([row.width for row in rows], tokens)]
