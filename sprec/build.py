@@ -58,6 +58,7 @@ def build(settings: Settings) -> Built:
     quiet()
     device = _device(settings.trainer.device)
     _check_devices(settings.trainer.devices, device)
+    _check_shards(settings)
     torch.set_num_threads(threads(settings))
     torch.use_deterministic_algorithms(device == "cpu")
     memory: Any = torch.utils.deterministic
@@ -104,8 +105,13 @@ def drawn(whole: Dataset, settings: Settings) -> Dataset:
     )
 
 
-def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tuple[Engine, State]:
-    """Return what the stages share, and the untuned model's state; `whole` is the digest of all rows."""
+def engine(
+    built: Built, settings: Settings, dataset: Dataset, whole: str, *, sharded: bool = False
+) -> tuple[Engine, State]:
+    """Return what the stages share, and the untuned model's state; `whole` is the digest of all rows.
+
+    A `sharded` model's frozen weights are shared out among the processes of the group.
+    """
     key = built.weights.digest(_texts(dataset))
     llm = settings.base_llm
 
@@ -138,12 +144,13 @@ def engine(built: Built, settings: Settings, dataset: Dataset, whole: str) -> tu
         **({"reading": "fp16"} if built.precision.fp16 else {}),
         **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
         **({"processes": processes(settings)} if processes(settings) > 1 else {}),
+        **({"shard": True} if settings.trainer.shard else {}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
     shared = Engine(
         dataset=dataset,
         whole=whole,
-        load=partial(load, nf4=built.precision.nf4),
+        load=partial(load, nf4=built.precision.nf4, sharded=sharded),
         load_reader=partial(load, fp16=True) if built.precision.fp16 else None,
         embedder=built.embedder,
         seed=settings.seed,
@@ -210,6 +217,15 @@ def _check_devices(wanted: int, device: str) -> None:
         )
     if wanted > (found := torch.cuda.device_count()):
         raise ValueError(f"trainer.devices={wanted}: {found} CUDA devices here; use trainer.devices={found}")
+
+
+def _check_shards(settings: Settings) -> None:
+    """Raise `ValueError` where frozen float weights are to be shared out and there are none."""
+    llm = settings.base_llm
+    if settings.trainer.shard and llm.lora.rank == 0:
+        raise ValueError("trainer.shard shares out frozen weights; choose base_llm.lora.rank > 0")
+    if settings.trainer.shard and llm.quantise != "none":
+        raise ValueError(f"base_llm.quantise={llm.quantise} cannot be shared out; use base_llm.quantise=none")
 
 
 def _located(dataset: Node) -> Node:

@@ -115,6 +115,7 @@ class TrainerSettings(Part):
     checkpointing: bool = False
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
+    shard: bool = False
     spread: tuple[str, ...] = ()
 
 

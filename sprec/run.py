@@ -6,6 +6,8 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.config import Settings, validated
+from sprec.runtime.apart import KilledError, apart
 from sprec.runtime.redaction import redact_text
 
 TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line
@@ -33,6 +36,8 @@ EXTRAS = {
 """Which extra of the package has a plugin of Hydra."""
 
 EXPERIMENT = "+experiment="
+POOLED = "JoblibLauncher"
+"""Ends the name of the launcher whose other jobs fail too where a process of its pool is killed."""
 
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
@@ -47,7 +52,17 @@ def _settings(config: DictConfig) -> Settings:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> float | None:
     """Run what the configuration says, and leave `run.json` in the job's output folder; returns its goal."""
-    settings = _settings(config)
+    work = partial(_run, _settings(config))
+    hydra = HydraConfig.get()
+    if hydra.mode is RunMode.RUN or not hydra.launcher._target_.endswith(POOLED):
+        return work()
+    try:
+        return apart(work)
+    except KilledError as error:
+        raise KilledError(f"{error}; to run it again: {_command()}") from None
+
+
+def _run(settings: Settings) -> float | None:
     from sprec.session import Session
 
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -72,17 +87,28 @@ def _command() -> str:
 class SweepTable(Callback):
     """Prints the sweep's table when it has ended; `sprec.report --table` prints it again at any time."""
 
-    def __init__(self, table: str = "main") -> None:
-        self.table = table
+    def __init__(self, table: str) -> None:
+        self.table, self.folder = table, Path()
 
-    started: ClassVar[list[str]] = []
+    started: ClassVar[list["SweepTable"]] = []
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Remember the sweep's folder: Hydra calls nothing at the end of a sweep with a failed job."""
-        self.started.append(config.hydra.sweep.dir)
+        self.folder = Path(config.hydra.sweep.dir)
+        self.started.append(self)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Read the jobs' records below the sweep's folder and show their table."""
+        """Show the table, and the command for differences."""
+        self.show()
+        print(f"differences with intervals: {self.command}")
+
+    @property
+    def command(self) -> str:
+        """The command that prints the table."""
+        return shlex.join(["python", "-m", "sprec.report", str(self.folder), "--table", self.table])
+
+    def show(self) -> None:
+        """Read the jobs' records below the sweep's folder and show their table, if there are any."""
         from rich.console import Console
 
         from sprec.report.formats import show
@@ -90,12 +116,9 @@ class SweepTable(Callback):
         from sprec.report.tables import Choice, tables
         from sprec.runtime.records import find_records
 
-        folder, console = Path(config.hydra.sweep.dir), Console()
-        records = [record for _, record in find_records([folder])]
-        for table in tables(KINDS[self.table], records, Choice(differences=False)):
-            show(table, console)
-        command = ["python", "-m", "sprec.report", str(folder), "--table", self.table]
-        console.print(f"differences with intervals: {shlex.join(command)}", markup=False, soft_wrap=True)
+        records = [record for _, record in find_records([self.folder])]
+        for table in tables(KINDS[self.table], records, Choice(differences=False)) if records else ():
+            show(table, Console())
 
 
 def main() -> None:
@@ -106,6 +129,9 @@ def main() -> None:
     try:
         job()
     except Exception as error:
+        for table in SweepTable.started:
+            with suppress(ValueError, OSError):  # of records; the job's own error is to be seen
+                table.show()
         if not (isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray.")):
             raise
         text = str(error).partition("\n-----")[0]  # below that, submitit shows all that a job said
@@ -123,7 +149,7 @@ def _remedy(error: str) -> str:
             return f"; it comes with: pip install 'sprec[{extra}]'"
     if not SweepTable.started:
         return ""
-    table = f"python -m sprec.report {SweepTable.started[-1]} --table ablation"
+    table = SweepTable.started[-1].command
     return f"; the other jobs are kept, and this says how to run what is missing: {table}"
 
 

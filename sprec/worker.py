@@ -67,16 +67,27 @@ def _joined(settings: Settings, key: str) -> Work:
 
 def _work(settings: Settings, built: Built, key: str) -> Work:
     whole = stored(built)
-    shared, base = engine(built, settings, drawn(whole, settings), whole.digest)
-    together = {"strategy": "ddp", "devices": settings.trainer.devices, "num_nodes": settings.trainer.nodes}
-    search = Search(
-        replace(shared, trainer={**shared.trainer, **together}), built.store, sizes(settings), key
-    )
+    data, sharded = drawn(whole, settings), settings.trainer.shard
+    shared, base = engine(built, settings, data, whole.digest, sharded=sharded)
+    search = Search(_together(shared, settings), built.store, sizes(settings), key)
     assert isinstance(built.method, Method)  # nothing else is tuned
     for _ in built.method.states(search, base):
         if search.found is not None:
             return search.found
     raise ValueError(f"no stage of this run has the key {key}")
+
+
+def _together(alone: Engine, settings: Settings) -> Engine:
+    """Return what stages share in a process of the group, and what Lightning is told of the group.
+
+    The tuner sums gradients itself, so a model that is shared out is to Lightning one on one device.
+    """
+    trainer = settings.trainer
+    known: dict[str, object] = {"strategy": "ddp", "devices": trainer.devices, "num_nodes": trainer.nodes}
+    if trainer.shard:
+        on_cpu = alone.trainer["accelerator"] == "cpu"
+        known = {"devices": 1 if on_cpu else [int(os.environ["LOCAL_RANK"])]}
+    return replace(alone, trainer={**alone.trainer, **known})
 
 
 if __name__ == "__main__":

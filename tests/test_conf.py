@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.build import _check_devices, _method, processes
+from sprec.build import _check_devices, _method, build, processes
 from sprec.config import validated
 from sprec.run import CONF
 from sprec.training.negatives import Semantic
@@ -106,6 +106,15 @@ def test_processes_that_tune_together_are_devices_times_nodes_and_take_a_device_
     assert chosen.trainer.spread == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
     with pytest.raises(ValueError, match=r"trainer\.device=cuda:1: .* use trainer\.device=cuda$"):
         _check_devices(2, "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("base_llm.lora.rank=0", r"choose base_llm\.lora\.rank > 0$"), ("base_llm.quantise=nf4", "=none$")],
+)
+def test_weights_that_cannot_be_shared_out_are_refused(option, said):
+    with pytest.raises(ValueError, match=said):
+        build(settings("trainer=fsdp", "trainer.device=cpu", option))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ import os, signal
 
 def killed(policy, reference, **_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+also_killed = killed
 """
 
 
@@ -86,19 +88,23 @@ def test_command_of_a_sweeps_job_repeats_it_alone_in_its_place(basic):
         assert run["command"].endswith(f"/{number}")
 
 
-def test_other_jobs_outlive_a_killed_one_and_the_table_names_it_with_its_command(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+@pytest.mark.parametrize(
+    ("launcher", "plugin"), [("cores", "hydra_joblib_launcher"), ("slurm_local", "hydra_submitit_launcher")]
+)
+def test_other_jobs_outlive_a_killed_one_and_the_table_names_it_with_its_command(tmp_path, launcher, plugin):
+    pytest.importorskip(f"hydra_plugins.{plugin}")
     (tmp_path / "deadly.py").write_text(DEADLY)
-    arms = "method.objective._target_=deadly.killed,sprec.training.objectives.dpo"
-    options = ["method=random_negatives", arms, "hydra/launcher=slurm_local", "-m"]
+    arms = "method.objective._target_=deadly.killed,deadly.also_killed,sprec.training.objectives.dpo"
+    options = ["method=random_negatives", arms, f"hydra/launcher={launcher}", "-m"]
     done = sprec(tmp_path / "home", tmp_path, *options, path=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    killed, other = records(tmp_path)
-    assert (killed["status"], other["status"]) == ("running", "finished")
+    killed, *_, last = found = records(tmp_path)  # the last of `cores` starts when another has ended
+    assert [run["status"] for run in found] == ["running", "running", "finished"]
+    assert "evaluate iteration_1" in [stage["label"] for stage in last["stages"]]
     table = sprec(tmp_path / "home", tmp_path, "--table", "ablation", module="sprec.report").stdout
-    assert "still running, or stopped" in table
-    assert killed["command"] in table.replace("\\", "")
+    for text in (done.stdout, table.replace("\\", "")):
+        assert f"still running, or stopped; to run it again: {killed['command']}" in text
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,23 @@ def test_imports_point_one_way(path):
 def test_hydra_lives_in_build_and_run_alone(path):
     used = {name.split(".")[0] for name in imported(path)}
     assert path.name in {"build.py", "run.py"} or not used & {"hydra", "omegaconf"}
+
+
+owners = cache(packages_distributions)
+
+
+def declared(package):
+    """Return the projects that an installation has in which this package of sprec is used."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"].get(package, [])]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_imported_is_declared(path):
+    names = {name.split(".")[0] for name in imported(path)} - sys.stdlib_module_names - {"sprec"}
+    found = {owners().get(name, [name])[0].lower() for name in names}
+    assert found <= declared(path.relative_to(ROOT / "sprec").parts[0])
 
 
 def test_wheel_carries_the_configuration(tmp_path):

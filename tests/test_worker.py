@@ -82,6 +82,15 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, home, tmp_path):
         equal(alone[label], together[label])
 
 
+@pytest.mark.parametrize("options", [[], ["trainer.checkpointing=true"]], ids=["", "checkpointing"])
+def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, home, tmp_path, options):
+    sprec(home, tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
+    together = tuned(home, tmp_path)
+    assert list(together) == list(alone)
+    for label in alone:
+        equal(alone[label], together[label])
+
+
 def test_two_machines_tune_as_one_does(alone, home, tmp_path):
     spread = tmp_path / "spread"
     spread.write_text(SPREAD)

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, norms
+from sprec.llm import adapters, attention, gates, norms, shards
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.likelihood import token_log_probs
@@ -46,7 +46,10 @@ def quiet() -> None:
 
 
 class Recommender:
-    """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned."""
+    """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned.
+
+    `sharded` ones tune together, a part of the frozen weights in each process, and pass equally often.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Recommender:
         seed: int,
         nf4: bool = False,
         fp16: bool = False,
+        sharded: bool = False,
     ) -> None:
         attention.register()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
@@ -74,9 +78,13 @@ class Recommender:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.model: nn.Module = _adapted(base, lora) if lora.rank else base
+        self.sharded = sharded
+        if sharded:
+            shards.shard(base, self.device)
         if not nf4:
             self.model.to(self.device)
-        adapters.quicken(self.model)
+        if not sharded:  # its products are of weights that are whole
+            adapters.quicken(self.model)
         norms.quicken(self.model)
         gates.quicken(self.model)
         self.base, self.dtype = base, dtype

@@ -85,7 +85,7 @@ def _followed(command: Sequence[str]) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=_dying_with_parent(),
+            preexec_fn=dying_with_parent(),
         )
     except FileNotFoundError as error:
         raise GroupError(
@@ -110,7 +110,7 @@ def _followed(command: Sequence[str]) -> None:
         raise failure
 
 
-def _dying_with_parent() -> Callable[[], object] | None:
+def dying_with_parent() -> Callable[[], object] | None:
     """Return what makes a new process end when this one is killed; None where the system is not Linux."""
     if sys.platform != "linux":
         return None

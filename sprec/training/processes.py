@@ -20,13 +20,20 @@ def count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def shared(widths: Sequence[int], tokens: int) -> list[list[int]]:
+def shared(widths: Sequence[int], tokens: int, *, even: bool = False) -> list[list[int]]:
     """Return the microbatches of this process's rows among rows of these widths, none where it gets no row.
 
     Rows go round the processes from the longest to the shortest, so that all have about equally many tokens.
+    With `even` all processes get equally many microbatches, of which the last ones may be empty.
     """
     order = sorted(range(len(widths)), key=lambda i: (-widths[i], i))
-    own = sorted(order[rank() :: count()])
+    parts = [_microbatches(sorted(order[first :: count()]), widths, tokens) for first in range(count())]
+    most = max(map(len, parts)) if even else 0
+    own = parts[rank()]
+    return [*own, *([] for _ in range(most - len(own)))]
+
+
+def _microbatches(own: Sequence[int], widths: Sequence[int], tokens: int) -> list[list[int]]:
     return [[own[i] for i in group] for group in microbatches([widths[i] for i in own], tokens)]
 
 

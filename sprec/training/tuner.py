@@ -102,7 +102,8 @@ class Tuner(lightning.LightningModule):
         shape: Any = self.lr_schedulers()
         optimiser.zero_grad()
         rows = [self.rows[number] for number in numbers]
-        groups = processes.shared([row.width for row in rows], self.schedule.batch_tokens)
+        widths, even = [row.width for row in rows], self.recommender.sharded
+        groups = processes.shared(widths, self.schedule.batch_tokens, even=even)
         weights = self.weights[numbers]
         if self.per_batch:
             weights = weights.mean().expand(len(rows))
@@ -155,7 +156,13 @@ class Tuner(lightning.LightningModule):
         weights: Float[Tensor, " batch"],
         group: Sequence[int],
     ) -> dict[str, float]:
-        """Add the gradient of some rows of the batch; returns their summed loss and margin."""
+        """Add the gradient of some rows of the batch; returns their summed loss and margin.
+
+        Of no rows it passes through the model as the other processes do, for nothing.
+        """
+        if not group:
+            self.manual_backward(self.scoring(numbers[:1]).sum() * 0)
+            return {"loss": 0.0, "margin": 0.0}
         chosen = [numbers[i] for i in group]
         policy = self.scoring(chosen)
         reference = self.reference[chosen].to(policy.device)
@@ -181,9 +188,10 @@ def reference_log_probs(
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
-        groups = processes.shared([row.width for row in rows], batch_tokens)
+        groups = processes.shared([row.width for row in rows], batch_tokens, even=model.sharded)
         for group in track(groups, label, len(groups)):
-            found[group] = model.log_probs(collate([rows[i] for i in group])).cpu()
+            passed = model.log_probs(collate([rows[i] for i in group or [0]])).cpu()
+            found[group] = passed[: len(group)]
     return processes.summed(found)
 
 

@@ -13,12 +13,12 @@ WIDTHS = [5, 90, 7, 40, 41, 6, 88]
 def among(monkeypatch):
     """Return what each of so many processes gets."""
 
-    def among(count, widths, tokens=100):
+    def among(count, widths, tokens=100, **options):
         monkeypatch.setattr(processes, "count", lambda: count)
         found = []
         for rank in range(count):
             monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-            found.append(processes.shared(widths, tokens))
+            found.append(processes.shared(widths, tokens, **options))
         return found
 
     return among
@@ -36,6 +36,11 @@ def test_every_row_is_one_processes_and_the_longest_go_round_first(among):
 
 def test_a_process_may_get_no_row(among):
     assert among(3, [9, 8]) == [[[0]], [[1]], []]
+
+
+def test_processes_that_share_out_weights_get_equally_many_microbatches(among):
+    assert among(3, [9, 8], even=True) == [[[0]], [[1]], [[]]]
+    assert among(2, [90, 7, 6, 5], tokens=20, even=True) == [[[0], [2]], [[1, 3], []]]
 
 
 def test_nothing_changes_where_one_process_sums():

@@ -1,0 +1,59 @@
+"""Work in a process of its own: its answer, its error, its end, and that it ends with who waits for it."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sprec.runtime.apart import KilledError, apart
+
+WAITING = """
+import os, signal
+from sprec.runtime.apart import apart
+
+def work():
+    print(os.getpid(), flush=True)
+    signal.pause()
+
+apart(work)
+"""
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse():
+    raise ValueError("no such dataset")
+
+
+def test_the_answer_comes_from_another_process():
+    assert apart(os.getpid) not in (None, os.getpid())
+
+
+def test_an_error_comes_through():
+    with pytest.raises(ValueError, match=r"^no such dataset$"):
+        apart(refuse)
+
+
+def test_a_killed_process_is_an_error_that_names_its_signal():
+    with pytest.raises(KilledError, match=r"^its process was ended by SIGKILL"):
+        apart(killed)
+
+
+def heeding_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_the_process_ends_with_the_one_that_waits_for_it(ending):
+    command = [sys.executable, "-c", WAITING]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes, preexec_fn=heeding_interrupts) as waiting:
+        inner = os.pidfd_open(int(waiting.stdout.readline()))
+        waiting.send_signal(ending)
+        assert select.select([inner], [], [], 60)[0] == [inner]  # readable once the process has ended
+        os.close(inner)
