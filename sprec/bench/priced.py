@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from sprec.bench.setting import RANK, Setting
 from sprec.llm import cost
-from sprec.llm.batches import Row, microbatches
+from sprec.llm.batches import Row
 from sprec.llm.cost import NOTHING
 from sprec.llm.decoding import TITLE_TOKENS
 from sprec.llm.flops import Shape
 from sprec.llm.speed import Speed, measured
+from sprec.training.priced import parts
 
 
 def step(setting: Setting, model: Setting) -> float:
@@ -32,9 +33,9 @@ def stepped(
 ) -> float:
     """Return the estimated seconds of an optimiser step on these rows."""
     found = cost.update(shape, speed)
-    found += sum((cost.train(shape, part, speed) for part in _parts(rows, batch_tokens)), NOTHING)
+    found += sum((cost.train(shape, part, speed) for part in parts(rows, batch_tokens)), NOTHING)
     if len(rows[0].answers) > 1:
-        found += sum((cost.read(shape, part, speed) for part in _parts(rows, reading_tokens)), NOTHING)
+        found += sum((cost.read(shape, part, speed) for part in parts(rows, reading_tokens)), NOTHING)
     return found.seconds
 
 
@@ -43,7 +44,7 @@ def titles(setting: Setting, model: Setting) -> float:
     own = setting.lent(model)
     shape, speed = _told(own)
     found = NOTHING
-    for part in _parts(own.encoded(), setting.settings.trainer.reading_tokens):
+    for part in parts(own.encoded(), setting.settings.trainer.reading_tokens):
         lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
         found += cost.write(shape, [row.prompt for row in part], lengths, speed)
     return found.seconds
@@ -52,7 +53,3 @@ def titles(setting: Setting, model: Setting) -> float:
 def _told(own: Setting) -> tuple[Shape, Speed]:
     shape = Shape.of(own.model.base.config, RANK)
     return shape, measured(shape, "cpu", bf16=own.bf16)
-
-
-def _parts(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
-    return [[rows[i] for i in group] for group in microbatches([row.width for row in rows], tokens)]

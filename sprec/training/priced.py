@@ -141,22 +141,22 @@ class Priced(Stages):
         sample = self._sample(gauge, rows, answers=1 + negatives)
         learned = learning(sample.rows, schedule.learns)
         steps = [learned[at : at + schedule.batch_rows] for at in range(0, len(learned), schedule.batch_rows)]
-        passes = [part for step in steps for part in _parts(step, schedule.batch_tokens)]
+        passes = [part for step in steps for part in parts(step, schedule.batch_tokens)]
         once = sum((cost.train(shape, part, speed) for part in passes), NOTHING)
         once += cost.update(shape, speed) * len(steps)
         reference = self._read(gauge, sample.rows) if negatives else NOTHING
         return (once * schedule.epochs + reference) * sample.times + cost.lasting(sample.seconds)
 
     def _read(self, gauge: Gauge, rows: Sequence[Row]) -> Cost:
-        parts = _parts(rows, self.engine.reading_tokens)
-        return sum((cost.read(gauge.tokens.shape, part, gauge.speed) for part in parts), NOTHING)
+        passes = parts(rows, self.engine.reading_tokens)
+        return sum((cost.read(gauge.tokens.shape, part, gauge.speed) for part in passes), NOTHING)
 
     def _sampled(self, gauge: Gauge, rows: Examples, sampler: NegativeSampler) -> Cost:
         """Return the cost of a sampler: of what it asks the model, and of the embeddings."""
         if isinstance(sampler, Mixture):
             whole = sum(sampler.shares.values())
-            parts = [(sampler.shares[name] / whole, part) for name, part in sampler.parts.items()]
-            return sum((self._sampled(gauge, rows, part) * share for share, part in parts), NOTHING)
+            shares = [(sampler.shares[name] / whole, part) for name, part in sampler.parts.items()]
+            return sum((self._sampled(gauge, rows, part) * share for share, part in shares), NOTHING)
         if isinstance(sampler, Ches):
             sample = self._sample(gauge, rows, answers=1 + sampler.candidates)
             return self._read(gauge, sample.rows) * sample.times + cost.lasting(sample.seconds)
@@ -183,7 +183,7 @@ class Priced(Stages):
     def _written(self, gauge: Gauge, rows: Examples, *, beams: int = 1) -> Cost:
         """Return the cost of writing titles, taken to be as long as the true ones."""
         sample, found = self._sample(gauge, rows), NOTHING
-        for part in _parts(sample.rows, self.engine.reading_tokens // beams):
+        for part in parts(sample.rows, self.engine.reading_tokens // beams):
             lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
             prompts = [row.prompt for row in part]
             found += cost.write(gauge.tokens.shape, prompts, lengths, gauge.speed, beams=beams)
@@ -208,6 +208,6 @@ class Priced(Stages):
         return max(spent[0] - FEW * each, 0.0), each
 
 
-def _parts(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+def parts(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     """Return the rows as passes take them."""
     return [[rows[i] for i in group] for group in microbatches([row.width for row in rows], tokens)]
