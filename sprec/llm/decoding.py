@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from numpy.random import Generator
 from torch import Tensor
-from transformers import DynamicCache
 
+from sprec.llm import answers
+from sprec.llm.answers import Answers
 from sprec.llm.batches import microbatches
 from sprec.llm.guidance import ALONE, Guidance
 from sprec.llm.progress import track
@@ -79,41 +80,6 @@ class Sampled:
         return torch.searchsorted(mass, aim, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
-@dataclass
-class _Reading:
-    """The state of prompts being answered: cache, which keys are real, next position, last logits."""
-
-    cache: DynamicCache
-    seen: Tensor
-    position: Tensor
-    logits: Tensor
-
-    def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order, repeated where named twice."""
-        self.cache.batch_select_indices(rows)
-        self.seen, self.position = self.seen[rows], self.position[rows]
-
-
-def _read(model: Recommender, prompts: Prompts) -> _Reading:
-    """Read the prompts; what they share is read once."""
-    cache, seen, last = model.read(prompts)
-    return _Reading(cache, seen, seen.sum(1), model.base.lm_head(last).float())
-
-
-def _advance(model: Recommender, state: _Reading, tokens: Int[Tensor, " rows"]) -> None:
-    """Read one more token per row."""
-    state.seen = torch.cat([state.seen, state.seen.new_ones(len(tokens), 1)], dim=1)
-    hidden = model.base.model(
-        tokens[:, None],
-        attention_mask=state.seen[:, None, None],
-        position_ids=state.position[:, None],
-        past_key_values=state.cache,
-        use_cache=True,
-    ).last_hidden_state
-    state.position = state.position + 1
-    state.logits = model.base.lm_head(hidden[:, 0]).float()
-
-
 @torch.no_grad()
 def complete(
     model: Recommender,
@@ -134,31 +100,33 @@ def complete(
     with model.merged(), model.computing():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
-            _write(model, _read(model, [prompts[i] for i in group]), decoding, draws[group], group, written)
+            tokens = _write(model, [prompts[i] for i in group], decoding, draws[group])
+            for number, title in zip(group, tokens, strict=True):
+                written[number] = title
     return [model.prompt.title(text) for text in model.tokenizer.batch_decode(written)]
 
 
 def _write(
-    model: Recommender,
-    state: _Reading,
-    decoding: Decoding,
-    draws: Float[Tensor, "rows steps"],
-    group: list[int],
-    written: list[list[int]],
-) -> None:
-    """Append the tokens of each row of the group to `written`."""
-    alive = torch.arange(len(group), device=model.device)
+    model: Recommender, prompts: Prompts, decoding: Decoding, draws: Float[Tensor, "rows steps"]
+) -> list[list[int]]:
+    """Return the tokens that answer each prompt; one that stands there several times is read once."""
+    written: list[list[int]] = [[] for _ in prompts]
+    alive = torch.arange(len(prompts), device=model.device)
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    owner = torch.tensor([places[prompt] for prompt in prompts], device=model.device)
+    cache, seen, last = model.read(list(places))
+    state, hidden = Answers(answers.Prompts.of(cache, seen), owner), last[owner]
     for step in range(draws.shape[1]):
-        tokens = decoding.pick(state.logits, draws[alive, step])
-        going = ~model.stops[tokens]
+        tokens = decoding.pick(model.base.lm_head(hidden).float(), draws[alive, step])
         for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
-            written[group[row]].append(token)
-        if not going.any() or step + 1 == draws.shape[1]:
-            return
-        alive, tokens = alive[going], tokens[going]
-        if not bool(going.all()):
-            state.select(going.nonzero()[:, 0])
-        _advance(model, state, tokens)
+            written[row].append(token)
+        going = (~model.stops[tokens]).nonzero()[:, 0]
+        if not len(going) or step + 1 == draws.shape[1]:
+            break
+        if len(going) < len(tokens):
+            alive, tokens, state = alive[going], tokens[going], state.chosen(going)
+        hidden = state.step(model.base.model, tokens[:, None])[:, 0]
+    return written
 
 
 @torch.no_grad()
