@@ -123,6 +123,7 @@ def engine(
             prompt(built, dataset, folder, llm.name),
             lora=Lora(**llm.lora.model_dump()),
             bf16=built.precision.bf16,
+            fused=built.precision.compiled,
             **formats,
             device=built.device,
             cutoff_tokens=llm.cutoff_tokens,
@@ -140,8 +141,7 @@ def engine(
         "reading_tokens": settings.trainer.reading_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
-        **({"base": "nf4"} if built.precision.nf4 else {}),
-        **({"reading": "fp16"} if built.precision.fp16 else {}),
+        **built.precision.unusual,
         **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
         **({"processes": processes(settings)} if processes(settings) > 1 else {}),
         **({"shard": True} if settings.trainer.shard else {}),
@@ -197,7 +197,8 @@ def sizes(settings: Settings) -> Sizes:
 
 def _precision(settings: Settings, device: str) -> Precision:
     trainer, llm = settings.trainer, settings.base_llm
-    return precision(trainer.precision, llm.quantise, trainer.reading, device=device, rank=llm.lora.rank)
+    formats = (trainer.precision, llm.quantise, trainer.reading)
+    return precision(*formats, device=device, rank=llm.lora.rank, compiled=trainer.compile)
 
 
 def _device(name: str) -> str:

@@ -113,6 +113,7 @@ class TrainerSettings(Part):
     reading_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
     checkpointing: bool = False
+    compile: bool = False
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     shard: bool = False

@@ -1,6 +1,7 @@
 """Shared fixtures: a store of its own per test run, and a tiny recommender."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,18 @@ def catalog():
 def make(catalog, tmp_path_factory):
     """Build a tiny recommender with adapters of a rank (0: all weights are tuned)."""
     prompt = Prompt(toy_dataset().wording)
-    folder = tmp_path_factory.mktemp("tiny")
     texts = [prompt.text(())] * 10 + list(catalog.titles)
-    Tiny("tiny", hidden=32, layers=2, heads=4, vocabulary=600).write(folder, texts)
 
-    def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False):
+    @cache
+    def folder(layers):
+        place = tmp_path_factory.mktemp("tiny")
+        Tiny("tiny", hidden=32, layers=layers, heads=4, vocabulary=600).write(place, texts)
+        return place
+
+    def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False, fused=False, layers=2):
         lora = Lora(rank=rank, alpha=8, dropout=0.0)
-        return Recommender(
-            folder, prompt, lora=lora, bf16=bf16, device=device, cutoff_tokens=cutoff_tokens, seed=0
-        )
+        formats = {"bf16": bf16, "fused": fused}
+        limits = {"cutoff_tokens": cutoff_tokens, "seed": 0}
+        return Recommender(folder(layers), prompt, lora=lora, device=device, **formats, **limits)
 
     return build

@@ -11,6 +11,7 @@ from sprec.bench.peers import RELEASED_BATCH, Way
 from sprec.bench.ranking import Case
 from sprec.bench.setting import RANK, Setting
 from sprec.llm.flops import Load, Shape, load, reading, training
+from sprec.llm.fusion import lacking
 
 USERS, ITEMS = 1000, 10_681
 DISTINCT = 128
@@ -79,6 +80,7 @@ def contests(half: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[
         _step("SFT step, float32", replace(single, rows=sizes.sft[1]), 6.0, sizes, model),
         _step("DPO step, bf16", replace(half, rows=sizes.dpo[0], negatives=1), 6.0, sizes, model),
         _step("DPO step, float32", replace(single, rows=sizes.dpo[1], negatives=1), 8.0, sizes, model),
+        *_compiled(replace(half, rows=sizes.sft[0]), model),
         _sdpo(replace(half, rows=sizes.sdpo, negatives=NEGATIVES), model),
         *_generation(replace(half, rows=sizes.titles, tuned=tuned), sizes, model),
         _evaluation("evaluation", DISTINCT, 100.0),
@@ -96,6 +98,17 @@ def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setti
     precision = "bf16" if setting.bf16 else "float32"
     flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
     return Contest(name, "rows", task, others, figure, flops, precision, seconds)
+
+
+def _compiled(setting: Setting, model: Setting) -> list[Contest]:
+    """Return our step with `trainer.compile=true` against that without, where there is a compiler."""
+    if lacking("cpu"):
+        return []
+    trainer = setting.settings.trainer.model_copy(update={"compile": True})
+    fused = replace(setting, settings=setting.settings.model_copy(update={"trainer": trainer}))
+    rival = {"ours, not compiled": partial(ours.step, setting)}
+    name, flops = "SFT step, bf16, trainer.compile=true", partial(_flops, setting, model)
+    return [Contest(name, "rows", partial(ours.step, fused), rival, flops=flops)]
 
 
 def _sdpo(setting: Setting, model: Setting) -> Contest:

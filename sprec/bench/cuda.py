@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of a base LLM in place of random weights")
     parser.add_argument("--device", default="cuda", help="cpu tries the code where there is no CUDA")
     parser.add_argument("--checkpointing", action="store_true", help="compute activations again")
+    parser.add_argument("--compile", action="store_true", help="compile elementwise pieces")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     if given.device.startswith("cuda") and not torch.cuda.is_available():
@@ -143,7 +144,7 @@ def main() -> None:
         return
     quiet()
     with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
-        model = _model(given.weights or Path(place), given.shapes, given.device, random=not given.weights)
+        model = _model(given, Path(place))
         if given.checkpointing:
             model.checkpoint()
         found = run(model, given.repeats)
@@ -156,13 +157,15 @@ def main() -> None:
     console.print(table(found, title, peak, dense))
 
 
-def _model(folder: Path, shapes: str, device: str, *, random: bool) -> Recommender:
-    dataset = toy_dataset()
+def _model(given: argparse.Namespace, place: Path) -> Recommender:
+    """Return the model that the arguments name; random weights are written to `place`."""
+    dataset, folder = toy_dataset(), given.weights or place
     prompt = Prompt(dataset.wording)
-    if random:
-        SHAPES[shapes].write(folder, [prompt.text(())] * 10 + list(dataset.catalog.titles))
+    if not given.weights:
+        SHAPES[given.shapes].write(folder, [prompt.text(())] * 10 + list(dataset.catalog.titles))
     lora = Lora(rank=RANK, alpha=ALPHA, dropout=0.0)
-    return Recommender(folder, prompt, lora=lora, bf16=True, device=device, cutoff_tokens=512, seed=0)
+    formats = {"bf16": True, "fused": given.compile}
+    return Recommender(folder, prompt, lora=lora, device=given.device, cutoff_tokens=512, seed=0, **formats)
 
 
 if __name__ == "__main__":

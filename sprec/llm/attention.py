@@ -15,6 +15,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from sprec.llm.answers import HIDDEN, Answers
 from sprec.llm.batches import PADDING, Batch
+from sprec.llm.fusion import Fuse, eager
 
 NAME = "sprec_short"
 STEP = 64
@@ -107,6 +108,7 @@ def short_attention(
     dropout: float = 0.0,
     packing: Packing | None = None,
     answers: Answers | None = None,
+    fuse: Fuse = eager,
     **_: object,
 ) -> tuple[Float[Tensor, "batch width heads size"], None]:
     """Return the attended values.
@@ -116,17 +118,38 @@ def short_attention(
     """
     rate = dropout if module.training else 0.0
     if packing is not None:
-        return _attend_packed(query * scaling, key, value, packing, rate), None
+        return _attend_packed(query * scaling, key, value, packing, rate, fuse), None
     if answers is not None:
         layer: Any = module.layer_idx
         return answers.attend(layer, query * scaling, key, value), None
     if attention_mask is None:
         attention_mask = _causal(query.shape[2], key.shape[2], query.device)
-    return _attend(query * scaling, key, value, _bias(attention_mask.bool(), query.dtype), rate), None
+    return _attend(query * scaling, key, value, _bias(attention_mask.bool(), query.dtype), rate, fuse), None
 
 
 def _causal(width: int, all_keys: int, device: torch.device) -> Bool[Tensor, "width all"]:
     return torch.ones(width, all_keys, dtype=torch.bool, device=device).tril(all_keys - width)
+
+
+def _weights(scores: Float[Tensor, "*shape"], bias: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return (scores + bias).softmax(-1)
+
+
+class _Softmax(torch.autograd.Function):
+    """softmax(scores + bias), of which nothing but itself is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, bias: Tensor, fuse: Fuse) -> Tensor:
+        """Return the weights."""
+        weights: Tensor = fuse(_weights)(scores.detach(), bias)
+        ctx.save_for_backward(weights)
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient by the scores."""
+        (weights,) = ctx.saved_tensors
+        return torch.ops.aten._softmax_backward_data(gradient[0], weights, -1, weights.dtype), None, None
 
 
 def _attend(
@@ -135,6 +158,7 @@ def _attend(
     value: Float[Tensor, "batch groups all size"],
     bias: Float[Tensor, "*shape all"],
     dropout: float,
+    fuse: Fuse,
 ) -> Float[Tensor, "batch width heads size"]:
     """Return the attended values; heads of one group share keys, so their queries stand in one product."""
     if query.is_cuda:
@@ -144,7 +168,8 @@ def _attend(
     joined = (batch * groups, heads // groups * width, size)
     keys, values = (each.reshape(batch * groups, -1, size) for each in (key, value))
     scores = torch.bmm(query.reshape(joined), keys.transpose(1, 2)).view(batch, heads, width, -1)
-    weights = nn.functional.dropout((scores + bias).softmax(-1), dropout)
+    soften: Any = _Softmax.apply
+    weights = nn.functional.dropout(soften(scores, bias, fuse), dropout)
     mixed = torch.bmm(weights.reshape(*joined[:2], -1), values)
     return mixed.view(batch, heads, width, size).transpose(1, 2)
 
@@ -154,11 +179,12 @@ def _attend_causal(
     key: Float[Tensor, "batch groups width size"],
     value: Float[Tensor, "batch groups width size"],
     dropout: float,
+    fuse: Fuse,
 ) -> Float[Tensor, "batch width heads size"]:
     if query.is_cuda:
         return fused(query, key, value, None, dropout)
     width = query.shape[2]
-    return _attend(query, key, value, _bias(_causal(width, width, query.device), query.dtype), dropout)
+    return _attend(query, key, value, _bias(_causal(width, width, query.device), query.dtype), dropout, fuse)
 
 
 def fused(
@@ -184,6 +210,7 @@ def _attend_packed(
     value: Float[Tensor, "1 groups real size"],
     packing: Packing,
     dropout: float,
+    fuse: Fuse,
 ) -> Float[Tensor, "1 real heads size"]:
     """Return the attended values: the prefix sees itself, each row sees the prefix and itself."""
     shared = packing.prefix
@@ -197,10 +224,10 @@ def _attend_packed(
         torch.cat([head.expand(count, -1, -1, -1), own], dim=2)
         for head, own in ((first_key, own_key), (first_value, own_value))
     )
-    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout), packing)[None]
+    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout, fuse), packing)[None]
     if not shared:
         return mixed
-    first = _attend_causal(first_query, first_key, first_value, dropout)
+    first = _attend_causal(first_query, first_key, first_value, dropout, fuse)
     return torch.cat([first, mixed], dim=1)
 
 

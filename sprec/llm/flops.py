@@ -1,8 +1,8 @@
 """Floating-point operations that a step cannot do without; a multiplication and an addition are two.
 
 Counted are the products of a Llama: projections, attention, output layer. The prefix that all prompts
-share counts once per optimiser step, other prompt tokens once per row, answers each; logits at predicted
-tokens only.
+share counts once per optimiser step, other prompt tokens once per row, answers each; logits, and what the
+last layer does beyond keys, values and attention, at predicted tokens only.
 Frozen weights need the gradient by their input and none by themselves; of rank 0 all weights are tuned.
 """
 
@@ -42,6 +42,12 @@ class Shape:
         return [*outer, *[(self.hidden, self.inner)] * 2, (self.inner, self.hidden)]
 
     @property
+    def _late(self) -> list[tuple[int, int]]:
+        """Projections of the last layer that only predicted tokens need: all but those of keys and values."""
+        queries, _, _, *others = self._projections
+        return [queries, *others]
+
+    @property
     def weights(self) -> int:
         """Weights of all projections, adapters and output layer left out."""
         return self.layers * sum(a * b for a, b in self._projections)
@@ -50,6 +56,16 @@ class Shape:
     def adapter_weights(self) -> int:
         """Weights of all adapters."""
         return self.layers * self.rank * sum(a + b for a, b in self._projections)
+
+    def projected(self, load: "Load") -> int:
+        """Return the FLOPs of all projections."""
+        late = sum(a * b for a, b in self._late)
+        return 2 * ((self.weights - late) * load.tokens + late * load.predicted)
+
+    def adapted(self, load: "Load") -> int:
+        """Return the FLOPs of all adapters."""
+        late = self.rank * sum(a + b for a, b in self._late)
+        return 2 * ((self.adapter_weights - late) * load.tokens + late * load.predicted)
 
     @property
     def words(self) -> int:
@@ -102,7 +118,7 @@ def _triangle(before: int, own: int) -> int:
 def reading(shape: Shape, load: Load) -> int:
     """Return the FLOPs of a pass without gradients, adapters merged."""
     attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
-    return 2 * shape.weights * load.tokens + attention + 2 * shape.words * load.predicted
+    return shape.projected(load) + attention + 2 * shape.words * load.predicted
 
 
 def training(shape: Shape, load: Load) -> int:
@@ -114,5 +130,5 @@ def training(shape: Shape, load: Load) -> int:
     attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
     frozen = 2 * reading(shape, load) + attention
     if shape.rank:
-        return frozen + 6 * shape.adapter_weights * load.tokens
-    return frozen + 2 * shape.weights * load.tokens + 2 * shape.words * load.predicted
+        return frozen + 3 * shape.adapted(load)
+    return frozen + shape.projected(load) + 2 * shape.words * load.predicted

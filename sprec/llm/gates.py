@@ -12,33 +12,55 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from sprec.llm.fusion import Fuse, Piece, eager
+
 KINDS = {"LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP"}
 """Classes of transformers that compute down(silu(gate(x)) · up(x))."""
 ACTIVATIONS = {"SiLU", "SiLUActivation"}
+
+
+def _product(gate: Float[Tensor, "tokens size"], up: Float[Tensor, "tokens size"]) -> Tensor:
+    return silu(gate) * up
+
+
+def _slopes(
+    gradient: Float[Tensor, "tokens size"],
+    gate: Float[Tensor, "tokens size"],
+    up: Float[Tensor, "tokens size"],
+) -> tuple[Float[Tensor, "tokens size"], Float[Tensor, "tokens size"]]:
+    """Return the gradients by gate and up."""
+    return torch.ops.aten.silu_backward(gradient * up, gate), gradient * silu(gate)
 
 
 class _Gated(torch.autograd.Function):
     """silu(gate) · up, of which nothing but gate and up is kept."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+    def forward(ctx: Any, gate: Tensor, up: Tensor, fuse: Fuse) -> Tensor:
         """Return the product."""
         ctx.save_for_backward(gate, up)
-        return silu(gate) * up
+        ctx.fuse = fuse
+        return _flat(fuse(_product), gate.detach(), up.detach())[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Return the gradients by gate and up."""
-        gate, up = ctx.saved_tensors
-        by_gate: Tensor = torch.ops.aten.silu_backward(gradient[0] * up, gate)
-        return by_gate, gradient[0] * silu(gate)
+        by_gate, by_up = _flat(ctx.fuse(_slopes), gradient[0], *ctx.saved_tensors)
+        return by_gate, by_up, None
 
 
-def _forward(module: Any, inputs: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
+def _flat(piece: Piece, *tensors: Tensor) -> list[Tensor]:
+    """Return what a piece makes of tensors of one shape as tables of tokens, in that shape."""
+    found = piece(*(each.flatten(0, -2) for each in tensors))
+    parts = [found] if isinstance(found, Tensor) else found
+    return [part.view(tensors[0].shape) for part in parts]
+
+
+def _forward(module: Any, fuse: Fuse, inputs: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
     """Return what the module's own forward returns."""
     gate, up = module.gate_proj(inputs), module.up_proj(inputs)
     apply: Any = _Gated.apply
-    product: Tensor = apply(gate, up)
+    product: Tensor = apply(gate, up, fuse)
     place, parts = product.untyped_storage().data_ptr(), (gate.detach(), up.detach())
 
     def kept(tensor: Tensor) -> Tensor | torch.Size:
@@ -47,16 +69,16 @@ def _forward(module: Any, inputs: Float[Tensor, "*batch size"]) -> Float[Tensor,
 
     def again(kept: Tensor | torch.Size) -> Tensor:
         """Return the tensor, computed again where its shape was kept."""
-        return kept if isinstance(kept, Tensor) else (silu(parts[0]) * parts[1]).view(kept)
+        return kept if isinstance(kept, Tensor) else _flat(fuse(_product), *parts)[0].view(kept)
 
     with torch.autograd.graph.saved_tensors_hooks(kept, again):
         found: Tensor = module.down_proj(product)
     return found
 
 
-def quicken(model: nn.Module) -> None:
+def quicken(model: nn.Module, fuse: Fuse = eager) -> None:
     """Replace the forward of the gated layers of `KINDS`."""
     for module in model.modules():
         activation: Any = getattr(module, "act_fn", None)
         if type(module).__name__ in KINDS and type(activation).__name__ in ACTIVATIONS:
-            module.forward = partial(_forward, module)
+            module.forward = partial(_forward, module, fuse)

@@ -1,4 +1,4 @@
-"""The number formats of a run: of products, of the frozen base weights, and of the copy that only reads."""
+"""How numbers are computed: formats of products, weights and of the copy that only reads, compiled or not."""
 
 import logging
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
+from sprec.llm.fusion import lacking
+
 log = logging.getLogger(__name__)
 quantised: Any = BitsAndBytesConfig
 QUANTISER = "bitsandbytes"
@@ -15,15 +17,26 @@ QUANTISER = "bitsandbytes"
 
 @dataclass(frozen=True)
 class Precision:
-    """bfloat16 or float32 products, `nf4` base weights (Dettmers et al. 2023), `fp16` copy for reading."""
+    """bfloat16 or float32 products, `nf4` base weights (Dettmers et al. 2023), `fp16` copy for reading.
+
+    `compiled` elementwise pieces of a pass are rounded less often.
+    """
 
     bf16: bool
     nf4: bool = False
     fp16: bool = False
+    compiled: bool = False
 
     def __str__(self) -> str:
         parts = ["bf16" if self.bf16 or self.nf4 else "float32"]
-        return " ".join(parts + ["on nf4"] * self.nf4 + ["reading in fp16"] * self.fp16)
+        parts += ["on nf4"] * self.nf4 + ["reading in fp16"] * self.fp16 + ["compiled"] * self.compiled
+        return " ".join(parts)
+
+    @property
+    def unusual(self) -> dict[str, object]:
+        """What is not as in most runs, by name."""
+        found = {"base": self.nf4 and "nf4", "reading": self.fp16 and "fp16", "compile": self.compiled}
+        return {name: value for name, value in found.items() if value}
 
 
 def has_bf16(device: str) -> bool:
@@ -34,11 +47,13 @@ def has_bf16(device: str) -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def precision(products: str, quantise: str, reading: str, *, device: str, rank: int) -> Precision:
+def precision(
+    products: str, quantise: str, reading: str, *, device: str, rank: int, compiled: bool = False
+) -> Precision:
     """Return what the options come to on a device, for adapters of a rank (0: all weights are tuned).
 
-    "auto" takes what the device has and logs what it goes without. `ValueError` where nf4 is asked for and
-    cannot be had.
+    "auto" takes what the device has and logs what it goes without. `ValueError` where nf4 or compiled pieces
+    are asked for and cannot be had.
     """
     bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device))
     missing = _missing(device, rank)
@@ -47,13 +62,15 @@ def precision(products: str, quantise: str, reading: str, *, device: str, rank: 
             f"base_llm.quantise=nf4 needs a CUDA device, the package {QUANTISER} and adapters "
             f"(here: {missing}); use base_llm.quantise=auto, or none"
         )
+    if compiled and (lack := lacking(device)):
+        raise ValueError(f"trainer.compile=true needs {lack}; install it, or use trainer.compile=false")
     if quantise == "auto" and missing:
         log.info("base_llm.quantise=auto: %s, so base weights are not 4-bit", missing)
     cpu = device == "cpu"
     if reading == "auto" and cpu:
         log.info("trainer.reading=auto: the CPU reads with the weights that are tuned, not in fp16")
     fp16 = reading == "fp16" or (reading == "auto" and not cpu)
-    return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0)
+    return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0, compiled=compiled)
 
 
 def _missing(device: str, rank: int) -> str:

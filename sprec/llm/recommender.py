@@ -18,9 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, norms, shards
+from sprec.llm import adapters, attention, gates, norms, rotary, shards
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
+from sprec.llm.fusion import compiled, eager
 from sprec.llm.likelihood import token_log_probs
 from sprec.llm.precision import loading
 
@@ -64,6 +65,7 @@ class Recommender:
         nf4: bool = False,
         fp16: bool = False,
         sharded: bool = False,
+        fused: bool = False,
     ) -> None:
         attention.register()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
@@ -85,8 +87,9 @@ class Recommender:
             self.model.to(self.device)
         if not sharded:  # its products are of weights that are whole
             adapters.quicken(self.model)
-        norms.quicken(self.model)
-        gates.quicken(self.model)
+        fuse = compiled if fused else eager
+        for part in (norms, gates, rotary):
+            part.quicken(self.model, fuse)
         self.base, self.dtype = base, dtype
         self._initial = {name: value.clone() for name, value in self.tuned().items()}
 
@@ -179,18 +182,22 @@ class Recommender:
         """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
 
         All real tokens stand in one sequence, the shared prefix first, so nothing is padded but the scores of
-        attention.
+        attention. Past the last layer's attention there are only the tokens that predict.
         """
         real, start = batch.segments != PADDING, len(batch.prefix)
         first, idle = torch.arange(start, device=self.device), batch.prefix.new_zeros(packing.idle)
+        predicting = start + packing.padded[batch.rows, batch.columns]
+        layers: Any = self.base.model.layers
+        short = rotary.shortened(layers[-1])
         found: Tensor = self.base.model(
             torch.cat([batch.prefix, batch.tokens[real], idle])[None],
             position_ids=torch.cat([first, batch.positions[real], idle])[None],
             past_key_values=cache,
             use_cache=cache is not None,
             packing=packing,
+            predicting=predicting,
         ).last_hidden_state[0]
-        return found[start + packing.padded[batch.rows, batch.columns]]
+        return found if short else found[predicting]
 
     def read(
         self, prompts: Sequence[tuple[int, ...]]
