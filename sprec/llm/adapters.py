@@ -136,14 +136,23 @@ def merged(model: nn.Module) -> Iterator[None]:
     try:
         for name, layer in layers.items():
             base: Any = layer.base_layer
-            delta = layer.get_delta_weight(ADAPTER).detach()
-            base.weight.data = (kept[name].float() + delta.float()).to(kept[name].dtype)
+            base.weight.data = _sum(layer, kept[name])
             _replace(model, name, base)
         yield
     finally:
         for name, layer in layers.items():
             layer.base_layer.weight.data = kept[name]
             _replace(model, name, layer)
+
+
+@torch.no_grad()
+def _sum(layer: Any, weight: Tensor) -> Tensor:
+    """Return W + s B A in the format of W."""
+    if not _plain(layer):
+        delta: Tensor = layer.get_delta_weight(ADAPTER)
+        return (weight.float() + delta.float()).to(weight.dtype)
+    down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER]
+    return torch.addmm(weight, up.to(weight.dtype), down.to(weight.dtype))
 
 
 def _layers(model: nn.Module) -> dict[str, Any]:

@@ -29,6 +29,17 @@ def test_greedy_titles_equal_those_of_a_plain_loop_without_cache(make, catalog):
     assert found == [slow_greedy(model, prompt, 6) for prompt in prompts]
 
 
+def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, catalog, monkeypatch):
+    model = make()
+    first, second, third = prompts_of(model, catalog)[:3]
+    asked, read = [first, second, first, third, second], []
+    reading = model.read
+    monkeypatch.setattr(model, "read", lambda prompts: read.extend(prompts) or reading(prompts))
+    found = complete(model, asked, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
+    assert found == [slow_greedy(model, prompt, 6) for prompt in asked]
+    assert sorted(read) == sorted([first, second, third])
+
+
 @pytest.mark.parametrize("decoding", [Greedy(), Sampled()])
 def test_titles_do_not_depend_on_how_rows_are_batched(make, catalog, decoding):
     model = make()
