@@ -52,7 +52,7 @@ FULL = Sizes(
     batches=(RELEASED_BATCH, 32),
     minutes=35,
     repeats=3,
-    row_growth=(16, 32, 48, 64),
+    row_growth=(24, 48, 72, 96),
     negative_growth=(1, 2, 4, 8),
 )
 QUICK = replace(
@@ -67,7 +67,7 @@ QUICK = replace(
     batches=(RELEASED_BATCH,),
     minutes=8,
     repeats=1,
-    row_growth=(12, 16, 24, 32),
+    row_growth=(24, 32, 40, 48),
     negative_growth=(1, 2, 3, 4),
 )
 

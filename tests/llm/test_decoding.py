@@ -30,14 +30,23 @@ def test_greedy_titles_equal_those_of_a_plain_loop_without_cache(make, catalog):
 
 
 def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, catalog, monkeypatch):
-    model = make()
+    model, seen, read = make(), [], []
+
+    class Watched(Greedy):
+        def pick(self, logits, draw):
+            seen.append(logits)
+            return super().pick(logits, draw)
+
     first, second, third = prompts_of(model, catalog)[:3]
-    asked, read = [first, second, first, third, second], []
-    reading = model.read
+    asked, reading = [first, second, first, third, second], model.read
     monkeypatch.setattr(model, "read", lambda prompts: read.extend(prompts) or reading(prompts))
-    found = complete(model, asked, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
+    found = complete(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
     assert found == [slow_greedy(model, prompt, 6) for prompt in asked]
     assert sorted(read) == sorted([first, second, third])
+    longest_first = sorted(asked, key=len, reverse=True)
+    with torch.no_grad():
+        expected = [model.base(torch.tensor([prompt])).logits[0, -1] for prompt in longest_first]
+    torch.testing.assert_close(seen[0], torch.stack(expected), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("decoding", [Greedy(), Sampled()])
