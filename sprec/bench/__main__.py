@@ -13,6 +13,7 @@ from sprec.bench.bench import Bench
 from sprec.bench.checks import derived
 from sprec.bench.contests import FULL, QUICK
 from sprec.bench.machine import machine
+from sprec.bench.markdown import markdown
 from sprec.bench.table import show
 from sprec.runtime.files import write_whole
 
@@ -27,7 +28,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, help="time after which no further row begins")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="print a file's tables, measure nothing"
+    )
     given = parser.parse_args()
+    if given.markdown and not given.markdown.is_file():
+        parser.error(f"--markdown {given.markdown}: no such file; make it: python -m sprec.bench --out FILE")
+    if given.markdown:
+        print(markdown(json.loads(given.markdown.read_text(encoding="utf-8"))))
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sizes = QUICK if given.quick else FULL
     sizes = replace(sizes, minutes=given.minutes) if given.minutes else sizes
