@@ -53,7 +53,7 @@ FULL = Sizes(
     minutes=35,
     repeats=3,
     row_growth=(24, 48, 72, 96),
-    negative_growth=(1, 2, 4, 8),
+    negative_growth=(1, 5, 10, 15),
 )
 QUICK = replace(
     FULL,
