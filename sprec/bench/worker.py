@@ -13,8 +13,6 @@ import torch
 
 from sprec.bench.measure import Sample, Step, Task
 
-STATUS = Path("/proc/self/status")
-
 
 class Worker:
     """One side in a process of its own; sides that wait use no processor."""
@@ -78,19 +76,11 @@ def _timed(step: Step) -> Sample:
     return Sample(work, seconds if work.seconds is None else work.seconds, peak_bytes())
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of this process now; Linux alone tells it."""
-    return _told("VmRSS:")
-
-
-def _told(name: str) -> int:
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
-
-
 def peak_bytes() -> int:
     """Return the highest resident memory of this process so far."""
-    if STATUS.is_file():  # a new process inherits its parent's ru_maxrss on Linux, and not this
-        return _told("VmHWM:")
+    status = Path("/proc/self/status")
+    if status.is_file():  # a new process inherits its parent's ru_maxrss on Linux, and not this
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, heap, norms, rotary, shards
+from sprec.llm import adapters, attention, gates, norms, rotary, shards
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.fusion import compiled, eager
@@ -169,8 +169,6 @@ class Recommender:
 
     def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats."""
-        if self.device.type == "cpu" and torch.is_grad_enabled():
-            heap.trim()
         batch = batch.to(self.device)
         with self.computing():
             read = self.hidden(batch, Packing.of(batch, self.dtype))
