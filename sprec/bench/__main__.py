@@ -6,15 +6,17 @@ import logging
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from sprec.bench.bench import Bench
+from sprec.bench.bench import Bench, Results
 from sprec.bench.checks import derived
 from sprec.bench.contests import FULL, QUICK
-from sprec.bench.machine import machine
-from sprec.bench.markdown import markdown
-from sprec.bench.table import show
+from sprec.bench.machine import Machine, machine
+from sprec.bench.measure import Check, Growth, Outcome
+from sprec.bench.table import markdown, show
+from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 
 WIDTH = 190
@@ -32,10 +34,12 @@ def main() -> None:
         "--markdown", type=Path, metavar="FILE", help="print a file's tables, measure nothing"
     )
     given = parser.parse_args()
-    if given.markdown and not given.markdown.is_file():
-        parser.error(f"--markdown {given.markdown}: no such file; make it: python -m sprec.bench --out FILE")
     if given.markdown:
-        print(markdown(json.loads(given.markdown.read_text(encoding="utf-8"))))
+        try:
+            print(markdown(*read(given.markdown)))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            remedy = "python -m sprec.bench --out FILE makes one"
+            parser.error(f"--markdown: {given.markdown} is no report ({error}); {remedy}")
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sizes = QUICK if given.quick else FULL
@@ -48,6 +52,14 @@ def main() -> None:
     console = Console()
     console.width = max(console.width, WIDTH)
     show(bench.machine, results, console)
+
+
+def read(file: Path) -> tuple[Machine, Results]:
+    """Return what was measured; raises what a file that is no such report makes of it."""
+    report = json.loads(file.read_text(encoding="utf-8"))
+    kinds: dict[str, type[Any]] = {"contests": Outcome, "growths": Growth, "checks": Check}
+    found = {name: [decode(kind, each) for each in report[name]] for name, kind in kinds.items()}
+    return Machine(**report["machine"]), Results(**found, left_out=report["left_out"])
 
 
 if __name__ == "__main__":

@@ -12,15 +12,35 @@ from sprec.bench.measure import Check, Growth, Outcome
 
 def show(machine: Machine, results: Results, console: Console) -> None:
     """Print machine, contests, growth, checks, and what was left out."""
-    console.print(
+    console.print(heading(machine))
+    for table in tables(results):
+        console.print(table)
+    for name in results.left_out:
+        console.print(f"left out: {name}")
+
+
+def markdown(machine: Machine, results: Results) -> str:
+    """Return the same as Markdown, for the README."""
+    left_out = "\n".join(f"* left out: {name}" for name in results.left_out)
+    return "\n\n".join(filter(None, [heading(machine), *map(_markdown, tables(results)), left_out]))
+
+
+def _markdown(table: Table) -> str:
+    columns = [[str(column.header), "---", *map(str, column.cells)] for column in table.columns]
+    return "\n".join(f"| {' | '.join(row)} |" for row in zip(*columns, strict=True))
+
+
+def heading(machine: Machine) -> str:
+    """Return what the figures depend on, in a line."""
+    return (
         f"{machine.processor}, {machine.threads} threads; products {machine.peak_bf16 / 1e9:.0f} GFLOP/s in "
         f"bf16, {machine.peak_float32 / 1e9:.0f} in float32; commit {machine.provenance['commit']}"
     )
-    console.print(contest_table(results.contests))
-    console.print(growth_table(results.growths))
-    console.print(check_table(results.checks))
-    for name in results.left_out:
-        console.print(f"left out: {name}")
+
+
+def tables(results: Results) -> list[Table]:
+    """Return contests, growths and checks."""
+    return [contest_table(results.contests), growth_table(results.growths), check_table(results.checks)]
 
 
 def contest_table(outcomes: Sequence[Outcome]) -> Table:
@@ -49,7 +69,7 @@ def cells(each: Outcome) -> tuple[str, ...]:
         each.name,
         f"{each.ours_rate:.2f} {each.unit}",
         f"{each.peer_rate:.2f}",
-        f"{each.ratio:.1f} ({each.ratio_low:.1f}–{each.ratio_high:.1f}, n={each.pairs})",
+        f"{each.ratio:.3g} ({each.ratio_low:.3g}–{each.ratio_high:.3g}, n={each.pairs})",
         "" if each.at_least is None else f"{each.at_least:g} {'✓' if each.ratio >= each.at_least else '✗'}",
         "" if each.peak_share is None else f"{each.peak_share:.0%}",
         "" if each.ratio_at_peak is None else f"{each.ratio_at_peak:.1f}",

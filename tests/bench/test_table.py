@@ -1,11 +1,75 @@
-from sprec.bench.measure import Outcome
-from sprec.bench.table import cells
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from sprec.bench.__main__ import main, read
+from sprec.bench.bench import Results
+from sprec.bench.machine import Machine
+from sprec.bench.measure import Check, Growth, Outcome
+from sprec.bench.table import cells, markdown
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ROOT / "benchmarks.json"
+RATES, MEMORY = (6.0, 1.5, 4.0, 3.9, 4.2, 3, 1234.0), (2_000_000_000, 2_900_000_000)
+CONTEST = Outcome("SFT step", "rows", "TRL, batch 4", *RATES, *MEMORY, 4.0, 0.43, 9.3)
+GROWTH = Growth("SFT step", "row", (8, 1600), (1.0, 2.0), (10**9, 2 * 10**9), 0.125, 0.0, 0.9951)
+CHECKS = [Check("peak GB of DPO", 2.61, 2.5), Check("share", 0.55, 0.5, at_least=True)]
+RESULTS = Results([CONTEST], [GROWTH], CHECKS, ["evaluation: the 5 minutes were over"])
+PLACE = Machine(
+    "Some CPU", 2, 2, 10**9, "3.11", {"commit": "0123", "dirty": False, "versions": {}}, 4.361e11, 1.98e11
+)
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A measured file."""
+    file = tmp_path / "measured.json"
+    file.write_text(json.dumps({"machine": asdict(PLACE), "quick": False, **asdict(RESULTS)}))
+    return file
 
 
 def test_row_says_whether_the_figure_is_reached():
-    rates, memory = (6.0, 1.5, 4.0, 3.9, 4.2, 3, 1234.0), (2_000_000_000, 2_900_000_000)
-    found = Outcome("SFT step", "rows", "TRL, batch 4", *rates, *memory, 4.0, 0.43, 9.3)
-    assert cells(found) == (
-        *("SFT step", "6.00 rows", "1.50", "4.0 (3.9–4.2, n=3)", "4 ✓"),
+    assert cells(CONTEST) == (
+        *("SFT step", "6.00 rows", "1.50", "4 (3.9–4.2, n=3)", "4 ✓"),
         *("43%", "9.3", "1234", "2.0, 2.9", "TRL, batch 4"),
     )
+
+
+def test_markdown_holds_contests_growths_checks_and_what_was_left_out():
+    heading, contests, growths, checks, left_out = markdown(PLACE, RESULTS).split("\n\n")
+    assert heading == "Some CPU, 2 threads; products 436 GFLOP/s in bf16, 198 in float32; commit 0123"
+    assert contests.splitlines()[2].startswith("| SFT step | 6.00 rows | 1.50 | 4 (3.9–4.2, n=3) | 4 ✓ |")
+    assert growths.splitlines()[2:] == [
+        "| SFT step (row) | 8, 1,600 | 1.00, 2.00 | 0.125 | 0.9951 | 1.00, 2.00 |"
+    ]
+    assert checks.splitlines() == [
+        *("| check | figure | limit |", "| --- | --- | --- |"),
+        *("| peak GB of DPO | 2.61 | ≤ 2.5 ✗ |", "| share | 0.55 | ≥ 0.5 ✓ |"),
+    ]
+    assert left_out == "* left out: evaluation: the 5 minutes were over"
+
+
+def test_command_prints_the_tables_of_a_file_and_measures_nothing(report, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--markdown", str(report)])
+    main()
+    assert capsys.readouterr().out == markdown(PLACE, RESULTS) + "\n"
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", "[]"])
+def test_file_that_is_no_report_is_named_in_one_line(text, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "other.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["bench", "--markdown", str(file)])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"{file} is no report" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.skipif(not MEASURED.is_file(), reason="no benchmarks.json")
+def test_readme_holds_what_was_measured():
+    assert not json.loads(MEASURED.read_text(encoding="utf-8"))["quick"]
+    assert markdown(*read(MEASURED)) in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 from transformers import DynamicCache, LlamaConfig, LlamaModel
@@ -39,7 +41,7 @@ def models():
     )
     torch.manual_seed(0)
     plain = LlamaModel(config)
-    quick = LlamaModel(config)
+    quick = LlamaModel(deepcopy(config))
     quick.load_state_dict(plain.state_dict())
     quick.config._attn_implementation = attention.NAME
     quicken(quick)
