@@ -57,18 +57,19 @@ FULL = Sizes(
 )
 QUICK = replace(
     FULL,
-    sft=(8, 2),
-    dpo=(4, 1),
+    sft=(4, 1),
+    dpo=(2, 1),
     sdpo=1,
-    titles=32,
-    iteration=4,
-    ablation=(16, 8),
+    titles=16,
+    iteration=2,
+    ablation=(8, 4),
     ways=(Way(4),),
     batches=(RELEASED_BATCH,),
     minutes=8,
     repeats=1,
-    row_growth=(24, 32, 40, 48),
+    row_growth=(6, 12, 18, 24),
     negative_growth=(1, 2, 3, 4),
+    item_growth=(10_000, 30_000, 100_000, 300_000),
 )
 
 

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
+from sprec.llm.packed import Packed, gains
+
 ADAPTER = "default"
 SHARED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Projections of a layer that read the same tensor, in the order of their calls."""
@@ -136,7 +138,11 @@ def merged(model: nn.Module) -> Iterator[None]:
     try:
         for name, layer in layers.items():
             base: Any = layer.base_layer
-            base.weight.data = _sum(layer, kept[name])
+            whole = _sum(layer, kept[name])
+            if gains(whole):
+                _replace(model, name, Packed(whole, base.bias))
+                continue
+            base.weight.data = whole
             _replace(model, name, base)
         yield
     finally:

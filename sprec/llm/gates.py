@@ -20,33 +20,41 @@ ACTIVATIONS = {"SiLU", "SiLUActivation"}
 
 
 def _product(gate: Float[Tensor, "tokens size"], up: Float[Tensor, "tokens size"]) -> Tensor:
-    return silu(gate) * up
+    return silu(gate).mul_(up)
+
+
+def _both(gate: Float[Tensor, "tokens size"], up: Float[Tensor, "tokens size"]) -> tuple[Tensor, Tensor]:
+    activated = silu(gate)
+    return activated, activated * up
 
 
 def _slopes(
     gradient: Float[Tensor, "tokens size"],
     gate: Float[Tensor, "tokens size"],
     up: Float[Tensor, "tokens size"],
+    activated: Float[Tensor, "tokens size"],
 ) -> tuple[Float[Tensor, "tokens size"], Float[Tensor, "tokens size"]]:
-    """Return the gradients by gate and up."""
-    return torch.ops.aten.silu_backward(gradient * up, gate), gradient * silu(gate)
+    """Return the gradients by gate and up; silu(gate) is overwritten."""
+    return torch.ops.aten.silu_backward(gradient * up, gate), activated.mul_(gradient)
 
 
 class _Gated(torch.autograd.Function):
-    """silu(gate) · up, of which nothing but gate and up is kept."""
+    """silu(gate) · up, of which nothing but gate and up is kept; `activated` may hold silu(gate) later."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor, fuse: Fuse) -> Tensor:
+    def forward(ctx: Any, gate: Tensor, up: Tensor, fuse: Fuse, activated: list[Tensor]) -> Tensor:
         """Return the product."""
         ctx.save_for_backward(gate, up)
-        ctx.fuse = fuse
+        ctx.fuse, ctx.activated = fuse, activated
         return _flat(fuse(_product), gate.detach(), up.detach())[0]
 
     @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Return the gradients by gate and up."""
-        by_gate, by_up = _flat(ctx.fuse(_slopes), gradient[0], *ctx.saved_tensors)
-        return by_gate, by_up, None
+        gate, up = ctx.saved_tensors
+        activated = ctx.activated.pop() if ctx.activated else silu(gate)
+        by_gate, by_up = _flat(ctx.fuse(_slopes), gradient[0], gate, up, activated)
+        return by_gate, by_up, None, None
 
 
 def _flat(piece: Piece, *tensors: Tensor) -> list[Tensor]:
@@ -60,7 +68,8 @@ def _forward(module: Any, fuse: Fuse, inputs: Float[Tensor, "*batch size"]) -> F
     """Return what the module's own forward returns."""
     gate, up = module.gate_proj(inputs), module.up_proj(inputs)
     apply: Any = _Gated.apply
-    product: Tensor = apply(gate, up, fuse)
+    activated: list[Tensor] = []
+    product: Tensor = apply(gate, up, fuse, activated)
     place, parts = product.untyped_storage().data_ptr(), (gate.detach(), up.detach())
 
     def kept(tensor: Tensor) -> Tensor | torch.Size:
@@ -69,7 +78,11 @@ def _forward(module: Any, fuse: Fuse, inputs: Float[Tensor, "*batch size"]) -> F
 
     def again(kept: Tensor | torch.Size) -> Tensor:
         """Return the tensor, computed again where its shape was kept."""
-        return kept if isinstance(kept, Tensor) else _flat(fuse(_product), *parts)[0].view(kept)
+        if isinstance(kept, Tensor):
+            return kept
+        once, product = _flat(fuse(_both), *parts)
+        activated[:] = [once]
+        return product.view(kept)
 
     with torch.autograd.graph.saved_tensors_hooks(kept, again):
         found: Tensor = module.down_proj(product)

@@ -32,8 +32,8 @@ def _slope(
     """Return the gradient by x."""
     outer = gradient * scale
     along = (outer * normed).sum(-1, keepdim=True, dtype=torch.float32) / outer.shape[-1]
-    across = torch.addcmul(outer, normed, along.to(outer.dtype), value=-1)
-    return (across * inverse).to(outer.dtype)
+    across = outer.addcmul_(normed, along.to(outer.dtype), value=-1)
+    return across.float().mul_(inverse).to(outer.dtype)
 
 
 class _Norm(torch.autograd.Function):

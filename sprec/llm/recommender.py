@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, norms, rotary, shards
+from sprec.llm import adapters, attention, gates, memory, norms, rotary, shards
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.fusion import compiled, eager
@@ -68,6 +68,7 @@ class Recommender:
         fused: bool = False,
     ) -> None:
         attention.register()
+        memory.keep()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
         self.cut = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
@@ -209,8 +210,7 @@ class Recommender:
         layers: Any = cache.layers
         for layer in layers:
             layer.keys, layer.values = packing.spread(layer.keys), packing.spread(layer.values)
-        real = batch.segments != PADDING
-        return cache, torch.cat([real.new_ones(len(real), len(batch.prefix)), real], dim=1), last
+        return cache, packing.real, last
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from sprec.llm import attention
-from sprec.llm.attention import _attend, _bias, fused
-from sprec.llm.batches import collate
+from sprec.llm.attention import Packing, _attend, _bias, fused
+from sprec.llm.batches import PADDING, collate
 from sprec.llm.fusion import eager
 
 
@@ -33,3 +33,14 @@ def test_packed_rows_have_the_same_scores_and_gradients_with_fused_kernels(make,
     monkeypatch.setattr(attention, "_attend", lambda *given: fused(*given[:5]))
     monkeypatch.setattr(attention, "_attend_causal", lambda q, k, v, rate, _: fused(q, k, v, None, rate))
     torch.testing.assert_close(results(), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("titles", [1, 2, 3])
+def test_scores_stand_in_lines_of_32_whatever_the_prompts_are(make, catalog, titles):
+    rows = [make(4).encode(catalog.titles[i : i + titles + i], catalog.titles[:2]) for i in range(3)]
+    batch = collate(rows)
+    packing = Packing.of(batch, torch.float32)
+    assert packing.bias.shape[-1] == packing.real.shape[-1] == len(batch.prefix) + packing.padded.shape[1]
+    assert packing.bias.shape[-1] % 32 == 0
+    tokens = (batch.segments != PADDING).sum(1) + len(batch.prefix)
+    assert packing.real.sum(1).tolist() == tokens.tolist()

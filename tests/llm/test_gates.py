@@ -10,10 +10,11 @@ from sprec.llm.gates import quicken
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_gated_layer_has_the_bits_of_the_models_own_and_keeps_less(dtype, dropout):
+@pytest.mark.parametrize("plain", [[], ["down_proj"]], ids=["all adapted", "down_proj is not"])
+def test_gated_layer_has_the_bits_of_the_models_own_and_keeps_less(dtype, dropout, plain):
     torch.manual_seed(0)
-    names = ["gate_proj", "up_proj", "down_proj"]
-    lora = LoraConfig(r=2, target_modules=names, init_lora_weights=False, lora_dropout=dropout)
+    names = {"gate_proj", "up_proj", "down_proj"} - set(plain)
+    lora = LoraConfig(r=2, target_modules=sorted(names), init_lora_weights=False, lora_dropout=dropout)
     layer = LlamaMLP(LlamaConfig(hidden_size=32, intermediate_size=256))
     model = get_peft_model(torch.nn.ModuleDict({"mlp": layer}), lora).to(dtype)
     quicken_adapters(model)
