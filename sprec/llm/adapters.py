@@ -137,18 +137,21 @@ def merged(model: nn.Module) -> Iterator[None]:
     kept = {name: layer.base_layer.weight.data for name, layer in layers.items()}
     try:
         for name, layer in layers.items():
-            base: Any = layer.base_layer
-            whole = _sum(layer, kept[name])
-            if gains(whole):
-                _replace(model, name, Packed(whole, base.bias))
-                continue
-            base.weight.data = whole
-            _replace(model, name, base)
+            _replace(model, name, _with(layer.base_layer, _sum(layer, kept[name])))
         yield
     finally:
         for name, layer in layers.items():
             layer.base_layer.weight.data = kept[name]
             _replace(model, name, layer)
+
+
+def _with(base: Any, weight: Tensor) -> nn.Module:
+    """Return the layer with other weights, laid out for the processor where that is faster."""
+    if gains(weight):
+        return Packed(weight, base.bias)
+    base.weight.data = weight
+    layer: nn.Module = base
+    return layer
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ NAME = "sprec_short"
 STEP = 64
 """Lengths of packed sequences are multiples of this: products of each new length cost 20 MB that are kept."""
 LINE = 32
-"""Keys per query come in multiples of this: softmax over 222 keys takes 1.9 times as long as over 224."""
+"""Keys per query come in multiples of this: in bfloat16 softmax over other lengths is slower on CPUs."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,12 @@ class Packing:
     @classmethod
     def of(cls, batch: Batch, dtype: torch.dtype) -> "Packing":
         """Return the packing of a batch; scores are computed in `dtype`."""
-        real = batch.segments != PADDING
-        real = nn.functional.pad(real, (0, -(len(batch.prefix) + real.shape[1]) % LINE))
+        missing = -(len(batch.prefix) + batch.segments.shape[1]) % LINE
+        real = nn.functional.pad(batch.segments != PADDING, (0, missing))
         places = real.flatten().nonzero()[:, 0]
         idle = -(len(batch.prefix) + len(places)) % STEP
         padded = torch.full_like(real, len(places) + idle, dtype=torch.long)
         padded[real] = torch.arange(len(places), device=padded.device)
-        missing = real.shape[1] - batch.segments.shape[1]
         seen = nn.functional.pad(batch.visible(), (0, missing, 0, missing))
         return cls(len(batch.prefix), idle, padded, places, _bias(seen, dtype))
 

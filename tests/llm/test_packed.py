@@ -30,7 +30,7 @@ def test_merged_weights_are_packed_while_they_are_merged(make):
     assert all(torch.equal(before[name], weight) for name, weight in model.model.named_parameters())
 
 
-def test_other_formats_are_not_packed(make, monkeypatch):
+def test_other_formats_are_not_packed(monkeypatch):
     monkeypatch.setattr(packed, "OPERATIONS", None)
     assert not gains(torch.zeros(1))
     assert not gains(torch.zeros(1, dtype=torch.bfloat16, device="meta"))
