@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sprec.config import Settings, validated
 from sprec.runtime.apart import KilledError, apart
+from sprec.runtime.ending import EndedError, heeding
 from sprec.runtime.redaction import redact_text
 
 TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line
@@ -68,7 +70,8 @@ def _run(settings: Settings) -> float | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     session = Session(settings, folder, command=_command())
     try:
-        record = session.run()
+        with heeding():
+            record = session.run()
     except Exception:
         (folder / TRACE).write_text(redact_text(traceback.format_exc()), encoding="utf-8")
         raise
@@ -122,7 +125,7 @@ class SweepTable(Callback):
 
 
 def main() -> None:
-    """Console entry: user errors are one line and exit status 1."""
+    """Console entry: user errors are one line and exit status 1; ended by a signal, 128 and its number."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints its own trace
     _refuse_two_sweeps(sys.argv[1:])
     _refuse_two_experiments(sys.argv[1:])
@@ -136,10 +139,10 @@ def main() -> None:
             raise
         text = str(error).partition("\n-----")[0]  # below that, submitit shows all that a job said
         raise SystemExit(f"error: {' '.join(text.split())}{_remedy(text)}") from None
-    except KeyboardInterrupt:
-        raise SystemExit(
-            "interrupted: finished stages are stored; the same command goes on from there"
-        ) from None
+    except (EndedError, KeyboardInterrupt) as error:
+        ended = error if isinstance(error, EndedError) else EndedError(signal.SIGINT)
+        print(f"{ended}: finished stages are stored; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(ended.status) from None
 
 
 def _remedy(error: str) -> str:

@@ -137,11 +137,13 @@ def test_stage_killed_in_its_middle_starts_again_and_finished_stages_do_not(firs
     assert record(tmp_path / "out")["evaluations"] == record(folder)["evaluations"]
 
 
-def test_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path):
-    lines, status = stopped(tmp_path / "home", tmp_path / "out", "initial sft", signal.SIGINT, *SMALL)
-    assert status == 1
-    assert lines[-1].startswith("interrupted: finished stages are stored")
+@pytest.mark.parametrize(("ending", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_run_told_to_end_does_so_cleanly_and_says_how_to_go_on(tmp_path, ending, expected):
+    lines, status = stopped(tmp_path / "home", tmp_path / "out", "initial sft", ending, *SMALL)
+    assert status == expected
+    assert lines[-1].startswith(f"ended by {ending.name}: finished stages are stored")
     assert record(tmp_path / "out")["status"] == "failed"
+    assert record(tmp_path / "out")["error"].endswith(f"ended by {ending.name}")
 
 
 def test_help_names_groups_and_examples(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar, cast
 
+from sprec.runtime.ending import EndedError
 from sprec.runtime.group import dying_with_parent
 
 Answer = TypeVar("Answer")
@@ -36,6 +37,8 @@ def apart(work: Callable[[], Answer]) -> Answer:
         raise
     finally:
         process.join()
+    if isinstance(error, EndedError):  # that process was told to end, not this one
+        raise KilledError(f"its process was {error}")
     if error is not None:
         raise error
     return cast(Answer, answer)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sprec.runtime.apart import KilledError, apart
+from sprec.runtime.ending import heeding
 
 WAITING = """
 import os, signal
@@ -42,6 +43,16 @@ def test_an_error_comes_through():
 def test_a_killed_process_is_an_error_that_names_its_signal():
     with pytest.raises(KilledError, match=r"^its process was ended by SIGKILL"):
         apart(killed)
+
+
+def told_to_end():
+    with heeding():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_process_told_to_end_is_an_error_of_that_process_alone():
+    with pytest.raises(KilledError, match=r"^its process was ended by SIGTERM$"):
+        apart(told_to_end)
 
 
 def heeding_interrupts():

@@ -1,9 +1,12 @@
+import os
+import signal
 from dataclasses import replace
 
 import pytest
 import torch
 
 from sprec.llm.batches import collate
+from sprec.runtime.ending import EndedError, heeding
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
 from sprec.training.tuner import Schedule, Tuner, tune, validation_loss
@@ -36,6 +39,18 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rows(make, catalog):
 
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 1, rows \[\d, \d\]; lower"):
         tuned(make(4), catalog, broken)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_step_ends_the_fit_at_once_and_leaves_the_handlers_as_they_were(make, catalog, ending):
+    def told_to_end(policy, reference):
+        os.kill(os.getpid(), ending)
+        raise AssertionError("the step went on")
+
+    before = signal.getsignal(ending)
+    with pytest.raises(EndedError, match=rf"^ended by {ending.name}$"), heeding():
+        tuned(make(4), catalog, told_to_end)
+    assert signal.getsignal(ending) is before
 
 
 def test_rows_of_weight_zero_teach_nothing(make, catalog):
