@@ -18,6 +18,7 @@ from sprec.bench.machine import Machine
 from sprec.bench.measure import Check, Contest, Growth, Outcome, Sample, Task, growth, outcome
 from sprec.bench.setting import Setting, configured
 from sprec.bench.worker import Worker
+from sprec.llm.precision import has_bf16
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -27,6 +28,7 @@ TAUGHT_ROWS, TAUGHT_STEPS = 64, 8
 PATIENCE = 2.5
 """How many even shares of the minutes left a row may take before its pairs become fewer."""
 MEMORY_PAIRS = 8
+NO_UNITS = "this processor multiplies bfloat16 in software alone; the other rows are in float32"
 
 
 @dataclass
@@ -57,19 +59,26 @@ class Bench:
 
     def run(self) -> Results:
         """Measure all rows that are wanted; the adapters that write titles are tuned first if needed."""
-        half, single = (
-            Setting(configured(bf16=bf16, threads=self.threads), rows=1) for bf16 in (True, False)
-        )
+        single = Setting(configured(bf16=False, threads=self.threads), rows=1)
+        best = self._half() or single
         with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
             tuned = Path(place)
-            rows = self._contests(half, single, tuned) + self._growths(half) + self._checks(half, tuned)
+            rows = self._contests(best, single, tuned) + self._growths(best) + self._checks(best, tuned)
             rows = [(name, work) for name, work in rows if self.only.lower() in name.lower()]
             if any(word in name for name, _ in rows for word in ("self-play", "iteration")):
-                taught = Setting(half.settings, rows=TAUGHT_ROWS)
+                taught = Setting(best.settings, rows=TAUGHT_ROWS)
                 self._one(partial(ours.teach, taught, tuned, TAUGHT_STEPS))
             for number, (name, work) in enumerate(rows):
                 self._row(name, work, len(rows) - number)
         return self.results
+
+    def _half(self) -> Setting | None:
+        """Return the setting in bfloat16; where the processor has no units for it, say so and return None."""
+        if has_bf16("cpu"):
+            return Setting(configured(bf16=True, threads=self.threads), rows=1)
+        log.warning("rows in bf16 left out: %s", NO_UNITS)
+        self.results.left_out.append(f"rows in bf16: {NO_UNITS}")
+        return None
 
     def _row(self, name: str, work: Callable[[], None], left: int) -> None:
         """Measure one of the rows that are left, or name it as left out where the time is over."""
@@ -86,8 +95,8 @@ class Bench:
             log.warning("%s failed: %s", name, error)
             self.results.left_out.append(f"{name}: {error}")
 
-    def _contests(self, half: Setting, single: Setting, tuned: Path) -> list[Row]:
-        found = contests(half, single, tuned, self.sizes)
+    def _contests(self, best: Setting, single: Setting, tuned: Path) -> list[Row]:
+        found = contests(best, single, tuned, self.sizes)
         return [(each.name, partial(self._meet, each)) for each in found]
 
     def _meet(self, contest: Contest) -> None:
@@ -136,10 +145,10 @@ class Bench:
                 return
             yield take()
 
-    def _growths(self, half: Setting) -> list[Row]:
+    def _growths(self, best: Setting) -> list[Row]:
         rows, negatives = self.sizes.row_growth, self.sizes.negative_growth
-        many = Setting(half.settings, rows=max(rows))
-        wide = Setting(half.settings, rows=4, negatives=max(negatives))
+        many = Setting(best.settings, rows=max(rows))
+        wide = Setting(best.settings, rows=4, negatives=max(negatives))
         tasks = (
             ("SFT step over rows", "row", rows, partial(ours.over_rows, many, self._repeated(rows))),
             (
@@ -178,11 +187,11 @@ class Bench:
         found = growth(name, unit, sizes, seconds, [part[-1].peak_bytes for part in samples])
         self.results.growths.append(found)
 
-    def _checks(self, half: Setting, place: Path) -> list[Row]:
-        pairs = Setting(half.settings, rows=MEMORY_PAIRS, negatives=1)
+    def _checks(self, best: Setting, place: Path) -> list[Row]:
+        pairs = Setting(best.settings, rows=MEMORY_PAIRS, negatives=1)
         return [
             ("memory of DPO", partial(self._memory, pairs)),
-            ("ablation with four arms", partial(self._ablation, place)),
+            ("ablation with four arms", partial(self._ablation, place, bf16=best.bf16)),
         ]
 
     def _memory(self, setting: Setting) -> None:
@@ -190,12 +199,12 @@ class Bench:
         name = f"peak GB of DPO, {setting.rows} pairs a step"
         self.results.checks.append(Check(name, sample.peak_bytes / 1e9, 2.5))
 
-    def _ablation(self, place: Path) -> None:
+    def _ablation(self, place: Path, *, bf16: bool) -> None:
         """Add what four arms take over their distinct stages, and what they would take without the store."""
         first, later = self.sizes.ablation
         rows = (f"sft_rows={first}", f"iteration_rows={later}", f"test_rows={later}", "iterations=1")
         changes = [f"store.path={place / 'stages'}", *(f"budget.{each}" for each in rows)]
-        arms = [configured(*changes, *arm, bf16=True, threads=self.threads) for arm in ablation.ARMS]
+        arms = [configured(*changes, *arm, bf16=bf16, threads=self.threads) for arm in ablation.ARMS]
         sample = self._one(partial(ablation.arms, arms, place))
         parts = sample.work.parts
         self.results.checks += [

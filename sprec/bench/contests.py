@@ -73,20 +73,26 @@ QUICK = replace(
 )
 
 
-def contests(half: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[Contest]:
-    """Return all contests, for settings in bfloat16 and float32 and adapters that write titles."""
-    model = replace(half)  # it counts tokens; settings that go to processes hold no model and stay small
+def contests(best: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[Contest]:
+    """Return all contests, for the fastest number format and float32, and for adapters that write titles.
+
+    Steps of SFT and DPO are there in both formats, or once where float32 is the fastest.
+    """
+    model = replace(best)  # it counts tokens; settings that go to processes hold no model and stay small
+    steps = [
+        _step("SFT step", replace(best, rows=sizes.sft[0]), 4.0, sizes, model),
+        _step("SFT step", replace(single, rows=sizes.sft[1]), 6.0, sizes, model),
+        _step("DPO step", replace(best, rows=sizes.dpo[0], negatives=1), 6.0, sizes, model),
+        _step("DPO step", replace(single, rows=sizes.dpo[1], negatives=1), 8.0, sizes, model),
+    ]
     return [
-        _step("SFT step, bf16", replace(half, rows=sizes.sft[0]), 4.0, sizes, model),
-        _step("SFT step, float32", replace(single, rows=sizes.sft[1]), 6.0, sizes, model),
-        _step("DPO step, bf16", replace(half, rows=sizes.dpo[0], negatives=1), 6.0, sizes, model),
-        _step("DPO step, float32", replace(single, rows=sizes.dpo[1], negatives=1), 8.0, sizes, model),
-        *_compiled(replace(half, rows=sizes.sft[0]), model),
-        _sdpo(replace(half, rows=sizes.sdpo, negatives=NEGATIVES), model),
-        *_generation(replace(half, rows=sizes.titles, tuned=tuned), sizes, model),
+        *({each.name: each for each in steps}.values()),
+        *_compiled(replace(best, rows=sizes.sft[0]), model),
+        _sdpo(replace(best, rows=sizes.sdpo, negatives=NEGATIVES), model),
+        *_generation(replace(best, rows=sizes.titles, tuned=tuned), sizes, model),
         _evaluation("evaluation", DISTINCT, 100.0),
         _evaluation("evaluation, no two titles alike", USERS, None),
-        _iteration(replace(half, rows=sizes.iteration, negatives=1, tuned=tuned)),
+        _iteration(replace(best, rows=sizes.iteration, negatives=1, tuned=tuned)),
     ]
 
 
@@ -95,10 +101,9 @@ def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setti
     ways = [way for way in ways if setting.negatives or not way.precomputed]
     ways = [replace(way, batch=min(way.batch, setting.rows)) for way in ways]
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
-    task = partial(ours.step, setting)
-    precision = "bf16" if setting.bf16 else "float32"
+    task, kind = partial(ours.step, setting), setting.precision
     flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
-    return Contest(name, "rows", task, others, figure, flops, precision, seconds)
+    return Contest(f"{name}, {kind}", "rows", task, others, figure, flops, kind, seconds)
 
 
 def _compiled(setting: Setting, model: Setting) -> list[Contest]:
@@ -108,8 +113,8 @@ def _compiled(setting: Setting, model: Setting) -> list[Contest]:
     trainer = setting.settings.trainer.model_copy(update={"compile": True})
     fused = replace(setting, settings=setting.settings.model_copy(update={"trainer": trainer}))
     rival = {"ours, not compiled": partial(ours.step, setting)}
-    name, flops = "SFT step, bf16, trainer.compile=true", partial(_flops, setting, model)
-    return [Contest(name, "rows", partial(ours.step, fused), rival, flops=flops)]
+    name, flops = f"SFT step, {setting.precision}, trainer.compile=true", partial(_flops, setting, model)
+    return [Contest(name, "rows", partial(ours.step, fused), rival, None, flops, setting.precision)]
 
 
 def _sdpo(setting: Setting, model: Setting) -> Contest:
@@ -117,9 +122,9 @@ def _sdpo(setting: Setting, model: Setting) -> Contest:
     others: Mapping[str, Task] = {
         f"full sequences, batch {batch}": partial(peers.sdpo_full, setting, batch) for batch in batches
     }
-    name, flops = "S-DPO step, 3 negatives, bf16", partial(_flops, setting, model)
-    seconds = partial(priced.step, setting, model)
-    return Contest(name, "rows", partial(ours.step, setting), others, 8.0, flops, priced=seconds)
+    task, kind = partial(ours.step, setting), setting.precision
+    flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
+    return Contest(f"S-DPO step, 3 negatives, {kind}", "rows", task, others, 8.0, flops, kind, seconds)
 
 
 def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]:
@@ -132,14 +137,13 @@ def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]
             for merged in ((False, True) if stopping else (False,))
         }
 
-    task, flops = partial(ours.titles, setting), partial(_written, setting, model)
+    task, kind = partial(ours.titles, setting), setting.precision
+    flops = partial(_written, setting, model)
     seconds = partial(priced.titles, setting, model)
 
     def against(name: str, figure: float, *, stopping: bool) -> Contest:
-        rival = rivals(stopping=stopping)
-        return Contest(
-            f"self-play against {name}, bf16", "titles", task, rival, figure, flops, priced=seconds
-        )
+        title, rival = f"self-play against {name}, {kind}", rivals(stopping=stopping)
+        return Contest(title, "titles", task, rival, figure, flops, kind, seconds)
 
     return [
         against("released settings", 10.0, stopping=False),
@@ -160,7 +164,8 @@ def _iteration(setting: Setting) -> Contest:
             peers.pipeline, setting, validated=VALIDATED
         )
     }
-    return Contest("SPRec iteration, bf16", "rows", partial(ours.iteration, setting), rival, 6.0)
+    name = f"SPRec iteration, {setting.precision}"
+    return Contest(name, "rows", partial(ours.iteration, setting), rival, 6.0)
 
 
 def _asked(setting: Setting, model: Setting) -> tuple[Shape, Load]:

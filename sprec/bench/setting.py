@@ -64,6 +64,11 @@ class Setting:
         """Whether products are computed in bfloat16."""
         return self.settings.trainer.precision == "bf16"
 
+    @property
+    def precision(self) -> str:
+        """The number format of products, as rows are named."""
+        return "bf16" if self.bf16 else "float32"
+
     @cached_property
     def numbers(self) -> list[int]:
         """Numbers of the training rows, drawn by name: the first n are the same whatever `rows` is."""

@@ -56,6 +56,11 @@ def precision(
     are asked for and cannot be had.
     """
     bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device))
+    if products == "bf16" and device == "cpu" and not has_bf16(device):
+        log.warning(
+            "trainer.precision=bf16: this processor multiplies bfloat16 in software alone, which may take a "
+            "hundred times as long; trainer.precision=auto takes float32 here"
+        )
     missing = _missing(device, rank)
     if quantise == "nf4" and missing:
         raise ValueError(

@@ -3,8 +3,9 @@ from functools import partial
 import pytest
 
 from sprec.bench.bench import Bench
-from sprec.bench.contests import QUICK
+from sprec.bench.contests import QUICK, contests
 from sprec.bench.measure import Contest, Sample, Work
+from sprec.bench.setting import Setting, configured
 
 
 class FakeMachine:
@@ -83,3 +84,34 @@ def test_row_that_fails_is_named_and_the_next_one_is_measured(bench):
     bench._row("broken", failing, 2)
     bench._row("sound", lambda: bench.results.checks.append(1), 1)
     assert (bench.results.left_out, bench.results.checks) == (["broken: no such way"], [1])
+
+
+def test_without_units_for_bf16_rows_are_in_float32_once_and_what_is_missing_is_named(bench, monkeypatch):
+    monkeypatch.setattr("sprec.bench.bench.has_bf16", lambda device: False)
+    assert bench._half() is None
+    (told,) = bench.results.left_out
+    assert told.startswith("rows in bf16: this processor multiplies bfloat16 in software alone")
+    single = Setting(configured(bf16=False, threads=1), rows=1)
+    found = contests(single, single, None, QUICK)
+    assert [each.name for each in found if each.at_least] == [
+        "SFT step, float32",
+        "DPO step, float32",
+        "S-DPO step, 3 negatives, float32",
+        "self-play against released settings, float32",
+        "self-play against our stop rule, float32",
+        "evaluation, 1000 users × 10681 items",
+        "SPRec iteration, float32",
+    ]
+    assert [each.at_least for each in found[:2]] == [6.0, 8.0]
+    assert {each.precision for each in found if each.flops} == {"float32"}
+
+
+def test_with_units_steps_are_in_both_formats():
+    half, single = (Setting(configured(bf16=bf16, threads=1), rows=1) for bf16 in (True, False))
+    found = contests(half, single, None, QUICK)
+    assert [(each.name, each.precision, each.at_least) for each in found[:4]] == [
+        ("SFT step, bf16", "bf16", 4.0),
+        ("SFT step, float32", "float32", 6.0),
+        ("DPO step, bf16", "bf16", 6.0),
+        ("DPO step, float32", "float32", 8.0),
+    ]

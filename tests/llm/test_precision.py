@@ -22,6 +22,15 @@ def quantiser(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("units", "products", "warned"), [(False, "bf16", 1), (True, "bf16", 0), (False, "auto", 0)]
+)
+def test_bfloat16_in_software_is_warned_of(monkeypatch, caplog, units, products, warned):
+    monkeypatch.setattr("sprec.llm.precision.has_bf16", lambda device: units)
+    precision(products, "none", "same", device="cpu", rank=16)
+    assert caplog.text.count("trainer.precision=auto takes float32 here") == warned
+
+
+@pytest.mark.parametrize(
     ("options", "where", "expected"),
     [
         (("bf16", "none", "same"), CUDA, Precision(True)),
