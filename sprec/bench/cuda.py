@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sprec.bench.measure import Step, Work
-from sprec.bench.ours import training_step, width
+from sprec.bench.ours import adamw, training_step, width
 from sprec.bench.setting import ALPHA, RANK
 from sprec.bench.shapes import SHAPES
 from sprec.data.prompts import Prompt
@@ -93,7 +93,9 @@ def run(model: Recommender, repeats: int) -> list[Timed]:
     found = []
     for name, (count, negatives) in STEPS.items():
         asked = rows(model, count, negatives)
-        step = training_step(model, asked, batch_tokens=BATCH_TOKENS, reading_tokens=READING_TOKENS)
+        step = training_step(
+            model, asked, adamw(model), batch_tokens=BATCH_TOKENS, reading_tokens=READING_TOKENS
+        )
         needed = load(asked)
         flops = training(shape, needed) + (reading(shape, needed) if negatives else 0)
         found.append(measured(model, name, step, flops, repeats))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
 from sprec.bench.measure import Step, Work
 from sprec.bench.setting import Setting
@@ -38,22 +39,31 @@ def width(rows: Sequence[Row]) -> int:
 
 def step(setting: Setting) -> Step:
     """Return a whole optimiser step: reference log-probabilities where the loss has any, gradient, AdamW."""
-    return _step(setting, setting.encoded())
+    return _step(setting, setting.encoded(), adamw(setting.model))
 
 
-def _step(setting: Setting, rows: list[Row]) -> Step:
-    trainer = setting.settings.trainer
+def adamw(model: Recommender) -> Optimizer:
+    """Return the optimiser of the tuned weights, as runs have one for each stage."""
+    weights = [weight for weight in model.model.parameters() if weight.requires_grad]
+    return torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
+
+
+def _step(setting: Setting, rows: list[Row], optimiser: Optimizer) -> Step:
+    tokens = setting.settings.trainer
     return training_step(
-        setting.model, rows, batch_tokens=trainer.batch_tokens, reading_tokens=trainer.reading_tokens
+        *(setting.model, rows, optimiser),
+        batch_tokens=tokens.batch_tokens,
+        reading_tokens=tokens.reading_tokens,
     )
 
 
-def training_step(model: Recommender, rows: list[Row], *, batch_tokens: int, reading_tokens: int) -> Step:
+def training_step(
+    model: Recommender, rows: list[Row], optimiser: Optimizer, *, batch_tokens: int, reading_tokens: int
+) -> Step:
     """Return the optimiser step on these rows, with the loss for so many answers."""
     negatives = len(rows[0].answers) - 1
     loss = objective(negatives)
-    weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
+    weights = optimiser.param_groups[0]["params"]
 
     def take() -> Work:
         reference = (
@@ -126,7 +136,7 @@ def teach(setting: Setting, folder: Path, steps: int) -> Step:
     return take
 
 
-def _fit(model: Recommender, optimiser: torch.optim.Optimizer, rows: list[Row], tokens: int) -> None:
+def _fit(model: Recommender, optimiser: Optimizer, rows: list[Row], tokens: int) -> None:
     model.model.train()
     optimiser.zero_grad()
     for group in microbatches([row.width for row in rows], tokens):
@@ -135,15 +145,16 @@ def _fit(model: Recommender, optimiser: torch.optim.Optimizer, rows: list[Row], 
 
 
 def over_rows(setting: Setting, sizes: Sequence[int]) -> Step:
-    """Return steps of so many rows each, one after the other."""
-    rows = setting.encoded()
-    return in_turn([_step(setting, rows[:size]) for size in sizes])
+    """Return steps of so many rows each, one after the other, with one optimiser as in a run."""
+    rows, optimiser = setting.encoded(), adamw(setting.model)
+    return in_turn([_step(setting, rows[:size], optimiser) for size in sizes])
 
 
 def over_negatives(setting: Setting, sizes: Sequence[int]) -> Step:
-    """Return steps with so many negatives each, one after the other."""
+    """Return steps with so many negatives each, one after the other, with one optimiser as in a run."""
+    optimiser = adamw(setting.model)
     rows = [[Row(row.prompt, row.answers[: size + 1]) for row in setting.encoded()] for size in sizes]
-    return in_turn([_step(setting, part) for part in rows])
+    return in_turn([_step(setting, part, optimiser) for part in rows])
 
 
 def in_turn(steps: Sequence[Step]) -> Step:

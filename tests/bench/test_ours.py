@@ -2,8 +2,12 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from sprec.bench.ours import in_turn, objective, sdpo
+from sprec.bench import ours
+from sprec.bench.ours import in_turn, objective, over_negatives, over_rows, sdpo
+from sprec.bench.setting import Setting, configured
+from sprec.llm.batches import Row
 
 
 def test_sdpo_of_one_negative_is_dpo():
@@ -20,3 +24,17 @@ def test_sdpo_by_hand():
 def test_steps_come_in_turn():
     step = in_turn([lambda: 1, lambda: 2])
     assert [step(), step()] == [1, 2]
+
+
+@pytest.mark.parametrize(("growth", "sizes"), [(over_rows, [1, 2, 2]), (over_negatives, [1, 2])])
+def test_steps_over_sizes_share_one_optimiser(monkeypatch, growth, sizes):
+    """Each AdamW more would keep two more copies of the adapters."""
+    made = []
+    monkeypatch.setattr(
+        ours, "adamw", lambda model: made.append(model) or ours.torch.optim.AdamW([Tensor(1)])
+    )
+    setting = Setting(configured(bf16=False, threads=1), rows=2)
+    row = Row((1, 2), ((3,), (4,), (5,)))
+    vars(setting).update(model=None, encoded=lambda: [row, row])
+    growth(setting, sizes)
+    assert made == [None]
