@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from sprec.bench.measure import Step, Work
@@ -74,14 +75,18 @@ def training_step(
         model.model.train()
         optimiser.zero_grad()
         for group in microbatches([row.width for row in rows], batch_tokens):
-            policy = model.log_probs(collate([rows[i] for i in group]))
-            before = reference[group].to(policy.device)
-            (loss(policy, before).sum() / len(rows)).backward()
+            _backward(model, [rows[i] for i in group], reference[group], loss, len(rows))
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         return Work(len(rows), width(rows))
 
     return take
+
+
+def _backward(model: Recommender, rows: list[Row], reference: Tensor, loss: Objective, count: int) -> None:
+    """Add the gradient of some of `count` rows; as in a run, nothing of the pass outlives it."""
+    policy = model.log_probs(collate(rows))
+    (loss(policy, reference.to(policy.device)).sum() / count).backward()
 
 
 def titles(setting: Setting) -> Step:
