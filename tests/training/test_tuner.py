@@ -41,7 +41,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rows(make, catalog):
         tuned(make(4), catalog, broken)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
+def ending(request):
+    """A signal that this process does not ignore, as processes in the background ignore Ctrl-C."""
+    before = signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_a_signal_in_a_step_ends_the_fit_at_once_and_leaves_the_handlers_as_they_were(make, catalog, ending):
     def told_to_end(policy, reference):
         os.kill(os.getpid(), ending)
