@@ -145,7 +145,7 @@ def _fit(model: Recommender, optimiser: Optimizer, rows: list[Row], tokens: int)
     model.model.train()
     optimiser.zero_grad()
     for group in microbatches([row.width for row in rows], tokens):
-        (-model.log_probs(collate([rows[i] for i in group])).sum() / len(rows)).backward()
+        _backward(model, [rows[i] for i in group], torch.zeros(len(group), 1), sft, len(rows))
     optimiser.step()
 
 
