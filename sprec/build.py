@@ -124,6 +124,7 @@ def engine(
             lora=Lora(**llm.lora.model_dump()),
             bf16=built.precision.bf16,
             fused=built.precision.compiled,
+            keep_freed=settings.trainer.keep_freed,
             **formats,
             device=built.device,
             cutoff_tokens=llm.cutoff_tokens,

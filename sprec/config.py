@@ -114,6 +114,7 @@ class TrainerSettings(Part):
     clip_norm: float = Field(gt=0)
     checkpointing: bool = False
     compile: bool = False
+    keep_freed: bool = True
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     shard: bool = False

@@ -23,7 +23,7 @@ from sprec.llm.precision import has_bf16
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 Row = tuple[str, Callable[[], None]]
-TAUGHT_ROWS, TAUGHT_STEPS = 64, 8
+TAUGHT_ROWS, TAUGHT_STEPS = 32, 8
 """What the model sees before self-play, so that it writes titles and closes them."""
 PATIENCE = 2.5
 """How many even shares of the minutes left a row may take before its pairs become fewer."""

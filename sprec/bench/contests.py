@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sprec.bench import ours, peers, priced, ranking
 from sprec.bench.measure import Contest, Task
+from sprec.bench.ours import OWN, RELEASED
 from sprec.bench.peers import RELEASED_BATCH, Way
 from sprec.bench.ranking import Case
 from sprec.bench.setting import RANK, Setting
@@ -17,19 +18,21 @@ USERS, ITEMS = 1000, 10_681
 DISTINCT = 128
 """Different titles that models write for 1,000 users: DivRatio@1 of .05 to .13 in this project's tables."""
 NEGATIVES = 3
-VALIDATED = 8
-"""Rows that the released pipeline reads after each step here; the released settings have 256."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows per step (in bfloat16, in float32), the ways that peers are tried in, and the minutes."""
+    """Rows per step (in bfloat16, in float32), the ways that peers are tried in, and the minutes.
+
+    The released pipeline reads `validated` rows after each step; its own settings have 256.
+    """
 
     sft: tuple[int, int]
     dpo: tuple[int, int]
     sdpo: int
     titles: int
     iteration: int
+    validated: int
     ablation: tuple[int, int]
     ways: tuple[Way, ...]
     batches: tuple[int, ...]
@@ -47,8 +50,9 @@ FULL = Sizes(
     sdpo=4,
     titles=64,
     iteration=8,
+    validated=16,
     ablation=(64, 16),
-    ways=(Way(2), Way(4), Way(8), Way(4, autocast=True), Way(4, precomputed=True)),
+    ways=(Way(2), Way(4), Way(8), Way(4, autocast=True), Way(4, precomputed=True), Way(4, flat=True)),
     batches=(RELEASED_BATCH, 32),
     minutes=35,
     repeats=3,
@@ -62,6 +66,7 @@ QUICK = replace(
     sdpo=1,
     titles=16,
     iteration=2,
+    validated=2,
     ablation=(8, 4),
     ways=(Way(4),),
     batches=(RELEASED_BATCH,),
@@ -87,23 +92,32 @@ def contests(best: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[
     ]
     return [
         *({each.name: each for each in steps}.values()),
+        _kept(replace(best, rows=sizes.sft[0]), sizes.ways[0]),
         *_compiled(replace(best, rows=sizes.sft[0]), model),
         _sdpo(replace(best, rows=sizes.sdpo, negatives=NEGATIVES), model),
-        *_generation(replace(best, rows=sizes.titles, tuned=tuned), sizes, model),
+        *_generation(replace(best, rows=sizes.titles), tuned, sizes, model),
         _evaluation("evaluation", DISTINCT, 100.0),
         _evaluation("evaluation, no two titles alike", USERS, None),
-        _iteration(replace(best, rows=sizes.iteration, negatives=1, tuned=tuned)),
+        _iteration(replace(best, rows=sizes.iteration, negatives=1, tuned=tuned / RELEASED), sizes.validated),
     ]
 
 
 def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setting) -> Contest:
     ways = [way for way in sizes.ways if setting.bf16 or not way.autocast]
-    ways = [way for way in ways if setting.negatives or not way.precomputed]
+    ways = [way for way in ways if not (way.flat if setting.negatives else way.precomputed)]
     ways = [replace(way, batch=min(way.batch, setting.rows)) for way in ways]
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
     task, kind = partial(ours.step, setting), setting.precision
     flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
     return Contest(f"{name}, {kind}", "rows", task, others, figure, flops, kind, seconds)
+
+
+def _kept(setting: Setting, way: Way) -> Contest:
+    """Return our step against TRL's where its process has our setting of the C library too."""
+    way = replace(way, batch=min(way.batch, setting.rows), kept=True)
+    rival = {f"TRL, {_said(way)}": partial(peers.trl, setting, way)}
+    name = f"SFT step, {setting.precision}, the peer's freed memory kept as ours"
+    return Contest(name, "rows", partial(ours.step, setting), rival)
 
 
 def _compiled(setting: Setting, model: Setting) -> list[Contest]:
@@ -127,27 +141,25 @@ def _sdpo(setting: Setting, model: Setting) -> Contest:
     return Contest(f"S-DPO step, 3 negatives, {kind}", "rows", task, others, 8.0, flops, kind, seconds)
 
 
-def _generation(setting: Setting, sizes: Sizes, model: Setting) -> list[Contest]:
-    def rivals(*, stopping: bool) -> dict[str, Task]:
-        return {
+def _generation(setting: Setting, tuned: Path, sizes: Sizes, model: Setting) -> list[Contest]:
+    """Return the contests of writing titles: with adapters of the released SFT, and with such that end."""
+    flops, seconds = partial(_written, setting, model), partial(priced.titles, setting, model)
+
+    def against(name: str, figure: float, adapters: str, *, stopping: bool) -> Contest:
+        own, kind = replace(setting, tuned=tuned / adapters), setting.precision
+        rival: dict[str, Task] = {
             f"generate, batch {batch}{', merged' * merged}": partial(
-                peers.generate, setting, batch, stopping=stopping, merged=merged
+                peers.generate, own, batch, stopping=stopping, merged=merged
             )
             for batch in sizes.batches
             for merged in ((False, True) if stopping else (False,))
         }
-
-    task, kind = partial(ours.titles, setting), setting.precision
-    flops = partial(_written, setting, model)
-    seconds = partial(priced.titles, setting, model)
-
-    def against(name: str, figure: float, *, stopping: bool) -> Contest:
-        title, rival = f"self-play against {name}, {kind}", rivals(stopping=stopping)
+        title, task = f"self-play against {name}, {kind}", partial(ours.titles, own)
         return Contest(title, "titles", task, rival, figure, flops, kind, seconds)
 
     return [
-        against("released settings", 10.0, stopping=False),
-        against("our stop rule", 2.0, stopping=True),
+        against("released settings", 10.0, RELEASED, stopping=False),
+        against("our stop rule", 2.0, OWN, stopping=True),
     ]
 
 
@@ -158,10 +170,10 @@ def _evaluation(name: str, distinct: int, figure: float | None) -> Contest:
     return Contest(f"{name}, {USERS} users × {ITEMS} items", "users", task, rival, figure)
 
 
-def _iteration(setting: Setting) -> Contest:
+def _iteration(setting: Setting, validated: int) -> Contest:
     rival = {
-        f"released pipeline on TRL, {VALIDATED} rows validated a step": partial(
-            peers.pipeline, setting, validated=VALIDATED
+        f"released pipeline on TRL, {validated} rows validated a step": partial(
+            peers.pipeline, setting, validated=validated
         )
     }
     name = f"SPRec iteration, {setting.precision}"
@@ -185,5 +197,5 @@ def _flops(setting: Setting, model: Setting) -> float:
 
 
 def _said(way: Way) -> str:
-    parts = ["autocast" * way.autocast, "reference beforehand" * way.precomputed]
+    parts = ["autocast" * way.autocast, "reference beforehand" * way.precomputed, "no padding" * way.flat]
     return ", ".join([f"batch {way.batch}", *filter(None, parts)])

@@ -23,7 +23,10 @@ from sprec.training.engine import State
 from sprec.training.objectives import Objective, dpo, sdpo, sft
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages
-from sprec.training.tuner import reference_log_probs
+from sprec.training.tuner import reference_log_probs, settled
+
+OWN, RELEASED = "own", "released"
+"""Folders of adapters: those that write a title and end, and those that the released SFT makes."""
 
 
 def objective(negatives: int) -> Objective:
@@ -46,7 +49,7 @@ def step(setting: Setting) -> Step:
 def adamw(model: Recommender) -> Optimizer:
     """Return the optimiser of the tuned weights, as runs have one for each stage."""
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    return torch.optim.AdamW(weights, lr=2e-5, weight_decay=0.0)
+    return torch.optim.AdamW(settled(weights), lr=2e-5, weight_decay=0.0)
 
 
 def _step(setting: Setting, rows: list[Row], optimiser: Optimizer) -> Step:
@@ -73,7 +76,7 @@ def training_step(
             else torch.zeros(len(rows), 1)
         )
         model.model.train()
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)
         for group in microbatches([row.width for row in rows], batch_tokens):
             _backward(model, [rows[i] for i in group], reference[group], loss, len(rows))
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -127,18 +130,27 @@ def iteration(setting: Setting) -> Step:
 
 
 def teach(setting: Setting, folder: Path, steps: int) -> Step:
-    """Return a step that tunes a model until it writes titles, and saves its adapters."""
-    model, rows = setting.model, setting.encoded()
-    optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
-    size = -(-len(rows) // steps)
+    """Return a step that tunes two models until they write titles, and saves their adapters.
+
+    In `OWN` titles alone are learned, in `RELEASED` what the released SFT learns, which is no end.
+    """
+    model = setting.model
 
     def take() -> Work:
-        for start in range(0, len(rows), size):
-            _fit(model, optimiser, rows[start : start + size], setting.settings.trainer.batch_tokens)
-        model.save(folder)
-        return Work(len(rows), width(rows))
+        for name, rows in ((OWN, setting.encoded()), (RELEASED, setting.released())):
+            _tuned(model.load(None), rows, steps, setting.settings.trainer.batch_tokens)
+            (folder / name).mkdir()
+            model.save(folder / name)
+        return Work(2 * setting.rows, 0)
 
     return take
+
+
+def _tuned(model: Recommender, rows: list[Row], steps: int, tokens: int) -> None:
+    optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
+    size = -(-len(rows) // steps)
+    for start in range(0, len(rows), size):
+        _fit(model, optimiser, rows[start : start + size], tokens)
 
 
 def _fit(model: Recommender, optimiser: Optimizer, rows: list[Row], tokens: int) -> None:

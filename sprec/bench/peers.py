@@ -30,21 +30,27 @@ RELEASED_TOKENS, RELEASED_BATCH = 128, 64
 class Way:
     """How a trainer is set up: rows per pass, bfloat16 by autocast or weights, reference beforehand.
 
-    `validated` rows are read after every step.
+    `validated` rows are read after every step. `checkpointing` computes activations again, as the released
+    scripts do. `kept` gives its process our setting of the C library. `flat` rows follow each other without
+    padding (TRL's `padding_free`), which its DPO has not.
     """
 
     batch: int
     autocast: bool = False
     precomputed: bool = False
     validated: int = 0
+    checkpointing: bool = False
+    kept: bool = False
+    flat: bool = False
 
 
 def trl(setting: Setting, way: Way) -> Step:
-    """Return an optimiser step of TRL's trainer, without gradient checkpointing, timed by its own callback.
+    """Return an optimiser step of TRL's trainer, timed by its own callback.
 
     What surrounds the step (loader, optimiser, bookkeeping) is not counted; log-probabilities of a
     precomputed reference are.
     """
+    setting = setting if way.kept else setting.plain()
     tokens = width(setting.encoded())
     clock = _Clock()
     disable_progress_bars()
@@ -97,7 +103,8 @@ class _Timed(DPOTrainer):  # type: ignore[misc, unused-ignore]
 
 def _sft(setting: Setting, way: Way) -> Any:
     data = [{"prompt": text.prompt, "completion": text.answers[0]} for text in setting.texts()]
-    options = SFTConfig(**_options(setting, way), completion_only_loss=True)
+    cut = {"max_length": None, "padding_free": True} if way.flat else {}  # TRL cuts no row of these
+    options = SFTConfig(**_options(setting, way) | cut, completion_only_loss=True)
     return SFTTrainer(_base(setting), options, **_rows(data, way), **_shared(setting))
 
 
@@ -116,7 +123,8 @@ def _dpo(setting: Setting, way: Way) -> Any:
 
 def _rows(data: list[dict[str, str]], way: Way) -> dict[str, Any]:
     """Return training rows and, where there are any, validation rows."""
-    read = {"train_dataset": data} | ({"eval_dataset": data[: way.validated]} if way.validated else {})
+    several = data * -(-way.validated // len(data))
+    read = {"train_dataset": data} | ({"eval_dataset": several[: way.validated]} if way.validated else {})
     return {name: Dataset.from_list(rows) for name, rows in read.items()}
 
 
@@ -133,7 +141,7 @@ def _options(setting: Setting, way: Way) -> dict[str, Any]:
         "max_steps": 1,
         "learning_rate": 2e-5,
         "bf16": setting.bf16 and way.autocast,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": way.checkpointing,
         "max_length": 512,
         "use_cpu": True,
         "report_to": "none",
@@ -170,6 +178,7 @@ def sdpo_full(setting: Setting, batch: int) -> Step:
 
     The reference is the model without adapters, and all positions have logits.
     """
+    setting = setting.plain()
     rows = setting.encoded()
     model: Any = get_peft_model(_base(setting), _lora())
     if setting.bf16:
@@ -209,21 +218,29 @@ def full_log_probs(model: Any, rows: Sequence[Row]) -> Float[Tensor, "rows answe
 def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> Step:
     """Return self-play by transformers' `generate`, greedily.
 
-    Released: up to 128 new tokens and an end at the end of text alone. `stopping` ends a title as ours does,
-    within as many tokens. `merged` adds the adapters into the weights first.
+    Released: up to 128 new tokens, an end at the end of text alone, and scores of all tokens returned.
+    `stopping` ends a title as ours does, within as many tokens. `merged` adds the adapters into the weights
+    first.
     """
+    setting = setting.plain()
     ours = setting.model
     prompts = sorted((list(row.prompt) for row in setting.encoded()), key=len)
     model = _tuned(setting, merged=merged)
     ends = ours.stops.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
-    options = {"do_sample": False, "max_new_tokens": TITLE_TOKENS if stopping else RELEASED_TOKENS}
+    told = {"return_dict_in_generate": True, "output_scores": True}
+    options = {"max_new_tokens": TITLE_TOKENS} if stopping else {"max_new_tokens": RELEASED_TOKENS, **told}
 
     @torch.no_grad()
     def take() -> Work:
         for start in range(0, len(prompts), batch):
             tokens, mask = _left_padded(prompts[start : start + batch])
             model.generate(
-                input_ids=tokens, attention_mask=mask, eos_token_id=ends, pad_token_id=0, **options
+                input_ids=tokens,
+                attention_mask=mask,
+                eos_token_id=ends,
+                pad_token_id=0,
+                do_sample=False,
+                **options,
             )
         return Work(len(prompts), sum(map(len, prompts)))
 
@@ -233,14 +250,16 @@ def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> S
 def pipeline(setting: Setting, *, validated: int) -> Step:
     """Return an iteration as the released scripts take it: titles, SFT, DPO, one after the other.
 
-    Batches of 64 titles, 4 SFT rows and 2 DPO pairs, and `validated` rows read after every optimiser step
-    (256 in the released settings, since `eval_steps` falls back to `logging_steps`). What surrounds the steps
-    (new processes, loading, saving, 500 spare titles) is not counted.
+    Batches of 64 titles, 4 SFT rows and 2 DPO pairs, activations computed again, and `validated` rows read
+    after every optimiser step (256 in the released settings, since `eval_steps` falls back to
+    `logging_steps`). What surrounds the steps (new processes, loading, saving, 500 spare titles) is not
+    counted, and weights are not 4-bit.
     """
+    sft, dpo = (Way(min(batch, setting.rows), validated=validated, checkpointing=True) for batch in (4, 2))
     parts = [
         generate(setting, RELEASED_BATCH, stopping=False, merged=False),
-        trl(replace(setting, negatives=0), Way(min(4, setting.rows), validated=validated)),
-        trl(replace(setting, negatives=1), Way(min(2, setting.rows), validated=validated)),
+        trl(replace(setting, negatives=0), sft),
+        trl(replace(setting, negatives=1), dpo),
     ]
 
     def take() -> Work:

@@ -11,7 +11,8 @@ import yaml
 from sprec.build import build, drawn, engine, stored
 from sprec.config import Settings, validated
 from sprec.data.examples import Example
-from sprec.llm.batches import Row
+from sprec.data.prompts import INDENT
+from sprec.llm.batches import Row, learning
 from sprec.llm.recommender import Recommender
 from sprec.runtime.seeds import stream
 from sprec.training.engine import Engine
@@ -98,6 +99,20 @@ class Setting:
             self.model.encode([catalog[i] for i in example.history], titles)
             for example, titles in zip(self.examples, self.titles, strict=True)
         ]
+
+    def released(self) -> list[Row]:
+        """Return the rows as the released SFT learns them: all of their tokens, and no end of text.
+
+        A line break and an indent follow the title, as its template is written.
+        """
+        tail = tuple(self.model.tokenizer(f"\n{INDENT}", add_special_tokens=False).input_ids)
+        rows = [Row(row.prompt, (row.answers[0] + tail,)) for row in self.encoded()]
+        return learning(rows, "sequence")
+
+    def plain(self) -> "Setting":
+        """Return this setting for a peer: the C library of its process has its own setting."""
+        trainer = self.settings.trainer.model_copy(update={"keep_freed": False})
+        return replace(self, settings=self.settings.model_copy(update={"trainer": trainer}))
 
     def texts(self) -> list[Texts]:
         """Return the rows as text, as a trainer that has its own tokenisation wants them."""

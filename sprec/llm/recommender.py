@@ -66,9 +66,11 @@ class Recommender:
         fp16: bool = False,
         sharded: bool = False,
         fused: bool = False,
+        keep_freed: bool = True,
     ) -> None:
         attention.register()
-        memory.keep()
+        if keep_freed:
+            memory.keep()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
         self.cut = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)

@@ -87,8 +87,7 @@ class Tuner(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with the schedule's warm-up and decay."""
-        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        optimiser = torch.optim.AdamW(weights, lr=self.schedule.learning_rate, weight_decay=0.0)
+        optimiser = torch.optim.AdamW(self._trained, lr=self.schedule.learning_rate, weight_decay=0.0)
         warm = max(self.schedule.warmup_steps, 1)
         decay = max(self.steps - warm, 1)
         shape = torch.optim.lr_scheduler.LambdaLR(
@@ -96,11 +95,19 @@ class Tuner(lightning.LightningModule):
         )
         return [optimiser], [shape]
 
+    @property
+    def _trained(self) -> list[Tensor]:
+        return [weight for weight in self.model.parameters() if weight.requires_grad]
+
+    def on_train_start(self) -> None:
+        """Give gradients their place, after Lightning has let go of earlier ones."""
+        settled(self._trained)
+
     def training_step(self, numbers: list[int], batch_idx: int) -> None:
         """Take one optimiser step on these rows, a few at a time so that padding and memory stay small."""
         optimiser: Any = self.optimizers()
         shape: Any = self.lr_schedulers()
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)
         rows = [self.rows[number] for number in numbers]
         widths, even = [row.width for row in rows], self.recommender.sharded
         groups = processes.shared(widths, self.schedule.batch_tokens, even=even)
@@ -172,6 +179,20 @@ class Tuner(lightning.LightningModule):
         margins = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else None
         margin = {} if margins is None else {"margin": float(margins.sum())}
         return {"loss": float(losses.detach().sum()), **margin}
+
+
+def settled(weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the weights, each with a gradient of zeros; all gradients lie side by side in memory.
+
+    Where passes make gradients one by one, they come to lie between tensors that are freed soon, and what is
+    free is in pieces too small for the next pass.
+    """
+    room = torch.zeros(
+        sum(each.numel() for each in weights), device=weights[0].device, dtype=weights[0].dtype
+    )
+    for weight, part in zip(weights, room.split([each.numel() for each in weights]), strict=True):
+        weight.grad = part.view_as(weight)
+    return weights
 
 
 def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[int]]:

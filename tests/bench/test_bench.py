@@ -1,4 +1,5 @@
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_without_units_for_bf16_rows_are_in_float32_once_and_what_is_missing_is_
     (told,) = bench.results.left_out
     assert told.startswith("rows in bf16: this processor multiplies bfloat16 in software alone")
     single = Setting(configured(bf16=False, threads=1), rows=1)
-    found = contests(single, single, None, QUICK)
+    found = contests(single, single, Path("tuned"), QUICK)
     assert [each.name for each in found if each.at_least] == [
         "SFT step, float32",
         "DPO step, float32",
@@ -108,7 +109,7 @@ def test_without_units_for_bf16_rows_are_in_float32_once_and_what_is_missing_is_
 
 def test_with_units_steps_are_in_both_formats():
     half, single = (Setting(configured(bf16=bf16, threads=1), rows=1) for bf16 in (True, False))
-    found = contests(half, single, None, QUICK)
+    found = contests(half, single, Path("tuned"), QUICK)
     assert [(each.name, each.precision, each.at_least) for each in found[:4]] == [
         ("SFT step, bf16", "bf16", 4.0),
         ("SFT step, float32", "float32", 6.0),

@@ -9,7 +9,7 @@ from sprec.llm.batches import collate
 from sprec.runtime.ending import EndedError, heeding
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, Tuner, tune, validation_loss
+from sprec.training.tuner import Schedule, Tuner, settled, tune, validation_loss
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -65,6 +65,29 @@ def test_rows_of_weight_zero_teach_nothing(make, catalog):
     before = {name: value.clone() for name, value in model.tuned().items()}
     tuned(model, catalog, sft, weights=torch.zeros(4))
     assert all(torch.equal(before[name], value) for name, value in model.tuned().items())
+
+
+def trained(model):
+    return [weight for weight in model.model.parameters() if weight.requires_grad]
+
+
+def test_gradients_lie_side_by_side_and_passes_add_to_them(make, catalog):
+    model, other = make(4), make(4)
+    rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9:10]) for i in range(4)]
+    settled(trained(model))
+    for _ in range(2):
+        for each in (model, other):
+            each.log_probs(collate(rows)).sum().backward()
+    assert len({weight.grad.untyped_storage().data_ptr() for weight in trained(model)}) == 1
+    assert any(weight.grad.any() for weight in trained(other))
+    for got, wanted in zip(trained(model), trained(other), strict=True):
+        assert torch.equal(got.grad, wanted.grad)
+
+
+def test_tuning_leaves_gradients_where_they_are(make, catalog):
+    model = make(4)
+    tuned(model, catalog, sft, replace(SCHEDULE, epochs=3))
+    assert len({weight.grad.untyped_storage().data_ptr() for weight in trained(model)}) == 1
 
 
 def test_loss_falls(make, catalog):

@@ -1,0 +1,37 @@
+import pytest
+
+from sprec.bench.setting import Setting, configured
+from sprec.build import build, drawn, engine, stored
+from sprec.data.prompts import INDENT
+
+
+@pytest.fixture
+def setting(make, catalog):
+    """Two rows for a tiny model."""
+    model = make(4)
+    found = Setting(configured(bf16=False, threads=1), rows=2)
+    rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 + i : 10 + i]) for i in range(2)]
+    vars(found).update(model=model, encoded=lambda: rows)
+    return found
+
+
+def test_released_rows_learn_all_their_tokens_and_no_end_of_text(setting, catalog):
+    tokenizer = setting.model.tokenizer
+    for given, row, title in zip(setting.encoded(), setting.released(), catalog.titles[9:11], strict=True):
+        (learned,) = row.answers
+        assert row.prompt == given.prompt[:1]
+        assert learned[: len(given.prompt) - 1] == given.prompt[1:]
+        assert tokenizer.decode(learned).endswith(f'{title}"\n{INDENT}')
+        assert tokenizer.eos_token_id not in learned
+
+
+@pytest.mark.parametrize(("side", "calls"), [(lambda s: s, 1), (Setting.plain, 0)], ids=["ours", "peer"])
+def test_a_peers_process_has_the_c_librarys_own_setting(side, calls, monkeypatch, sprec_home):
+    kept = []
+    monkeypatch.setattr("sprec.llm.memory.keep", lambda: kept.append(1))
+    tiny = configured("dataset=toy", "base_llm=tiny", bf16=False, threads=1)
+    settings = side(Setting(tiny, rows=1)).settings
+    built = build(settings)
+    whole = stored(built)
+    assert engine(built, settings, drawn(whole, settings), whole.digest)[0].model
+    assert len(kept) == calls
