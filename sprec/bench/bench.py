@@ -23,8 +23,8 @@ from sprec.llm.precision import has_bf16
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 Row = tuple[str, Callable[[], None]]
-TAUGHT_ROWS, TAUGHT_STEPS = 32, 8
-"""What the model sees before self-play, so that it writes titles and closes them."""
+TAUGHT_STEPS = 8
+"""Steps that models are tuned for before self-play, so that they write titles."""
 PATIENCE = 2.5
 """How many even shares of the minutes left a row may take before its pairs become fewer."""
 MEMORY_PAIRS = 8
@@ -66,7 +66,7 @@ class Bench:
             rows = self._contests(best, single, tuned) + self._growths(best) + self._checks(best, tuned)
             rows = [(name, work) for name, work in rows if self.only.lower() in name.lower()]
             if any(word in name for name, _ in rows for word in ("self-play", "iteration")):
-                taught = Setting(best.settings, rows=TAUGHT_ROWS)
+                taught = Setting(best.settings, rows=self.sizes.taught)
                 self._one(partial(ours.teach, taught, tuned, TAUGHT_STEPS))
             for number, (name, work) in enumerate(rows):
                 self._row(name, work, len(rows) - number)

@@ -24,13 +24,15 @@ NEGATIVES = 3
 class Sizes:
     """Rows per step (in bfloat16, in float32), the ways that peers are tried in, and the minutes.
 
-    The released pipeline reads `validated` rows after each step; its own settings have 256.
+    Models see `taught` rows before they write titles. The released pipeline reads `validated` rows after each
+    step; its own settings have 256.
     """
 
     sft: tuple[int, int]
     dpo: tuple[int, int]
     sdpo: int
     titles: int
+    taught: int
     iteration: int
     validated: int
     ablation: tuple[int, int]
@@ -45,10 +47,11 @@ class Sizes:
 
 
 FULL = Sizes(
-    sft=(16, 4),
-    dpo=(8, 4),
-    sdpo=4,
+    sft=(16, 16),
+    dpo=(8, 8),
+    sdpo=8,
     titles=64,
+    taught=32,
     iteration=8,
     validated=16,
     ablation=(64, 16),
@@ -65,6 +68,7 @@ QUICK = replace(
     dpo=(2, 1),
     sdpo=1,
     titles=16,
+    taught=16,
     iteration=2,
     validated=2,
     ablation=(8, 4),
