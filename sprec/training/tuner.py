@@ -187,10 +187,9 @@ def settled(weights: Sequence[Tensor]) -> Sequence[Tensor]:
     Where passes make gradients one by one, they come to lie between tensors that are freed soon, and what is
     free is in pieces too small for the next pass.
     """
-    room = torch.zeros(
-        sum(each.numel() for each in weights), device=weights[0].device, dtype=weights[0].dtype
-    )
-    for weight, part in zip(weights, room.split([each.numel() for each in weights]), strict=True):
+    sizes = [weight.numel() for weight in weights]
+    room = weights[0].new_zeros(sum(sizes))
+    for weight, part in zip(weights, room.split(sizes), strict=True):
         weight.grad = part.view_as(weight)
     return weights
 
