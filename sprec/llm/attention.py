@@ -1,8 +1,7 @@
-"""Attention for short sequences: two batched matrix products and a softmax, over rows that share a prefix.
+"""Attention for short sequences over rows that share a prefix.
 
-On CPUs PyTorch's fused kernel spends a third of a training step on sequences of 130 tokens; this form took
-7.6 instead of 4.9 rows a second (SmolLM2-135M, bf16, two cores). On CUDA fused kernels attend: flash where
-plain causality is all, else the memory-efficient one.
+On CPUs it goes block by block (`sprec.llm.blocks`): PyTorch's fused kernel is slower there with gradients.
+On CUDA fused kernels attend: flash where plain causality is all, else the memory-efficient one.
 """
 
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from sprec.llm import blocks
 from sprec.llm.answers import HIDDEN, Answers
 from sprec.llm.batches import PADDING, Batch
-from sprec.llm.fusion import Fuse, eager
 
 NAME = "sprec_short"
 STEP = 64
@@ -119,7 +118,6 @@ def short_attention(
     dropout: float = 0.0,
     packing: Packing | None = None,
     answers: Answers | None = None,
-    fuse: Fuse = eager,
     **_: object,
 ) -> tuple[Float[Tensor, "batch width heads size"], None]:
     """Return the attended values.
@@ -129,38 +127,17 @@ def short_attention(
     """
     rate = dropout if module.training else 0.0
     if packing is not None:
-        return _attend_packed(query * scaling, key, value, packing, rate, fuse), None
+        return _attend_packed(query * scaling, key, value, packing, rate), None
     if answers is not None:
         layer: Any = module.layer_idx
         return answers.attend(layer, query * scaling, key, value), None
     if attention_mask is None:
         attention_mask = _causal(query.shape[2], key.shape[2], query.device)
-    return _attend(query * scaling, key, value, _bias(attention_mask.bool(), query.dtype), rate, fuse), None
+    return _attend(query * scaling, key, value, _bias(attention_mask.bool(), query.dtype), rate), None
 
 
 def _causal(width: int, all_keys: int, device: torch.device) -> Bool[Tensor, "width all"]:
     return torch.ones(width, all_keys, dtype=torch.bool, device=device).tril(all_keys - width)
-
-
-def _weights(scores: Float[Tensor, "*shape"], bias: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    return (scores + bias).softmax(-1)
-
-
-class _Softmax(torch.autograd.Function):
-    """softmax(scores + bias), of which nothing but itself is kept."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, bias: Tensor, fuse: Fuse) -> Tensor:
-        """Return the weights."""
-        weights: Tensor = fuse(_weights)(scores.detach(), bias)
-        ctx.save_for_backward(weights)
-        return weights
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient by the scores."""
-        (weights,) = ctx.saved_tensors
-        return torch.ops.aten._softmax_backward_data(gradient[0], weights, -1, weights.dtype), None, None
 
 
 def _attend(
@@ -169,20 +146,16 @@ def _attend(
     value: Float[Tensor, "batch groups all size"],
     bias: Float[Tensor, "*shape all"],
     dropout: float,
-    fuse: Fuse,
 ) -> Float[Tensor, "batch width heads size"]:
-    """Return the attended values; heads of one group share keys, so their queries stand in one product."""
+    """Return the attended values; `bias` hides at least the keys that come after each query."""
     if query.is_cuda:
         return fused(query, key, value, bias, dropout)
-    batch, heads, width, size = query.shape
-    groups = key.shape[1]
-    joined = (batch * groups, heads // groups * width, size)
-    keys, values = (each.reshape(batch * groups, -1, size) for each in (key, value))
-    scores = torch.bmm(query.reshape(joined), keys.transpose(1, 2)).view(batch, heads, width, -1)
-    soften: Any = _Softmax.apply
-    weights = nn.functional.dropout(soften(scores, bias, fuse), dropout)
-    mixed = torch.bmm(weights.reshape(*joined[:2], -1), values)
-    return mixed.view(batch, heads, width, size).transpose(1, 2)
+    if not dropout:
+        return blocks.attend(query, key, value, bias)
+    heads = query.shape[1] // key.shape[1]
+    keys, values = (each.repeat_interleave(heads, dim=1) for each in (key, value))
+    weights = nn.functional.dropout((query @ keys.transpose(2, 3) + bias).softmax(-1), dropout)
+    return (weights @ values).transpose(1, 2)
 
 
 def _attend_causal(
@@ -190,12 +163,11 @@ def _attend_causal(
     key: Float[Tensor, "batch groups width size"],
     value: Float[Tensor, "batch groups width size"],
     dropout: float,
-    fuse: Fuse,
 ) -> Float[Tensor, "batch width heads size"]:
     if query.is_cuda:
         return fused(query, key, value, None, dropout)
     width = query.shape[2]
-    return _attend(query, key, value, _bias(_causal(width, width, query.device), query.dtype), dropout, fuse)
+    return _attend(query, key, value, _bias(_causal(width, width, query.device), query.dtype), dropout)
 
 
 def fused(
@@ -221,7 +193,6 @@ def _attend_packed(
     value: Float[Tensor, "1 groups real size"],
     packing: Packing,
     dropout: float,
-    fuse: Fuse,
 ) -> Float[Tensor, "1 real heads size"]:
     """Return the attended values: the prefix sees itself, each row sees the prefix and itself."""
     shared = packing.prefix
@@ -235,10 +206,10 @@ def _attend_packed(
         torch.cat([head.expand(count, -1, -1, -1), own], dim=2)
         for head, own in ((first_key, own_key), (first_value, own_value))
     )
-    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout, fuse), packing)[None]
+    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout), packing)[None]
     if not shared:
         return mixed
-    first = _attend_causal(first_query, first_key, first_value, dropout, fuse)
+    first = _attend_causal(first_query, first_key, first_value, dropout)
     return torch.cat([first, mixed], dim=1)
 
 

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sprec.llm.packed import Packed
+
 TABLE = 2**22
 """Logits held at a time: 16 MB in float32, which stay in a cache and in memory that is at hand."""
 
@@ -30,11 +32,13 @@ def token_log_probs(
     weight = head.weight
     assert isinstance(weight, Tensor)
     tokens = max(table // len(weight), 1)
+    parts = zip(hidden.split(tokens), labels.split(tokens), strict=True)
+    if isinstance(head, Packed):
+        return torch.cat([_plain(head, part, label) for part, label in parts])
     if getattr(head, "bias", None) is None and not weight.requires_grad:
         apply: Any = _Frozen.apply
         found: Tensor = apply(hidden, weight, labels, tokens)
         return found
-    parts = zip(hidden.split(tokens), labels.split(tokens), strict=True)
     return torch.cat([checkpoint(_plain, head, part, label, use_reentrant=False) for part, label in parts])
 
 

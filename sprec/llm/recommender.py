@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, memory, norms, rotary, shards
+from sprec.llm import adapters, attention, gates, memory, norms, packed, rotary, shards
 from sprec.llm.attention import Packing
 from sprec.llm.batches import PADDING, Batch, Row, collate
 from sprec.llm.fusion import compiled, eager
@@ -167,7 +167,10 @@ class Recommender:
     @contextmanager
     def merged(self) -> Iterator[None]:
         """Compute with the adapters added into the base weights: faster, and without gradients."""
-        with adapters.merged(self.model):
+        with ExitStack() as stack:
+            stack.enter_context(adapters.merged(self.model))
+            if not self.sharded:
+                stack.enter_context(packed.head(self.base))
             yield
 
     def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:

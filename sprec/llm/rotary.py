@@ -78,9 +78,7 @@ def _forward(
     if past_key_values is not None:
         key, value = past_key_values.update(key, value, module.layer_idx)
     dropout = module.attention_dropout
-    mixed, _ = short_attention(
-        module, query, key, value, attention_mask, module.scaling, dropout, fuse=fuse, **named
-    )
+    mixed, _ = short_attention(module, query, key, value, attention_mask, module.scaling, dropout, **named)
     return module.o_proj(_of(mixed.flatten(2), asked)), None
 
 

@@ -4,7 +4,6 @@ import torch
 from sprec.llm import attention
 from sprec.llm.attention import Packing, _attend, _bias, fused
 from sprec.llm.batches import PADDING, collate
-from sprec.llm.fusion import eager
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -14,7 +13,7 @@ def test_fused_kernels_attend_as_products_and_softmax_do(causal):
     key, value = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 5, 8)
     seen = torch.ones(5, 5, dtype=torch.bool).tril() if causal else torch.rand(2, 1, 5, 5) < 0.7
     seen = seen | torch.eye(5, dtype=torch.bool)
-    plain = _attend(query, key, value, _bias(seen, query.dtype), 0.0, eager)
+    plain = _attend(query, key, value, _bias(seen, query.dtype), 0.0)
     quick = fused(query, key, value, None if causal else _bias(seen, query.dtype), 0.0)
     torch.testing.assert_close(quick, plain, atol=1e-5, rtol=1e-5)
 
@@ -30,8 +29,8 @@ def test_packed_rows_have_the_same_scores_and_gradients_with_fused_kernels(make,
         return [scores.detach(), *(w.grad.clone() for w in model.model.parameters() if w.requires_grad)]
 
     expected = results()
-    monkeypatch.setattr(attention, "_attend", lambda *given: fused(*given[:5]))
-    monkeypatch.setattr(attention, "_attend_causal", lambda q, k, v, rate, _: fused(q, k, v, None, rate))
+    monkeypatch.setattr(attention, "_attend", fused)
+    monkeypatch.setattr(attention, "_attend_causal", lambda q, k, v, rate: fused(q, k, v, None, rate))
     torch.testing.assert_close(results(), expected, atol=1e-4, rtol=1e-4)
 
 
