@@ -15,7 +15,8 @@ from sprec.bench import ablation, ours, ranking
 from sprec.bench.checks import priced
 from sprec.bench.contests import Sizes, contests
 from sprec.bench.machine import Machine
-from sprec.bench.measure import Check, Contest, Growth, Outcome, Sample, Task, growth, outcome
+from sprec.bench.measure import Check, Contest, Sample, Task, growth, outcome
+from sprec.bench.results import Figures, Results
 from sprec.bench.setting import Setting, configured
 from sprec.bench.worker import Worker
 from sprec.llm.precision import has_bf16
@@ -32,23 +33,20 @@ NO_UNITS = "this processor multiplies bfloat16 in software alone; the other rows
 
 
 @dataclass
-class Results:
-    """All figures, and the names of rows that failed or that the minutes did not reach, with the reason."""
-
-    contests: list[Outcome] = field(default_factory=list)
-    growths: list[Growth] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-
-
-@dataclass
 class Bench:
-    """What is measured where: sizes, machine, and the word that chosen rows have in their names."""
+    """What is measured where: sizes, machine, and the word that chosen rows have in their names.
+
+    Rows that `results` has already are measured again only where a word chooses them. `save` is called when
+    there is more in `results`; `figures` are those of the row that is being measured.
+    """
 
     sizes: Sizes
     machine: Machine
-    only: str
+    only: str = ""
     results: Results = field(default_factory=Results)
+    save: Callable[[], None] = lambda: None
+    figures: Figures = field(default_factory=Figures, init=False)
+    order: list[str] = field(default_factory=list, init=False)
     start: float = field(default_factory=time.monotonic)
     patience: float = field(default=0.0, init=False)
 
@@ -57,20 +55,25 @@ class Bench:
         """Threads of both sides."""
         return self.machine.threads
 
-    def run(self) -> Results:
+    def run(self) -> None:
         """Measure all rows that are wanted; the adapters that write titles are tuned first if needed."""
         single = Setting(configured(bf16=False, threads=self.threads), rows=1)
         best = self._half() or single
         with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
             tuned = Path(place)
             rows = self._contests(best, single, tuned) + self._growths(best) + self._checks(best, tuned)
-            rows = [(name, work) for name, work in rows if self.only.lower() in name.lower()]
+            self.order = [name for name, _ in rows]
+            rows = [(name, work) for name, work in rows if self._wanted(name)]
             if any(word in name for name, _ in rows for word in ("self-play", "iteration")):
                 taught = Setting(best.settings, rows=self.sizes.taught)
                 self._one(partial(ours.teach, taught, tuned, TAUGHT_STEPS))
             for number, (name, work) in enumerate(rows):
                 self._row(name, work, len(rows) - number)
-        return self.results
+                self.save()
+
+    def _wanted(self, name: str) -> bool:
+        """Return whether a word chooses the row, or without one whether it is missing."""
+        return self.only.lower() in name.lower() if self.only else name not in self.results.rows
 
     def _half(self) -> Setting | None:
         """Return the setting in bfloat16; where the processor has no units for it, say so and return None."""
@@ -89,11 +92,14 @@ class Bench:
             return
         log.info("%s", name)
         self.patience = time.monotonic() + PATIENCE * seconds / left
+        self.figures = Figures()
         try:
             work()
         except RuntimeError as error:
             log.warning("%s failed: %s", name, error)
             self.results.left_out.append(f"{name}: {error}")
+        else:
+            self.results.add(name, self.figures, self.order)
 
     def _contests(self, best: Setting, single: Setting, tuned: Path) -> list[Row]:
         found = contests(best, single, tuned, self.sizes)
@@ -110,10 +116,10 @@ class Bench:
         peak = self.machine.peak_bf16 if contest.precision == "bf16" else self.machine.peak_float32
         found = outcome(contest, name, pairs, peak_flops=peak)
         log.info("  %.2f times %s", found.ratio, name)
-        self.results.contests.append(found)
+        self.figures.contests.append(found)
         if contest.priced:
             seconds = median(mine.seconds for mine, _ in pairs)
-            self.results.checks.append(priced(contest.name, contest.priced(), seconds))
+            self.figures.checks.append(priced(contest.name, contest.priced(), seconds))
 
     def _fastest(self, contest: Contest) -> tuple[str, Worker]:
         """Return the peer with the best first step, warm; one that cannot run is said and left out."""
@@ -185,7 +191,7 @@ class Bench:
     def _grown(self, name: str, unit: str, sizes: Sequence[int], samples: Sequence[Sequence[Sample]]) -> None:
         seconds = [median(sample.seconds for sample in part) for part in samples]
         found = growth(name, unit, sizes, seconds, [part[-1].peak_bytes for part in samples])
-        self.results.growths.append(found)
+        self.figures.growths.append(found)
 
     def _checks(self, best: Setting, place: Path) -> list[Row]:
         pairs = Setting(best.settings, rows=MEMORY_PAIRS, negatives=1)
@@ -197,7 +203,7 @@ class Bench:
     def _memory(self, setting: Setting) -> None:
         sample = self._one(partial(ours.step, setting), times=2)
         name = f"peak GB of DPO, {setting.rows} pairs a step"
-        self.results.checks.append(Check(name, sample.peak_bytes / 1e9, 2.5))
+        self.figures.checks.append(Check(name, sample.peak_bytes / 1e9, 2.5))
 
     def _ablation(self, place: Path, *, bf16: bool) -> None:
         """Add what four arms take over their distinct stages, and what they would take without the store."""
@@ -207,7 +213,7 @@ class Bench:
         arms = [configured(*changes, *arm, bf16=bf16, threads=self.threads) for arm in ablation.ARMS]
         sample = self._one(partial(ablation.arms, arms, place))
         parts = sample.work.parts
-        self.results.checks += [
+        self.figures.checks += [
             Check("4-arm ablation: time over its distinct stages", sample.seconds / parts["distinct"], 1.05),
             Check("4-arm ablation: without the store, over with", parts["apart"] / sample.seconds, None),
         ]

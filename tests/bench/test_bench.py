@@ -5,7 +5,8 @@ import pytest
 
 from sprec.bench.bench import Bench
 from sprec.bench.contests import QUICK, contests
-from sprec.bench.measure import Contest, Sample, Work
+from sprec.bench.measure import Check, Contest, Sample, Work
+from sprec.bench.results import Figures
 from sprec.bench.setting import Setting, configured
 
 
@@ -55,16 +56,16 @@ def test_fastest_peer_is_met_and_one_that_cannot_run_is_left_out(bench):
     }
     bench.patience = float("inf")
     bench._meet(Contest("step", "rows", partial(side, 8), peers, flops=lambda: 5.0, precision="float32"))
-    (outcome,) = bench.results.contests
+    (outcome,) = bench.figures.contests
     assert (outcome.peer, outcome.ratio, outcome.pairs) == ("fast", 4.0, 3)
     assert outcome.peak_share == pytest.approx(5 / 50)
-    assert bench.results.checks == []
+    assert bench.figures.checks == []
 
 
 @pytest.mark.parametrize(("estimate", "passed"), [(1.4, True), (1.6, False), (0.6, False), (0.7, True)])
 def test_what_the_plan_says_stands_beside_the_seconds_of_a_step(bench, estimate, passed):
     bench._meet(Contest("step", "rows", partial(side, 8), {"it": partial(side, 1)}, priced=lambda: estimate))
-    (check,) = bench.results.checks
+    (check,) = bench.figures.checks
     assert check.passed is passed
     assert check.value == pytest.approx(max(estimate, 1 / estimate))
 
@@ -82,9 +83,34 @@ def test_rows_after_the_last_minute_are_named(bench):
 
 
 def test_row_that_fails_is_named_and_the_next_one_is_measured(bench):
-    bench._row("broken", failing, 2)
-    bench._row("sound", lambda: bench.results.checks.append(1), 1)
-    assert (bench.results.left_out, bench.results.checks) == (["broken: no such way"], [1])
+    def half():
+        bench.figures.checks.append(Check("half", 1.0, None))
+        failing()
+
+    bench.order = ["broken", "sound"]
+    bench._row("broken", half, 2)
+    bench._row("sound", lambda: bench.figures.checks.append(Check("whole", 2.0, None)), 1)
+    assert bench.results.left_out == ["broken: no such way"]
+    assert bench.results.rows == {"sound": Figures(checks=[Check("whole", 2.0, None)])}
+
+
+def test_rows_that_are_there_are_measured_again_only_where_a_word_chooses_them(bench, monkeypatch):
+    def measured(only, value):
+        bench.only = only
+        rows = [(name, lambda: bench.figures.checks.append(Check("", value, None))) for name in "AbC"]
+        monkeypatch.setattr(bench, "_contests", lambda *_: rows)
+        monkeypatch.setattr(bench, "_growths", lambda *_: [])
+        monkeypatch.setattr(bench, "_checks", lambda *_: [])
+        bench.run()
+        return {name: row.checks[0].value for name, row in bench.results.rows.items()}
+
+    saved = []
+    bench.save = lambda: saved.append(list(bench.results.rows))
+    assert measured("B", 1.0) == {"b": 1.0}
+    found = measured("", 2.0)
+    assert (list(found), found) == (["A", "b", "C"], {"A": 2.0, "b": 1.0, "C": 2.0})
+    assert saved == [["b"], ["A", "b"], ["A", "b", "C"]]
+    assert measured("c", 3.0) == {"A": 2.0, "b": 1.0, "C": 3.0}
 
 
 def test_without_units_for_bf16_rows_are_in_float32_once_and_what_is_missing_is_named(bench, monkeypatch):

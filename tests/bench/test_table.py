@@ -1,14 +1,13 @@
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from sprec.bench.__main__ import main, read
-from sprec.bench.bench import Results
+from sprec.bench.__main__ import main
 from sprec.bench.machine import Machine
 from sprec.bench.measure import Check, Growth, Outcome
+from sprec.bench.results import Figures, Report, Results, read
 from sprec.bench.table import cells, markdown
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +16,10 @@ RATES, MEMORY = (6.0, 1.5, 4.0, 3.9, 4.2, 3, 1234.0), (2_000_000_000, 2_900_000_
 CONTEST = Outcome("SFT step", "rows", "TRL, batch 4", *RATES, *MEMORY, 4.0, 0.43, 9.3)
 GROWTH = Growth("SFT step", "row", (8, 1600), (1.0, 2.0), (10**9, 2 * 10**9), 0.125, 0.0, 0.9951)
 CHECKS = [Check("peak GB of DPO", 2.61, 2.5), Check("share", 0.55, 0.5, at_least=True)]
-RESULTS = Results([CONTEST], [GROWTH], CHECKS, ["evaluation: the 5 minutes were over"])
+RESULTS = Results(
+    {"SFT step": Figures([CONTEST], [], CHECKS[:1]), "growth": Figures([], [GROWTH], CHECKS[1:])},
+    ["evaluation: the 5 minutes were over"],
+)
 PLACE = Machine(
     "Some CPU", 2, 2, 10**9, "3.11", {"commit": "0123", "dirty": False, "versions": {}}, 4.361e11, 1.98e11
 )
@@ -27,7 +29,7 @@ PLACE = Machine(
 def report(tmp_path):
     """A measured file."""
     file = tmp_path / "measured.json"
-    file.write_text(json.dumps({"machine": asdict(PLACE), "quick": False, **asdict(RESULTS)}))
+    Report(PLACE, quick=False, code="abc", results=RESULTS).write(file)
     return file
 
 
@@ -48,6 +50,8 @@ def test_markdown_holds_contests_growths_checks_and_what_was_left_out():
     assert checks.splitlines() == [
         *("| check | figure | limit |", "| --- | --- | --- |"),
         *("| peak GB of DPO | 2.61 | ≤ 2.5 ✗ |", "| share | 0.55 | ≥ 0.5 ✓ |"),
+        "| SFT step: R² of the line | 0.9951 | ≥ 0.99 ✓ |",
+        "| SFT step: memory of the largest over the smallest | 2 | ≤ 1.1 ✗ |",
     ]
     assert left_out == "* left out: evaluation: the 5 minutes were over"
 
@@ -72,4 +76,5 @@ def test_file_that_is_no_report_is_named_in_one_line(text, tmp_path, monkeypatch
 @pytest.mark.parametrize("file", MEASURED, ids=lambda file: file.name)
 def test_readme_holds_what_was_measured(file):
     assert not json.loads(file.read_text(encoding="utf-8"))["quick"]
-    assert markdown(*read(file)) in (ROOT / "README.md").read_text(encoding="utf-8")
+    report = read(file)
+    assert markdown(report.machine, report.results) in (ROOT / "README.md").read_text(encoding="utf-8")
