@@ -250,7 +250,8 @@ def test_output_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
     few = ["budget.sft_rows=16", "budget.iteration_rows=4", "budget.test_rows=4", "budget.iterations=1"]
-    sprec(tmp_path / "home", tmp_path / "out", "dataset=movielens", "tracker=silent", *few)
+    options = ["dataset=movielens", "tracker=silent", "trainer.threads=1", *few]
+    sprec(tmp_path / "home", tmp_path / "out", *options)
     found = record(tmp_path / "out")
     assert found["status"] == "finished"
     assert found["dataset"]["items"] == 1663

@@ -1,7 +1,8 @@
 """`python -m sprec.bench [--quick] [--only WORD] [--out FILE]`: measure, write a file, print a table.
 
 A row is in the file as soon as it is measured. A file of the same code and machine that lacks rows is gone on
-with; where none is missing its table is printed alone.
+with; where none is missing its table is printed alone. Modules that measure are imported late: processes of sides
+import this one too, and hold no more than what they measure needs.
 """
 
 import argparse
@@ -9,14 +10,6 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
-
-from sprec.bench.bench import Bench
-from sprec.bench.contests import FULL, QUICK
-from sprec.bench.machine import machine
-from sprec.bench.results import Report, Results, begun, code, read
-from sprec.bench.table import markdown, show
 
 WIDTH = 190
 
@@ -34,13 +27,33 @@ def main() -> None:
     )
     given = parser.parse_args()
     if given.markdown:
-        try:
-            report = read(given.markdown)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            remedy = "python -m sprec.bench --out FILE makes one"
-            parser.error(f"--markdown: {given.markdown} is no report ({error}); {remedy}")
-        print(markdown(report.machine, report.results))
-        return
+        _print(given.markdown, parser)
+    else:
+        _measure(given)
+
+
+def _print(file: Path, parser: argparse.ArgumentParser) -> None:
+    """Print a file's tables as Markdown."""
+    from sprec.bench.results import read
+    from sprec.bench.table import markdown
+
+    try:
+        report = read(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"--markdown: {file} is no report ({error}); python -m sprec.bench --out FILE makes one")
+    print(markdown(report.machine, report.results))
+
+
+def _measure(given: argparse.Namespace) -> None:
+    """Measure what is missing or chosen, and print the tables."""
+    from rich.console import Console
+
+    from sprec.bench.bench import Bench
+    from sprec.bench.contests import FULL, QUICK
+    from sprec.bench.machine import machine
+    from sprec.bench.results import Report, Results, begun, code
+    from sprec.bench.table import show
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sizes = QUICK if given.quick else FULL
     sizes = replace(sizes, minutes=given.minutes) if given.minutes else sizes
