@@ -1,8 +1,8 @@
 """`python -m sprec.bench [--quick] [--only WORD] [--out FILE]`: measure, write a file, print a table.
 
 A row is in the file as soon as it is measured. A file of the same code and machine that lacks rows is gone on
-with; where none is missing its table is printed alone. Modules that measure are imported late: processes of sides
-import this one too, and hold no more than what they measure needs.
+with; where none is missing its table is printed alone. What measures is imported late: the processes of sides
+import this module too, and are to hold no more than they need.
 """
 
 import argparse
