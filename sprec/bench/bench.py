@@ -64,6 +64,8 @@ class Bench:
             rows = self._contests(best, single, tuned) + self._growths(best) + self._checks(best, tuned)
             self.order = [name for name, _ in rows]
             rows = [(name, work) for name, work in rows if self._wanted(name)]
+            chosen = {*self.results.rows, *(name for name, _ in rows)}
+            self.results.left_out += [f"{name}: not chosen" for name in self.order if name not in chosen]
             if any(word in name for name, _ in rows for word in ("self-play", "iteration")):
                 taught = Setting(best.settings, rows=self.sizes.taught)
                 self._one(partial(ours.teach, taught, tuned, TAUGHT_STEPS))

@@ -1,6 +1,7 @@
 """Weights laid out once as the processor multiplies them (oneDNN), in place of at every product.
 
-Merged weights are: they are copies anyway. Training goes without, as it would hold its weights twice.
+Merged weights are, which are copies anyway, and with them the output layer's. Training goes without, as it
+would hold its weights twice.
 """
 
 from collections.abc import Iterator

@@ -107,6 +107,7 @@ def test_rows_that_are_there_are_measured_again_only_where_a_word_chooses_them(b
     saved = []
     bench.save = lambda: saved.append(list(bench.results.rows))
     assert measured("B", 1.0) == {"b": 1.0}
+    assert bench.results.left_out[-2:] == ["A: not chosen", "C: not chosen"]
     found = measured("", 2.0)
     assert (list(found), found) == (["A", "b", "C"], {"A": 2.0, "b": 1.0, "C": 2.0})
     assert saved == [["b"], ["A", "b"], ["A", "b", "C"]]

@@ -28,9 +28,7 @@ def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, w
     bias = hidden(batch, width, keys)
     sizes = [(batch, width, 6, 4), (batch, keys, 3, 4), (batch, keys, 3, 4)]
     leaves = [torch.randn(size, requires_grad=True) for size in sizes]
-    states = [
-        leaf.transpose(1, 2) for leaf in leaves
-    ]  # heads stand behind tokens in memory, as projections do
+    states = [leaf.transpose(1, 2) for leaf in leaves]  # in memory heads stand behind tokens
     slope = torch.randn(batch, width, 6, 4)
 
     found, expected = attend(*states, bias), plain(*states, bias)
