@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 import torch
 import torch.distributed as dist
 
-from sprec.build import Built, build, drawn, engine, sizes, stored, threads
+from sprec.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.config import Settings, validated
 from sprec.methods import Method
 from sprec.runtime.group import FAILS, SAYS, Work
 from sprec.runtime.stage import Stage
 from sprec.runtime.store import Store
-from sprec.training.engine import Engine
+from sprec.training.engine import Engine, State
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages
 
@@ -58,17 +58,18 @@ def _joined(settings: Settings, key: str) -> Work:
     """Join the group and return the work of the stage with this key."""
     trainer, local = settings.trainer, int(os.environ["LOCAL_RANK"])
     built = build(settings)
+    whole = stored(built)
+    data = drawn(whole, settings)
+    base_folder(built, data)  # in a group transformers lets rank 0 alone write, whoever has the store's lock
     if built.device == "cuda":
         torch.cuda.set_device(local)
     torch.set_num_threads(max(1, threads(settings) // trainer.devices))
     dist.init_process_group("cpu:gloo,cuda:nccl" if built.device == "cuda" else "gloo")
-    return _work(settings, built, key)
+    shared, base = engine(built, settings, data, whole.digest, sharded=trainer.shard)
+    return _work(settings, built, shared, base, key)
 
 
-def _work(settings: Settings, built: Built, key: str) -> Work:
-    whole = stored(built)
-    data, sharded = drawn(whole, settings), settings.trainer.shard
-    shared, base = engine(built, settings, data, whole.digest, sharded=sharded)
+def _work(settings: Settings, built: Built, shared: Engine, base: State, key: str) -> Work:
     search = Search(_together(shared, settings), built.store, sizes(settings), key)
     assert isinstance(built.method, Method)  # nothing else is tuned
     for _ in built.method.states(search, base):

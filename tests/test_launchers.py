@@ -2,18 +2,14 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec.run import CONF
+from tests import commands
 
-ROOT = Path(__file__).parents[1]
 SMALL = [
     *("dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=64", "budget.iteration_rows=8"),
     *("budget.test_rows=10", "budget.iterations=1", "budget.initial.epochs=1", "trainer.threads=1"),
@@ -30,17 +26,10 @@ also_killed = killed
 """
 
 
-def sprec(home, folder, *overrides, module="sprec.run", path="", check=True):
+def sprec(home, folder, *overrides, module="sprec.run", path="", **how):
     where = [f"hydra.sweep.dir={folder}", *SMALL] if module == "sprec.run" else [str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", module, *where, *overrides],
-        env={**os.environ, "SPREC_HOME": str(home), "PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert not check or done.returncode == 0, done.stderr[-3000:]
-    return done
+    environment = {"SPREC_HOME": str(home), "PYTHONPATH": str(path)}
+    return commands.run(module, [*where, *overrides], environment, **how)
 
 
 def records(folder):
@@ -71,7 +60,7 @@ def test_every_launcher_gives_the_scores_of_the_basic_one_and_computes_each_stag
 ):
     if importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
         pytest.skip(f"hydra/launcher={launcher} needs {plugin.replace('_', '-')}")
-    sprec(tmp_path / "home", tmp_path, ARMS, f"hydra/launcher={launcher}", "-m")
+    sprec(tmp_path / "home", tmp_path, ARMS, f"hydra/launcher={launcher}", "-m", fresh=True)
     found = records(tmp_path)
     assert scores(found) == scores(basic)
     assert len(found) == 2
@@ -96,7 +85,7 @@ def test_other_jobs_outlive_a_killed_one_and_the_table_names_it_with_its_command
     (tmp_path / "deadly.py").write_text(DEADLY)
     arms = "method.objective._target_=deadly.killed,deadly.also_killed,sprec.training.objectives.dpo"
     options = ["method=random_negatives", arms, f"hydra/launcher={launcher}", "-m"]
-    done = sprec(tmp_path / "home", tmp_path, *options, path=tmp_path, check=False)
+    done = sprec(tmp_path / "home", tmp_path, *options, path=tmp_path, fresh=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
     killed, *_, last = found = records(tmp_path)  # the last of `cores` starts when another has ended

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import RunRecord
+from tests import commands
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -18,47 +17,26 @@ BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=512",
 SMALL = [*BASE, "budget.test_rows=20", "budget.iterations=1", "trainer.threads=1"]
 
 
-def call(folder, overrides, module="sprec.run"):
-    where = [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"] if module == "sprec.run" else []
-    return [sys.executable, "-m", module, *where, *overrides]
+def sprec(home, folder, *overrides, module="sprec.run", **how):
+    return commands.run(module, [*places(module, folder), *overrides], {"SPREC_HOME": str(home)}, **how)
 
 
-def sprec(home, folder, *overrides, module="sprec.run", check=True):
-    done = subprocess.run(
-        call(folder, overrides, module),
-        env={**os.environ, "SPREC_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert not check or done.returncode == 0, done.stderr[-2000:]
-    return done
-
-
-def heeding_interrupts():
-    """Undo what shells do to commands in the background: they ignore interrupts, and so do their children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def places(module, folder):
+    return [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"] if module == "sprec.run" else []
 
 
 def stopped(home, folder, label, signal_number, *overrides):
     """Run until the log names the stage, send the signal, and return all lines and the exit status."""
-    process = subprocess.Popen(
-        call(folder, overrides),
-        env={**os.environ, "SPREC_HOME": str(home), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        preexec_fn=heeding_interrupts,
-    )
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.rstrip().endswith(f" - {label}"):
-            process.send_signal(signal_number)
-            break
-    lines += process.communicate()[0].splitlines(keepends=True)
-    return lines, process.returncode
+    arguments = [*places("sprec.run", folder), *overrides]
+    with commands.started("sprec.run", arguments, {"SPREC_HOME": str(home)}) as (process, found):
+        lines = []
+        for line in found:
+            lines.append(line)
+            if line.rstrip().endswith(f" - {label}"):
+                os.kill(process.pid, signal_number)
+                break
+        lines += found.readlines()
+    return lines, process.exitcode
 
 
 def killed(home, folder, label, *overrides):
@@ -163,7 +141,8 @@ def test_plan_names_stages_and_computes_nothing(first, tmp_path):
 
 def test_ablation_shares_stages_reports_every_arm_and_equals_each_arm_run_alone(first, tmp_path):
     home, _, _ = first
-    sprec(home, tmp_path, *SMALL, "+sweep=ablation", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m")
+    sweep = ["+sweep=ablation", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m"]
+    sprec(home, tmp_path, *SMALL, *sweep, fresh=True)
     found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/run.json"))]
     assert {run["method"] for run in found} == {"sprec", "without_sft", "without_dpo", "random_negatives"}
     assert len({run["stages"][0]["key"] for run in found}) == 1
@@ -249,7 +228,7 @@ def test_output_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
-    few = ["budget.sft_rows=16", "budget.iteration_rows=4", "budget.test_rows=4", "budget.iterations=1"]
+    few = ["budget.sft_rows=4", "budget.iteration_rows=2", "budget.test_rows=2", "budget.iterations=1"]
     options = ["dataset=movielens", "tracker=silent", "trainer.threads=1", *few]
     sprec(tmp_path / "home", tmp_path / "out", *options)
     found = record(tmp_path / "out")

@@ -1,17 +1,19 @@
 """Two gloo processes against one: the same losses and weights at equal effective batches."""
 
 import json
-import os
 import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[1]
+from sprec import worker
+from sprec.config import validated
+from sprec.run import CONF
+from tests import commands
+
 SMALL = [
     *("dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=90", "budget.iteration_rows=10"),
     *("budget.test_rows=5", "budget.initial.epochs=1", "budget.initial.learns=title", "budget.dpo.epochs=1"),
@@ -24,22 +26,18 @@ wait
 """
 
 
-def sprec(home, folder, *overrides, check=True):
+def sprec(folder, *overrides, check=True):
+    """Run with a store in the folder: a stage that another run has stored would be equal to itself."""
     where = [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sprec.run", *where, *SMALL, *overrides],
-        env={**os.environ, "SPREC_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert not check or done.returncode == 0, done.stderr[-3000:]
-    return done
+    environment = {"SPREC_HOME": str(folder / "home")}
+    return commands.run("sprec.run", [*where, *SMALL, *overrides], environment, check=check)
 
 
-def tuned(home, folder):
+def tuned(folder, job="."):
     """Return curve and weights of each tuning stage of a run, by label."""
+    home, folder = folder / "home", folder / job
     stages = json.loads((folder / "run.json").read_text())["stages"]
+    assert not any(each["reused"] for each in stages)
     places = {each["label"]: home / "stages" / each["name"] / each["key"] for each in stages}
     return {
         label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned.safetensors"))
@@ -49,15 +47,10 @@ def tuned(home, folder):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def alone(home, tmp_path_factory):
+def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    sprec(home, folder, "method=dpo")
-    return tuned(home, folder)
+    sprec(folder, "method=dpo")
+    return tuned(folder)
 
 
 def equal(one, other):
@@ -70,9 +63,9 @@ def equal(one, other):
     assert max(float((weights[name] - weights_of_other[name]).abs().max()) for name in weights) < 1e-5
 
 
-def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, home, tmp_path):
-    sprec(home, tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
-    together = tuned(home, tmp_path / "0")
+def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
+    sprec(tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
+    together = tuned(tmp_path, "0")
     assert list(together) == list(alone) == ["initial sft", "dpo 1"]
     assert [len(curve) for curve, _ in together.values()] == [
         6,
@@ -83,27 +76,49 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, home, tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["trainer.checkpointing=true"]], ids=["", "checkpointing"])
-def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, home, tmp_path, options):
-    sprec(home, tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
-    together = tuned(home, tmp_path)
+def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, tmp_path, options):
+    sprec(tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
+    together = tuned(tmp_path)
     assert list(together) == list(alone)
     for label in alone:
         equal(alone[label], together[label])
 
 
-def test_two_machines_tune_as_one_does(alone, home, tmp_path):
+def test_two_machines_tune_as_one_does(alone, tmp_path):
     spread = tmp_path / "spread"
     spread.write_text(SPREAD)
     spread.chmod(spread.stat().st_mode | stat.S_IXUSR)
     options = ["trainer=ddp", "trainer.devices=1", "trainer.nodes=2", f"trainer.spread=[{spread}]"]
-    sprec(home, tmp_path / "out", "method=sft", *options)
-    equal(alone["initial sft"], tuned(home, tmp_path / "out")["initial sft"])
+    sprec(tmp_path, "method=sft", *options)
+    equal(alone["initial sft"], tuned(tmp_path)["initial sft"])
 
 
-def test_a_process_that_fails_ends_the_run_with_one_line(home, tmp_path):
+def test_a_process_that_fails_ends_the_run_with_one_line(tmp_path):
     options = ["trainer=ddp", "budget.initial.learning_rate=1e30", "budget.initial.warmup_steps=1"]
-    done = sprec(home, tmp_path, "method=sft", *options, check=False)
+    done = sprec(tmp_path, "method=sft", *options, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: loss is nan at step 2, rows [")
     assert "Traceback" not in done.stderr
     assert "sprec/training/tuner.py" in (tmp_path / "traceback.txt").read_text()
+
+
+def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch):
+    """In a group transformers writes weights on rank 0 alone, and the store's lock may be another's."""
+
+    class Joining(Exception):
+        pass
+
+    def join(*_):
+        assert [path.name for path in tmp_path.glob("stages/weights/*/*.safetensors")] == [
+            "model.safetensors"
+        ]
+        raise Joining
+
+    monkeypatch.setenv("SPREC_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(worker.dist, "init_process_group", join)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", [*SMALL, "trainer=ddp"]), resolve=True)
+    config.pop("sweep", None)
+    with pytest.raises(Joining):
+        worker._joined(validated(config), "a key")
