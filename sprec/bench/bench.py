@@ -171,28 +171,41 @@ class Bench:
         return [*found, ("growth of grounding over items", self._items)]
 
     def _repeated(self, sizes: Sequence[int]) -> list[int]:
-        """Return the first size as a warm-up, then each size so many times."""
-        return [sizes[0], *(size for size in sizes for _ in range(self.sizes.repeats))]
+        """Return the first size as a warm-up, then all sizes, so many times."""
+        return [sizes[0], *(size for _ in range(self.sizes.repeats) for size in sizes)]
 
     def _grow(self, name: str, unit: str, sizes: Sequence[int], task: Task) -> None:
-        """Add the growth of a task whose steps take the first size once and then each size some times."""
+        """Add the growth of a task whose steps take the first size once and then all sizes, some times.
+
+        Sizes are taken in turn, so that a machine that wavers does so for all of them. What a process held
+        at most so far is that of each size in the first round alone, and of the largest at the end.
+        """
         with Worker(task, threads=self.threads) as side:
             side.step()
-            samples = [[side.step() for _ in range(self.sizes.repeats)] for _ in sizes]
-        self._grown(name, unit, sizes, samples)
+            rounds = [[side.step() for _ in sizes] for _ in range(self.sizes.repeats)]
+        peaks = [*(sample.peak_bytes for sample in rounds[0][:-1]), rounds[-1][-1].peak_bytes]
+        self._grown(name, unit, sizes, list(zip(*rounds, strict=True)), peaks)
 
     def _items(self) -> None:
         """Add the growth of grounding, each size in a process of its own."""
-        sizes, samples = self.sizes.item_growth, []
+        sizes, samples = self.sizes.item_growth, list[list[Sample]]()
         for size in sizes:
             with Worker(partial(ranking.grounding, 100, size), threads=self.threads) as side:
                 side.step()
                 samples.append([side.step() for _ in range(3)])
-        self._grown("grounding of 100 titles", "item", sizes, samples)
+        peaks = [part[-1].peak_bytes for part in samples]
+        self._grown("grounding of 100 titles", "item", sizes, samples, peaks)
 
-    def _grown(self, name: str, unit: str, sizes: Sequence[int], samples: Sequence[Sequence[Sample]]) -> None:
+    def _grown(
+        self,
+        name: str,
+        unit: str,
+        sizes: Sequence[int],
+        samples: Sequence[Sequence[Sample]],
+        peaks: Sequence[int],
+    ) -> None:
         seconds = [median(sample.seconds for sample in part) for part in samples]
-        found = growth(name, unit, sizes, seconds, [part[-1].peak_bytes for part in samples])
+        found = growth(name, unit, sizes, seconds, peaks)
         self.figures.growths.append(found)
 
     def _checks(self, best: Setting, place: Path) -> list[Row]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_what_the_plan_says_stands_beside_the_seconds_of_a_step(bench, estimate,
     (check,) = bench.figures.checks
     assert check.passed is passed
     assert check.value == pytest.approx(max(estimate, 1 / estimate))
+
+
+def test_sizes_are_taken_in_turn_and_each_has_its_median_and_its_first_peak(bench, monkeypatch):
+    bench.sizes = replace(QUICK, repeats=3)
+    assert bench._repeated([1, 2]) == [1, 1, 2, 1, 2, 1, 2]
+    seconds = iter([9.0, 1.0, 2.0, 5.0, 6.0, 1.5, 2.5])  # the machine is slow in the second round
+    peaks = iter([1, 3, 4, 4, 4, 4, 5])
+    monkeypatch.setattr(FakeWorker, "step", lambda self: Sample(self.take(), next(seconds), next(peaks)))
+    bench._grow("a step", "row", [1, 2], partial(side, 1))
+    (growth,) = bench.figures.growths
+    assert growth.seconds == (1.5, 2.5)
+    assert growth.peak_bytes == (3, 5)
 
 
 def test_pairs_are_fewer_where_patience_ends_and_one_at_least(bench):
