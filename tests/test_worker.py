@@ -67,10 +67,8 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
     sprec(tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
     together = tuned(tmp_path, "0")
     assert list(together) == list(alone) == ["initial sft", "dpo 1"]
-    assert [len(curve) for curve, _ in together.values()] == [
-        6,
-        2,
-    ]  # of 16 and of 8 rows, the last of 10 and 2
+    steps = [len(curve) for curve, _ in together.values()]
+    assert steps == [6, 2]  # of 16 and of 8 rows, the last of 10 and 2
     for label in alone:
         equal(alone[label], together[label])
 
@@ -109,9 +107,7 @@ def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch)
         pass
 
     def join(*_):
-        assert [path.name for path in tmp_path.glob("stages/weights/*/*.safetensors")] == [
-            "model.safetensors"
-        ]
+        assert list(tmp_path.glob("stages/weights/*/model.safetensors"))
         raise Joining
 
     monkeypatch.setenv("SPREC_HOME", str(tmp_path))

@@ -17,7 +17,7 @@ WIDTH = 190
 def main() -> None:
     """Console entry."""
     parser = argparse.ArgumentParser(prog="python -m sprec.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rows and peers; 8 minutes in place of 35")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and peers, within 8 minutes")
     parser.add_argument("--only", default="", metavar="WORD", help="rows whose name has this word, again")
     parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
