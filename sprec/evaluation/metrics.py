@@ -10,7 +10,8 @@ the mean over users), `div_ratio` and `or_ratio` by what the caller passes as `n
 released `evaluate.py`. Both ratios fall as N grows, so N belongs beside every one of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 import numpy as np
@@ -106,18 +107,19 @@ def occurrences(ranked: Int[np.ndarray, "users k"]) -> Int[np.ndarray, " distinc
 
 
 def genre_masses(
-    genres: Sequence[Iterable[str]], selected: Sequence[str]
+    genres: Sequence[Collection[str]], selected: Sequence[str]
 ) -> Float[np.ndarray, "items genres"]:
     """Return each item's unit of mass, split evenly over its genres that are selected; zeros where none is.
 
     >>> genre_masses([["Crime", "Drama"], ["War"], ["Drama", "War"]], ["Crime", "Drama"]).tolist()
     [[0.5, 0.5], [0.0, 0.0], [0.0, 1.0]]
     """
-    column = {genre: place for place, genre in enumerate(selected)}
-    own = [(item, column[label]) for item, labels in enumerate(genres) for label in labels if label in column]
-    masses = np.zeros((len(genres), len(selected)))
-    masses[tuple(np.array(own, dtype=int).reshape(-1, 2).T)] = 1
-    masses /= np.maximum(masses.sum(axis=1, keepdims=True), 1)
+    column = defaultdict(lambda: len(selected), {genre: place for place, genre in enumerate(selected)})
+    items = np.arange(len(genres)).repeat(np.fromiter(map(len, genres), dtype=int))
+    marks = np.zeros((len(genres), len(selected) + 1))  # the last column: what is not selected
+    marks[items, np.fromiter(map(column.__getitem__, chain.from_iterable(genres)), dtype=int)] = 1
+    own = marks[:, :-1]
+    masses: Float[np.ndarray, "items genres"] = own / np.maximum(own.sum(axis=1, keepdims=True), 1)
     return masses
 
 
