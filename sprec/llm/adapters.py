@@ -10,7 +10,7 @@ from jaxtyping import Float
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
-from sprec.llm.packed import Packed, gains, product
+from sprec.llm.packed import Packed, gains
 
 ADAPTER = "default"
 SHARED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -29,7 +29,7 @@ class _LowRank(torch.autograd.Function):
         flat = inputs.reshape(-1, inputs.shape[-1])
         low = flat @ down.T
         ctx.save_for_backward(flat, weight, down, low, *ups)
-        whole = product(flat, weight).addmm_(low, torch.block_diag(*ups).T)
+        whole = (flat @ weight.T).addmm_(low, torch.block_diag(*ups).T)
         return torch.split(whole.view(*inputs.shape[:-1], -1), [len(up) for up in ups], dim=-1)
 
     @staticmethod

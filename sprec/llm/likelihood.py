@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sprec.llm.packed import Packed, product
+from sprec.llm.packed import Packed
 
 TABLE = 2**22
 """Logits held at a time: 16 MB in float32, which stay in a cache and in memory that is at hand."""
@@ -59,7 +59,7 @@ class _Frozen(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else hidden[:0]
         given = (hidden, labels, found, slopes)
         for part, label, value, slope in zip_longest(*(each.split(tokens) for each in given)):
-            scores = product(part.to(weight.dtype), weight).float().log_softmax(-1)
+            scores = (part.to(weight.dtype) @ weight.T).float().log_softmax(-1)
             value.copy_(scores.gather(1, label[:, None])[:, 0])
             if len(slopes):
                 slope.copy_(_slope(scores, weight, label))

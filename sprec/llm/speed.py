@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from sprec.llm.flops import Shape
-from sprec.llm.packed import product
 
 ROWS = {"cpu": 256, "cuda": 8192}
 """Tokens of the measured product: on a CPU so few that it ends within a time slice of a busy machine."""
@@ -69,10 +68,10 @@ def _measured(shape: Shape, device: str, *, bf16: bool, seconds: float) -> Speed
         for _ in range(CALLS):
             small + small
 
-    multiply = _best(lambda: product(left, right), device, seconds)
+    product = _best(lambda: left @ right.T, device, seconds)
     stream = _best(lambda: torch.add(one, two, out=out), device, seconds)
     return Speed(
-        flops=2 * rows * shape.hidden * shape.inner / multiply,
+        flops=2 * rows * shape.hidden * shape.inner / product,
         bytes_per_second=3 * STREAM_BYTES / stream,
         call_seconds=_best(calls, device, seconds) / CALLS,
         width=dtype.itemsize,

@@ -5,7 +5,7 @@ from torch import nn
 from sprec.llm import adapters, packed
 from sprec.llm.batches import collate
 from sprec.llm.likelihood import token_log_probs
-from sprec.llm.packed import Packed, gains, product
+from sprec.llm.packed import Packed, gains
 
 needs_float32 = pytest.mark.skipif(
     not gains(torch.zeros(1)), reason="the layout does not help this processor"
@@ -78,35 +78,3 @@ def test_what_does_not_gain_stays_as_it_is(monkeypatch, make):
     monkeypatch.setattr(packed, "OPERATIONS", None)
     assert not gains(torch.zeros(1, dtype=torch.bfloat16))
     assert not gains(torch.zeros(1, dtype=torch.bfloat16, device="meta"))
-
-
-def test_product_is_of_the_inputs_and_the_rows_of_the_weights():
-    found = product(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0], [0.0, 1.0]]))
-    assert found.tolist() == [[11.0, 17.0, 2.0]]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "times"), [pytest.param(torch.float32, 1, marks=needs_float32), (torch.bfloat16, 0)]
-)
-def test_product_goes_by_onednn_in_float32_alone(monkeypatch, dtype, times):
-    calls = []
-
-    class Counted:
-        _is_mkldnn_bf16_supported = packed.OPERATIONS._is_mkldnn_bf16_supported
-
-        @staticmethod
-        def _linear_pointwise(*given):
-            calls.append(given)
-            return torch.ops.mkldnn._linear_pointwise(*given)
-
-    monkeypatch.setattr(packed, "OPERATIONS", Counted)
-    torch.manual_seed(0)
-    inputs, weight = torch.randn(70, 48, dtype=dtype), torch.randn(80, 48, dtype=dtype)
-    torch.testing.assert_close(product(inputs, weight), inputs @ weight.T, atol=1e-5, rtol=1e-2)
-    assert len(calls) == times
-
-
-def test_product_of_a_processor_without_gain_is_the_plain_one(monkeypatch):
-    monkeypatch.setattr(packed, "gains", lambda _: False)
-    monkeypatch.setattr(packed, "OPERATIONS", None)
-    assert product(torch.eye(2), torch.tensor([[1.0, 2.0]])).tolist() == [[1.0], [2.0]]
