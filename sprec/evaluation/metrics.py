@@ -10,7 +10,6 @@ the mean over users), `div_ratio` and `or_ratio` by what the caller passes as `n
 released `evaluate.py`. Both ratios fall as N grows, so N belongs beside every one of them.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from itertools import chain
 
@@ -114,11 +113,12 @@ def genre_masses(
     >>> genre_masses([["Crime", "Drama"], ["War"], ["Drama", "War"]], ["Crime", "Drama"]).tolist()
     [[0.5, 0.5], [0.0, 0.0], [0.0, 1.0]]
     """
-    column = defaultdict(lambda: len(selected), {genre: place for place, genre in enumerate(selected)})
-    items = np.arange(len(genres)).repeat(np.fromiter(map(len, genres), dtype=int))
-    marks = np.zeros((len(genres), len(selected) + 1))  # the last column: what is not selected
-    marks[items, np.fromiter(map(column.__getitem__, chain.from_iterable(genres)), dtype=int)] = 1
-    own = marks[:, :-1]
+    column, other = {genre: place for place, genre in enumerate(selected)}, len(selected)
+    items = np.arange(len(genres)).repeat([len(labels) for labels in genres])
+    columns = [column.get(label, other) for label in chain.from_iterable(genres)]
+    marks = np.zeros((len(genres), other + 1))
+    marks[items, columns] = 1
+    own = marks[:, :other]
     masses: Float[np.ndarray, "items genres"] = own / np.maximum(own.sum(axis=1, keepdims=True), 1)
     return masses
 
