@@ -14,7 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from sprec.llm.packed import Packed
 
 TABLE = 2**22
-"""Logits held at a time: 16 MB in float32, which stay in a cache and in memory that is at hand."""
+"""Logits whose softmax is taken at a time: 16 MB in float32, which stay in memory that is at hand."""
+TABLES = 4
+"""Tables of logits that one product with a frozen layer makes: its weights are read less often."""
 
 
 def token_log_probs(
@@ -26,8 +28,9 @@ def token_log_probs(
 ) -> Float[Tensor, " tokens"]:
     """Return log p(label) under the output layer `head` at each hidden state, in nats.
 
-    At most `table` logits exist at a time. A frozen layer without bias gets its gradient in the same pass;
-    any other layer's logits are computed again for the gradient.
+    At most `table` logits are in float32 at a time, `TABLES` times as many in the format of the weights. A
+    frozen layer without bias gets its gradient in the same pass; any other layer's logits are computed again
+    for the gradient.
     """
     weight = head.weight
     assert isinstance(weight, Tensor)
@@ -58,11 +61,13 @@ class _Frozen(torch.autograd.Function):
         found = hidden.new_empty(len(hidden), dtype=torch.float32)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else hidden[:0]
         given = (hidden, labels, found, slopes)
-        for part, label, value, slope in zip_longest(*(each.split(tokens) for each in given)):
-            scores = (part.to(weight.dtype) @ weight.T).float().log_softmax(-1)
-            value.copy_(scores.gather(1, label[:, None])[:, 0])
+        for part, label, value, slope in zip_longest(*(each.split(TABLES * tokens) for each in given)):
+            scores = part.to(weight.dtype) @ weight.T
+            tables = (each.split(tokens) for each in (scores, label, value))
+            for table, own, place in zip(*tables, strict=True):
+                _score(table, own, place, residual=len(slopes) > 0)
             if len(slopes):
-                slope.copy_(_slope(scores, weight, label))
+                slope.copy_(scores @ weight)
         ctx.save_for_backward(slopes)
         return found
 
@@ -73,12 +78,17 @@ class _Frozen(torch.autograd.Function):
         return slopes * gradient[0][:, None].to(slopes.dtype), None, None, None
 
 
-def _slope(
-    log_probs: Float[Tensor, "tokens vocabulary"],
-    weight: Float[Tensor, "vocabulary size"],
+def _score(
+    scores: Float[Tensor, "tokens vocabulary"],
     labels: Int[Tensor, " tokens"],
-) -> Float[Tensor, "tokens size"]:
-    """Return the gradient by the hidden state; `log_probs` is overwritten."""
-    residual = log_probs.exp_().neg_()
-    residual[torch.arange(len(labels), device=labels.device), labels] += 1
-    return residual.to(weight.dtype) @ weight
+    found: Float[Tensor, " tokens"],
+    *,
+    residual: bool,
+) -> None:
+    """Write log p(label) to `found` and, where it is asked for, 1[y] − p over the scores."""
+    log_probs = scores.float().log_softmax(-1)
+    found.copy_(log_probs.gather(1, labels[:, None])[:, 0])
+    if residual:
+        rest = log_probs.exp_().neg_()
+        rest[torch.arange(len(labels), device=labels.device), labels] += 1
+        scores.copy_(rest)

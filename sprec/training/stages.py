@@ -30,7 +30,7 @@ from sprec.training.tuner import Schedule, reference_log_probs, tune
 from sprec.training.weights import Weighting
 
 log = logging.getLogger(__name__)
-VERSION = 4  # of what stages compute: 4 since keys stand in multiples of 32
+VERSION = 5  # of what stages compute: 5 since attention goes by blocks
 PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
 """Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
 

@@ -21,9 +21,10 @@ def hidden(batch, width, keys):
 @pytest.mark.parametrize(
     ("width", "keys"), [(1, 1 + 2), (5, 5), (7, 16), (8, 16), (13, 16), (9, 11), (40, 43)]
 )
-@pytest.mark.parametrize("batch", [1, 2, 5])
-def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, width, keys):
+@pytest.mark.parametrize(("batch", "rows"), [(1, 2), (2, 2), (5, 2), (5, 1), (5, 4)])
+def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, rows, width, keys):
     monkeypatch.setattr(blocks, "KEYS", 8)
+    monkeypatch.setattr(blocks, "ROW_BYTES", 4 * rows)
     torch.manual_seed(0)
     bias = hidden(batch, width, keys)
     sizes = [(batch, width, 6, 4), (batch, keys, 3, 4), (batch, keys, 3, 4)]
