@@ -71,6 +71,7 @@ class Recommender:
         attention.register()
         if keep_freed:
             memory.keep()
+            memory.bound()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
         self.cut = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from sprec.bench.setting import Setting, configured
@@ -25,13 +27,16 @@ def test_released_rows_learn_all_their_tokens_and_no_end_of_text(setting, catalo
         assert tokenizer.eos_token_id not in learned
 
 
-@pytest.mark.parametrize(("side", "calls"), [(lambda s: s, 1), (Setting.plain, 0)], ids=["ours", "peer"])
-def test_a_peers_process_has_the_c_librarys_own_setting(side, calls, monkeypatch, sprec_home):
-    kept = []
-    monkeypatch.setattr("sprec.llm.memory.keep", lambda: kept.append(1))
+@pytest.mark.parametrize(
+    ("side", "calls"), [(lambda s: s, ["keep", "bound"]), (Setting.plain, [])], ids=["ours", "peer"]
+)
+def test_a_peers_process_has_the_libraries_own_settings(side, calls, monkeypatch, sprec_home):
+    called = []
+    for name in ("keep", "bound"):
+        monkeypatch.setattr(f"sprec.llm.memory.{name}", partial(called.append, name))
     tiny = configured("dataset=toy", "base_llm=tiny", bf16=False, threads=1)
     settings = side(Setting(tiny, rows=1)).settings
     built = build(settings)
     whole = stored(built)
     assert engine(built, settings, drawn(whole, settings), whole.digest)[0].model
-    assert len(kept) == calls
+    assert called == calls

@@ -4,6 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from sprec.llm import memory
+from sprec.llm.packed import gains
 
 MAPPED = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 """glibc then maps each larger tensor by itself and unmaps it when it is freed, whatever lies around it."""
@@ -36,3 +40,41 @@ def test_memory_that_is_freed_serves_again_without_a_page_being_made():
 
     assert faults("keep()") < TENSORS / 4
     assert faults("pass") >= TENSORS
+
+
+SHAPES = 300
+HELD = f"""
+from pathlib import Path
+import torch
+from sprec.llm.memory import bound
+from sprec.llm.packed import Packed
+BOUND
+layer, inputs = Packed(torch.ones(64, 64), None), torch.ones(1000, 64)
+def held(lengths):
+    for length in lengths:
+        layer(inputs[:length])
+    return int(Path("/proc/self/statm").read_text().split()[1])
+before = held(range(1, 100))
+print(held(range(100, 100 + {SHAPES})) - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no /proc/self/statm")
+@pytest.mark.skipif(not gains(torch.ones(1)), reason="products are not oneDNN's here")
+def test_products_of_many_shapes_hold_no_memory():
+    """Unbounded, each shape held 530 kB, 130 pages; here it may be 25 at most, and 100 at least."""
+
+    def pages(call):
+        names = {name: value for name, value in os.environ.items() if name not in memory.CAPACITIES}
+        command = [sys.executable, "-c", HELD.replace("BOUND", call)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True, env=names).stdout)
+
+    assert pages("bound()") < 25 * SHAPES
+    assert pages("pass") > 100 * SHAPES
+
+
+def test_a_bound_that_the_user_sets_stays(monkeypatch):
+    first, second = memory.CAPACITIES
+    monkeypatch.setattr(os, "environ", {first: "7"})
+    memory.bound()
+    assert os.environ == {first: "7", second: str(memory.SHAPES)}
