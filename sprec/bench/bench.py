@@ -11,10 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+import torch
+
 from sprec.bench import ablation, ours, ranking
 from sprec.bench.checks import priced
 from sprec.bench.contests import Sizes, contests
-from sprec.bench.machine import Machine
+from sprec.bench.machine import Machine, peak
 from sprec.bench.measure import Check, Contest, Sample, Task, growth, outcome
 from sprec.bench.results import Figures, Results
 from sprec.bench.setting import Setting, configured
@@ -29,6 +31,9 @@ TAUGHT_STEPS = 8
 PATIENCE = 2.5
 """How many even shares of the minutes left a row may take before its pairs become fewer."""
 MEMORY_PAIRS = 8
+DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
+PEAK_SECONDS = 0.2
+"""How long each product is repeated before a pair of steps."""
 NO_UNITS = "this processor multiplies bfloat16 in software alone; the other rows are in float32"
 
 
@@ -108,15 +113,21 @@ class Bench:
         return [(each.name, partial(self._meet, each)) for each in found]
 
     def _meet(self, contest: Contest) -> None:
-        """Add a contest's figures: the fastest peer, then ours and it in turn."""
+        """Add a contest's figures: the fastest peer, then the machine's best product, ours and it in turn."""
+        peaks: list[float] = []
+
+        def pair() -> tuple[Sample, Sample]:
+            if contest.flops:
+                peaks.append(peak(DTYPES[contest.precision], seconds=PEAK_SECONDS))
+            return mine.step(), other.step()
+
         with ExitStack() as stack:
             name, other = self._fastest(contest)
             stack.callback(other.close)
             mine = stack.enter_context(Worker(contest.ours, threads=self.threads))
             mine.step()
-            pairs = list(self._several(lambda: (mine.step(), other.step()), self.sizes.pairs))
-        peak = self.machine.peak_bf16 if contest.precision == "bf16" else self.machine.peak_float32
-        found = outcome(contest, name, pairs, peak_flops=peak)
+            pairs = list(self._several(pair, self.sizes.pairs))
+        found = outcome(contest, name, pairs, peaks)
         log.info("  %.2f times %s", found.ratio, name)
         self.figures.contests.append(found)
         if contest.priced:

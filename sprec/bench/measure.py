@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import truediv
 from statistics import median
 
 import numpy as np
@@ -62,9 +63,10 @@ class Contest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A contest's figures: medians over pairs of steps, rates in units per second, `peak_share` in [0, 1].
+    """A contest's figures: medians over pairs of steps, rates in units per second.
 
-    `ratio_at_peak` is the ratio of a step of ours that did the necessary FLOPs at the processor's best speed.
+    `peak_share` is what the necessary FLOPs per second are of those of the best product just before the step;
+    `ratio_at_peak` is the ratio of a step of ours that did them at that speed.
     """
 
     name: str
@@ -85,13 +87,16 @@ class Outcome:
 
 
 def outcome(
-    contest: Contest, peer: str, pairs: Sequence[tuple[Sample, Sample]], *, peak_flops: float
+    contest: Contest, peer: str, pairs: Sequence[tuple[Sample, Sample]], peaks: Sequence[float] = ()
 ) -> Outcome:
-    """Return the figures of (ours, peer) samples in turn; the spread is that of the pairs' ratios."""
+    """Return the figures of (ours, peer) samples in turn; the spread is that of the pairs' ratios.
+
+    `peaks` are the FLOP per second of the best product before each pair, where the contest counts FLOPs.
+    """
     ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
     ratios = [mine.rate / other.rate for mine, other in pairs]
-    seconds = median(sample.seconds for sample in ours)
-    share = contest.flops() / seconds / peak_flops if contest.flops else None
+    necessary = contest.flops() if contest.flops else 0.0
+    shares = [necessary / mine.seconds / peak for mine, peak in zip(ours, peaks, strict=bool(peaks))]
     return Outcome(
         contest.name,
         contest.unit,
@@ -106,8 +111,8 @@ def outcome(
         ours_bytes=max(sample.peak_bytes for sample in ours),
         peer_bytes=max(sample.peak_bytes for sample in theirs),
         at_least=contest.at_least,
-        peak_share=share,
-        ratio_at_peak=median(ratios) / share if share else None,
+        peak_share=median(shares) if shares else None,
+        ratio_at_peak=median(map(truediv, ratios, shares)) if shares else None,
     )
 
 

@@ -91,16 +91,19 @@ class _Together:
         return found
 
 
-def quicken(model: nn.Module) -> None:
+def quicken(model: nn.Module) -> bool:
     """Replace the forward of plain adapters, without dropout or bias, by one with the same result.
 
-    Call it when the model is on its device: layers that read the same tensor then share one product.
+    Call it when the model is on its device: layers that read the same tensor then share one product. Returns
+    whether all adapters are plain, so that no forward of peft's is left.
     """
-    layers = {name: layer for name, layer in _layers(model).items() if _plain(layer)}
+    every = _layers(model)
+    layers = {name: layer for name, layer in every.items() if _plain(layer)}
     for names in _sharing(list(layers)):
         together = _Together([layers[name] for name in names])
         for place, layer in enumerate(together.layers):
             layer.forward = partial(together.forward, place)
+    return len(layers) == len(every)
 
 
 def _plain(layer: Any) -> bool:

@@ -89,8 +89,7 @@ class Recommender:
             shards.shard(base, self.device)
         if not nf4:
             self.model.to(self.device)
-        if not sharded:  # its products are of weights that are whole
-            adapters.quicken(self.model)
+        self.casting = sharded or not adapters.quicken(self.model)  # quick products are of whole weights
         fuse = compiled if fused else eager
         for part in (norms, gates, rotary):
             part.quicken(self.model, fuse)
@@ -158,11 +157,15 @@ class Recommender:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Multiply in half precision where the base weights are so; adapters stay float32."""
+        """Multiply in half precision where the base weights are so; adapters stay float32.
+
+        Forwards of peft's would cast what they read (`casting`).
+        """
         with ExitStack() as stack:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
-                stack.enter_context(disable_input_dtype_casting(self.model))
+                if self.casting:
+                    stack.enter_context(disable_input_dtype_casting(self.model))
             yield
 
     @contextmanager

@@ -3,6 +3,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from sprec.bench.bench import Bench
 from sprec.bench.contests import QUICK, contests
@@ -12,7 +13,7 @@ from sprec.bench.setting import Setting, configured
 
 
 class FakeMachine:
-    threads, peak_bf16, peak_float32 = 1, 100.0, 50.0
+    threads = 1
 
 
 class FakeWorker:
@@ -45,6 +46,8 @@ def failing():
 @pytest.fixture
 def bench(monkeypatch):
     monkeypatch.setattr("sprec.bench.bench.Worker", FakeWorker)
+    speeds = {torch.float32: 50.0, torch.bfloat16: 100.0}
+    monkeypatch.setattr("sprec.bench.bench.peak", lambda dtype, *, seconds: speeds[dtype])
     return Bench(QUICK, FakeMachine(), "")
 
 

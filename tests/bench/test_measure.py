@@ -14,18 +14,18 @@ def test_outcome_takes_medians_and_the_spread_of_the_pairs_ratios():
         (sample(8, 2.0, 3), sample(8, 4.0)),
         (sample(8, 4.0), sample(8, 4.0)),
     ]
-    found = outcome(contest, "peer", pairs, peak_flops=60.0)
+    found = outcome(contest, "peer", pairs, [60.0, 120.0, 60.0])
     assert (found.ours_rate, found.peer_rate) == (4.0, 2.0)
     assert (found.ratio, found.ratio_low, found.ratio_high) == (2.0, 1.0, 4.0)
     assert (found.tokens_per_second, found.pairs) == (40.0, 3)
     assert (found.ours_bytes, found.peer_bytes) == (3, 5)
-    assert found.peak_share == pytest.approx(30 / 2 / 60)
-    assert found.ratio_at_peak == pytest.approx(2.0 * 60 / 15)  # our step would take a quarter of its time
+    assert found.peak_share == pytest.approx(1 / 8)  # of 30/1/60, 30/2/120 and 30/4/60
+    assert found.ratio_at_peak == pytest.approx(8.0)  # of 4 · 2, 2 · 8 and 1 · 8
 
 
 def test_contest_without_necessary_flops_has_no_share_of_the_peak():
     contest = Contest("ranking", "users", None, {})
-    assert outcome(contest, "peer", [(sample(1, 1), sample(1, 1))], peak_flops=1.0).peak_share is None
+    assert outcome(contest, "peer", [(sample(1, 1), sample(1, 1))]).peak_share is None
 
 
 def test_line_through_points_off_it_explains_less_than_all():
