@@ -38,8 +38,9 @@ def test_memory_that_is_freed_serves_again_without_a_page_being_made():
         told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         return int(told.stdout)
 
-    assert faults("keep()") < TENSORS / 4
-    assert faults("pass") >= TENSORS
+    without = faults("pass")
+    assert without >= TENSORS
+    assert faults("keep()") < without / 4  # none, as a rule; one for each tensor was seen once, of 257
 
 
 SHAPES = 300
