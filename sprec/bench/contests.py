@@ -87,7 +87,7 @@ def contests(best: Setting, single: Setting, tuned: Path, sizes: Sizes) -> list[
 
     Steps of SFT and DPO are there in both formats, or once where float32 is the fastest.
     """
-    model = replace(best)  # it counts tokens; settings that go to processes hold no model and stay small
+    model = best.plain()  # counts tokens; settings that go to processes hold none, and peers inherit nothing
     steps = [
         _step("SFT step", replace(best, rows=sizes.sft[0]), 4.0, sizes, model),
         _step("SFT step", replace(single, rows=sizes.sft[1]), 6.0, sizes, model),

@@ -9,7 +9,7 @@ LARGEST = 32 * 2**20
 """Bytes above which glibc maps each tensor by itself; it takes no higher value."""
 NEVER = -1
 SHAPES = 32
-"""Matrix products that oneDNN holds code for, by shape; a step on one pass needs fewer at a time."""
+"""Matrix products that oneDNN holds code for, by shape; of 16, each layer of a pass makes some again."""
 CAPACITIES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 """Variables that bound how many oneDNN holds, and how many PyTorch's layer over it; 1,024 where unset."""
 
@@ -30,8 +30,8 @@ def bound() -> None:
     """Let oneDNN hold code for the last `SHAPES` products, where the user sets no other number.
 
     A sequence of a new length costs 20 MB otherwise, in pieces that lie between what passes let go: SFT of
-    SmolLM2-135M in bfloat16 grew from 3.4 to 4.2 GB on 24 to 96 rows a step; bounded, from 3.2 to 3.4. The
-    libraries read the variables at their first product.
+    SmolLM2-135M in bfloat16 grew from 3.40 to 4.34 GB on 24 to 96 rows a step; bounded, from 3.14 to 3.38
+    (`make bench`). The libraries read the variables at their first product, and processes inherit them.
     """
     for name in CAPACITIES:
         os.environ.setdefault(name, str(SHAPES))

@@ -159,3 +159,10 @@ def test_with_units_steps_are_in_both_formats():
         ("DPO step, bf16", "bf16", 6.0),
         ("DPO step, float32", "float32", 8.0),
     ]
+
+
+def test_flops_are_counted_without_settings_that_peers_processes_would_inherit():
+    single = Setting(configured("dataset=toy", "base_llm=tiny", bf16=False, threads=1), rows=1)
+    counting = [each.flops.args[-1] for each in contests(single, single, Path("tuned"), QUICK) if each.flops]
+    assert counting
+    assert not any(model.settings.trainer.keep_freed for model in counting)
