@@ -19,11 +19,11 @@ from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
 from sprec.methods import Method
 from sprec.runtime.store import Store
+from sprec.training import tuner
 from sprec.training.engine import State
 from sprec.training.objectives import Objective, dpo, sdpo, sft
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages
-from sprec.training.tuner import reference_log_probs, settled
 
 OWN, RELEASED = "own", "released"
 """Folders of adapters: those that write a title and end, and those that the released SFT makes."""
@@ -49,7 +49,7 @@ def step(setting: Setting) -> Step:
 def adamw(model: Recommender) -> Optimizer:
     """Return the optimiser of the tuned weights, as runs have one for each stage."""
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    return torch.optim.AdamW(settled(weights), lr=2e-5, weight_decay=0.0)
+    return tuner.adamw(tuner.settled(weights), 2e-5)
 
 
 def _step(setting: Setting, rows: list[Row], optimiser: Optimizer) -> Step:
@@ -71,7 +71,7 @@ def training_step(
 
     def take() -> Work:
         reference = (
-            reference_log_probs(model, rows, batch_tokens=reading_tokens)
+            tuner.reference_log_probs(model, rows, batch_tokens=reading_tokens)
             if negatives
             else torch.zeros(len(rows), 1)
         )

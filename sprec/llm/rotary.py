@@ -27,15 +27,10 @@ def _turned(
 ) -> Float[Tensor, "batch tokens heads size"]:
     """Return a · cos − b · sin and b · cos + a · sin for the halves a and b of each state."""
     half = states.shape[-1] // 2
-    first, second = states[..., :half], states[..., half:]
     found = states * cos
-    return torch.cat(
-        [
-            torch.addcmul(found[..., :half], second, sin[..., :half], value=-1),
-            torch.addcmul(found[..., half:], first, sin[..., half:]),
-        ],
-        dim=-1,
-    )
+    found[..., :half].addcmul_(states[..., half:], sin[..., :half], value=-1)
+    found[..., half:].addcmul_(states[..., :half], sin[..., half:])
+    return found
 
 
 class _Turn(torch.autograd.Function):

@@ -9,7 +9,7 @@ from sprec.llm.batches import collate
 from sprec.runtime.ending import EndedError, heeding
 from sprec.runtime.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, Tuner, settled, tune, validation_loss
+from sprec.training.tuner import Schedule, Tuner, adamw, settled, tune, validation_loss
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -88,6 +88,16 @@ def test_tuning_leaves_gradients_where_they_are(make, catalog):
     model = make(4)
     tuned(model, catalog, sft, replace(SCHEDULE, epochs=3))
     assert len({weight.grad.untyped_storage().data_ptr() for weight in trained(model)}) == 1
+
+
+def test_two_steps_of_adamw_by_hand():
+    weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    optimiser = adamw(settled([weight]), 0.1)
+    for slope in ([1.0, -3.0], [0.0, 0.0]):
+        weight.grad.copy_(torch.tensor(slope))
+        optimiser.step()
+    # The first step is the rate, whatever the slope; then (.09 / .19) / √(.000999 / .001999) = .67006 of it.
+    torch.testing.assert_close(weight.data, torch.tensor([1 - 0.167006, 1 + 0.167006]), atol=1e-6, rtol=0)
 
 
 def test_loss_falls(make, catalog):
