@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,10 @@ from sprec.llm.precision import has_bf16
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 Row = tuple[str, Callable[[], None]]
+Tried = tuple[float, str, Worker]
+"""Units per second of a peer's first step, its name and its process."""
+FINALISTS, CLOSE = 2, 0.75
+"""Peers that go on to the turns: at most so many, whose first step has so much of the best one's rate."""
 TAUGHT_STEPS = 8
 """Steps that models are tuned for before self-play, so that they write titles."""
 PATIENCE = 2.5
@@ -113,49 +117,49 @@ class Bench:
         return [(each.name, partial(self._meet, each)) for each in found]
 
     def _meet(self, contest: Contest) -> None:
-        """Add a contest's figures: the fastest peer, then the machine's best product, ours and it in turn."""
+        """Add a contest's figures: the machine's best product, ours and the peers in turn.
+
+        The peer with the best median is the one that counts.
+        """
         peaks: list[float] = []
 
-        def pair() -> tuple[Sample, Sample]:
+        def turn() -> tuple[Sample, dict[str, Sample]]:
             if contest.flops:
                 peaks.append(peak(DTYPES[contest.precision], seconds=PEAK_SECONDS))
-            return mine.step(), other.step()
+            return mine.step(), {name: other.step() for name, other in rivals.items()}
 
         with ExitStack() as stack:
-            name, other = self._fastest(contest)
-            stack.callback(other.close)
+            rivals = self._rivals(contest, stack)
             mine = stack.enter_context(Worker(contest.ours, threads=self.threads))
             mine.step()
-            pairs = list(self._several(pair, self.sizes.pairs))
-        found = outcome(contest, name, pairs, peaks)
-        log.info("  %.2f times %s", found.ratio, name)
+            turns = list(self._several(turn, self.sizes.pairs))
+        rates = {name: median(found[name].rate for _, found in turns) for name in rivals}
+        name = max(rates, key=rates.__getitem__)
+        found = outcome(contest, name, [(mine, others[name]) for mine, others in turns], peaks)
+        log.info("  %.2f times %s; in turn with ours %s", found.ratio, name, _rates(rates))
         self.figures.contests.append(found)
         if contest.priced:
-            seconds = median(mine.seconds for mine, _ in pairs)
+            seconds = median(mine.seconds for mine, _ in turns)
             self.figures.checks.append(priced(contest.name, contest.priced(), seconds))
 
-    def _fastest(self, contest: Contest) -> tuple[str, Worker]:
-        """Return the peer with the best first step, warm; one that cannot run is said and left out."""
-        best: tuple[float, str, Worker] | None = None
+    def _rivals(self, contest: Contest, stack: ExitStack) -> dict[str, Worker]:
+        """Return the peers with the best first steps, warm; one that cannot run is said and left out."""
+        tried: list[Tried] = []
         for name, task in contest.peers.items():
-            if best and time.monotonic() > self.patience:
+            if tried and time.monotonic() > self.patience:
                 break
             try:
                 other = Worker(task, threads=self.threads)
+                stack.callback(other.close)
                 rate = other.step().rate
             except RuntimeError as error:
                 log.warning("  %s does not run: %s", name, error)
                 continue
             log.info("  %s: %.3f %s/s", name, rate, contest.unit)
-            if best and best[0] >= rate:
-                other.close()
-                continue
-            if best:
-                best[2].close()
-            best = rate, name, other
-        if not best:
+            tried = _best([*tried, (rate, name, other)])
+        if not tried:
             raise RuntimeError(f"{contest.name}: no peer runs; install the extra [bench]")
-        return best[1], best[2]
+        return {name: other for _, name, other in tried}
 
     def _several(self, take: Callable[[], Found], times: int) -> Iterator[Found]:
         """Yield what `take` returns so many times, or fewer where patience ends; once at least."""
@@ -248,3 +252,16 @@ class Bench:
         """Return the last of some steps in a process of its own."""
         with Worker(task, threads=self.threads) as side:
             return [side.step() for _ in range(times)][-1]
+
+
+def _best(tried: list[Tried]) -> list[Tried]:
+    """Return the peers that may go on, best first; the others' processes end."""
+    order = sorted(tried, key=lambda each: each[0], reverse=True)
+    kept = [each for each in order[:FINALISTS] if each[0] >= CLOSE * order[0][0]]
+    for _, _, other in order[len(kept) :]:
+        other.close()
+    return kept
+
+
+def _rates(rates: Mapping[str, float]) -> str:
+    return "; ".join(f"{name} {rate:.3f}/s" for name, rate in rates.items())

@@ -45,7 +45,7 @@ class Sample:
 class Contest:
     """One row of the benchmark.
 
-    Every candidate of `peers` takes one step and the fastest of them goes on to the pairs. `flops` are the
+    Every candidate of `peers` takes one step, and the fastest of them go on to the pairs. `flops` are the
     necessary ones of one step of ours, `at_least` is the ratio to reach; None where there is none.
     `precision` names the matrix products that both sides are made of. `priced` gives the seconds that
     `+plan=true` says a step of ours takes.

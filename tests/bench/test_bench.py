@@ -1,3 +1,4 @@
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,11 @@ def side(units):
     return lambda: Work(units, 1)
 
 
+def stepping(units):
+    each = iter(units)
+    return lambda: Work(next(each), 1)
+
+
 def failing():
     raise RuntimeError("no such way")
 
@@ -64,6 +70,25 @@ def test_fastest_peer_is_met_and_one_that_cannot_run_is_left_out(bench):
     assert (outcome.peer, outcome.ratio, outcome.pairs) == ("fast", 4.0, 3)
     assert outcome.peak_share == pytest.approx(5 / 50)
     assert bench.figures.checks == []
+
+
+def test_peer_with_the_best_median_counts_whichever_has_the_best_first_step(bench):
+    made = {"first": [9, 2, 3, 2], "steady": [8, 4, 4, 4], "far": [6, 8, 8, 8], "third": [7, 8, 8, 8]}
+    peers = {name: partial(stepping, units) for name, units in made.items()}
+    bench.patience = float("inf")
+    bench._meet(Contest("step", "rows", partial(side, 8), peers))
+    (outcome,) = bench.figures.contests
+    assert (outcome.peer, outcome.ratio, outcome.pairs) == ("steady", 2.0, 3)
+
+
+def test_peers_far_behind_in_their_first_step_end(bench):
+    peers = {"slow": partial(side, 2), "fast": partial(side, 4), "close": partial(side, 3)}
+    contest = Contest("step", "rows", partial(side, 8), peers)
+    bench.patience = float("inf")
+    with ExitStack() as stack:
+        assert list(bench._rivals(contest, stack)) == ["fast", "close"]
+        del peers["close"]
+        assert list(bench._rivals(contest, stack)) == ["fast"]
 
 
 @pytest.mark.parametrize(("estimate", "passed"), [(1.4, True), (1.6, False), (0.6, False), (0.7, True)])
