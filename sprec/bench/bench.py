@@ -133,13 +133,13 @@ class Bench:
             mine = stack.enter_context(Worker(contest.ours, threads=self.threads))
             mine.step()
             turns = list(self._several(turn, self.sizes.pairs))
-        rates = {name: median(found[name].rate for _, found in turns) for name in rivals}
+        rates = {name: median(others[name].rate for _, others in turns) for name in rivals}
         name = max(rates, key=rates.__getitem__)
-        found = outcome(contest, name, [(mine, others[name]) for mine, others in turns], peaks)
+        found = outcome(contest, name, [(own, others[name]) for own, others in turns], peaks)
         log.info("  %.2f times %s; in turn with ours %s", found.ratio, name, _rates(rates))
         self.figures.contests.append(found)
         if contest.priced:
-            seconds = median(mine.seconds for mine, _ in turns)
+            seconds = median(own.seconds for own, _ in turns)
             self.figures.checks.append(priced(contest.name, contest.priced(), seconds))
 
     def _rivals(self, contest: Contest, stack: ExitStack) -> dict[str, Worker]:

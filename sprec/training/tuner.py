@@ -182,10 +182,7 @@ class Tuner(lightning.LightningModule):
 
 
 def adamw(weights: Sequence[Tensor], learning_rate: float) -> torch.optim.AdamW:
-    """Return AdamW without weight decay (Loshchilov and Hutter 2019); one kernel takes a whole step.
-
-    For the 420 weights of an adapter on SmolLM2-135M that is 6 ms, where one call after the other takes 30.
-    """
+    """Return AdamW without weight decay (Loshchilov and Hutter 2019); one kernel takes a whole step."""
     return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
 

@@ -81,12 +81,15 @@ def test_peer_with_the_best_median_counts_whichever_has_the_best_first_step(benc
     assert (outcome.peer, outcome.ratio, outcome.pairs) == ("steady", 2.0, 3)
 
 
-def test_peers_far_behind_in_their_first_step_end(bench):
+def test_peers_far_behind_in_their_first_step_end(bench, monkeypatch):
+    closed = []
+    monkeypatch.setattr(FakeWorker, "close", lambda self: closed.append(self.take().units))
     peers = {"slow": partial(side, 2), "fast": partial(side, 4), "close": partial(side, 3)}
     contest = Contest("step", "rows", partial(side, 8), peers)
     bench.patience = float("inf")
     with ExitStack() as stack:
         assert list(bench._rivals(contest, stack)) == ["fast", "close"]
+        assert closed == [2]
         del peers["close"]
         assert list(bench._rivals(contest, stack)) == ["fast"]
 
