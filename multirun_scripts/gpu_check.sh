@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python -m pytest -q -m gpu tests
-python -m sprec.bench.cuda "$@"
+python -m benchmarks.cuda "$@"

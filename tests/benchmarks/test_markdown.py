@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sprec.bench.__main__ import main
-from sprec.bench.machine import Machine
-from sprec.bench.measure import Check, Growth, Outcome
-from sprec.bench.results import Figures, Report, Results, read
-from sprec.bench.table import cells, markdown
+from benchmarks.__main__ import main
+from benchmarks.machine import Machine
+from benchmarks.markdown import cells, markdown
+from benchmarks.measure import Check, Growth, Outcome
+from benchmarks.results import Figures, Report, Results, read
 
 ROOT = Path(__file__).parents[2]
-MEASURED = sorted(ROOT.glob("benchmarks*.json"))
+MEASURED = sorted((ROOT / "benchmarks").glob("*.json"))
 RATES, MEMORY = (6.0, 1.5, 4.0, 3.9, 4.2, 3, 1234.0), (2_000_000_000, 2_900_000_000)
 CONTEST = Outcome("SFT step", "rows", "TRL, batch 4", *RATES, *MEMORY, 4.0, 0.43, 9.3)
 GROWTH = Growth("SFT step", "row", (8, 1600), (1.0, 2.0), (10**9, 2 * 10**9), 0.125, 0.0, 0.9951)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sprec.bench.bench import Bench
-from sprec.bench.contests import QUICK, contests
-from sprec.bench.measure import Check, Contest, Sample, Work
-from sprec.bench.results import Figures
-from sprec.bench.setting import Setting, configured
+from benchmarks.bench import Bench
+from benchmarks.contests import QUICK, contests
+from benchmarks.measure import Check, Contest, Sample, Work
+from benchmarks.results import Figures
+from benchmarks.setting import Setting, configured
 
 
 class FakeMachine:
@@ -51,9 +51,9 @@ def failing():
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.setattr("sprec.bench.bench.Worker", FakeWorker)
+    monkeypatch.setattr("benchmarks.bench.Worker", FakeWorker)
     speeds = {torch.float32: 50.0, torch.bfloat16: 100.0}
-    monkeypatch.setattr("sprec.bench.bench.peak", lambda dtype, *, seconds: speeds[dtype])
+    monkeypatch.setattr("benchmarks.bench.peak", lambda dtype, *, seconds: speeds[dtype])
     return Bench(QUICK, FakeMachine(), "")
 
 
@@ -159,7 +159,7 @@ def test_rows_that_are_there_are_measured_again_only_where_a_word_chooses_them(b
 
 
 def test_without_units_for_bf16_rows_are_in_float32_once_and_what_is_missing_is_named(bench, monkeypatch):
-    monkeypatch.setattr("sprec.bench.bench.has_bf16", lambda device: False)
+    monkeypatch.setattr("benchmarks.bench.has_bf16", lambda device: False)
     assert bench._half() is None
     (told,) = bench.results.left_out
     assert told.startswith("rows in bf16: this processor multiplies bfloat16 in software alone")

@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from sprec.bench.measure import Step, Work
-from sprec.bench.ours import width
-from sprec.bench.setting import ALPHA, RANK, Setting
+from benchmarks.measure import Step, Work
+from benchmarks.ours import width
+from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.llm.batches import Row
 from sprec.llm.decoding import TITLE_TOKENS
 from sprec.llm.recommender import PROJECTIONS

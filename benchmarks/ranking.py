@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from sprec.bench.measure import Step, Work
+from benchmarks.measure import Step, Work
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
 from sprec.llm.grounding import nearest

@@ -3,8 +3,8 @@ import sys
 import pytest
 import torch
 
-from sprec.bench import cuda
-from sprec.bench.cuda import Timed, main, rows, table
+from benchmarks import cuda
+from benchmarks.cuda import Timed, main, rows, table
 
 
 def test_rows_have_the_target_and_so_many_negatives(make):

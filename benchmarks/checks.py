@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sprec.bench.measure import Check, Growth, Outcome
+from benchmarks.measure import Check, Growth, Outcome
 
 SHARE, STRAIGHT, FLAT, GROUNDING_GB, PRICED = 0.5, 0.99, 1.1, 2.0, 1.5
 """Share of the bf16 peak, R² of a line, largest over smallest memory, GB of grounding, off the estimate."""

@@ -2,8 +2,8 @@ from functools import partial
 
 import pytest
 
-from sprec.bench.measure import Work
-from sprec.bench.worker import Worker
+from benchmarks.measure import Work
+from benchmarks.side_process import Worker
 
 
 def counting(units):

@@ -13,14 +13,14 @@ from typing import TypeVar
 
 import torch
 
-from sprec.bench import ablation, ours, ranking
-from sprec.bench.checks import priced
-from sprec.bench.contests import Sizes, contests
-from sprec.bench.machine import Machine, peak
-from sprec.bench.measure import Check, Contest, Sample, Task, growth, outcome
-from sprec.bench.results import Figures, Results
-from sprec.bench.setting import Setting, configured
-from sprec.bench.worker import Worker
+from benchmarks import ablation, ours, ranking
+from benchmarks.checks import priced
+from benchmarks.contests import Sizes, contests
+from benchmarks.machine import Machine, peak
+from benchmarks.measure import Check, Contest, Sample, Task, growth, outcome
+from benchmarks.results import Figures, Results
+from benchmarks.setting import Setting, configured
+from benchmarks.side_process import Worker
 from sprec.llm.precision import has_bf16
 
 log = logging.getLogger(__name__)

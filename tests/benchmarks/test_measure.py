@@ -1,6 +1,6 @@
 import pytest
 
-from sprec.bench.measure import Contest, Sample, Work, growth, line, outcome
+from benchmarks.measure import Contest, Sample, Work, growth, line, outcome
 
 
 def sample(units, seconds, peak=1):

@@ -1,6 +1,6 @@
 import pytest
 
-from sprec.bench.ranking import Case, evaluation, ours, released
+from benchmarks.ranking import Case, evaluation, ours, released
 
 
 @pytest.mark.parametrize("distinct", [7, 40])

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import torch
 
-from sprec.bench.measure import Sample, Step, Task
+from benchmarks.measure import Sample, Step, Task
 
 
 class Worker:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sprec.bench import ours
-from sprec.bench.ours import in_turn, objective, over_negatives, over_rows, sdpo
-from sprec.bench.setting import Setting, configured
+from benchmarks import ours
+from benchmarks.ours import in_turn, objective, over_negatives, over_rows, sdpo
+from benchmarks.setting import Setting, configured
 from sprec.llm.batches import Row
 
 

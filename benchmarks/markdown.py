@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from sprec.bench.machine import Machine
-from sprec.bench.measure import Check, Growth, Outcome
-from sprec.bench.results import Results
+from benchmarks.machine import Machine
+from benchmarks.measure import Check, Growth, Outcome
+from benchmarks.results import Results
 
 
 def show(machine: Machine, results: Results, console: Console) -> None:

@@ -2,7 +2,7 @@ from functools import partial
 
 import pytest
 
-from sprec.bench.setting import Setting, configured
+from benchmarks.setting import Setting, configured
 from sprec.build import build, drawn, engine, stored
 from sprec.data.prompts import INDENT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sprec.bench.measure import Step, Work
+from benchmarks.measure import Step, Work
 from sprec.build import build, stored
 from sprec.config import Settings
 from sprec.runtime.records import StageEntry

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from sprec.bench.measure import Step, Work
-from sprec.bench.setting import Setting
+from benchmarks.measure import Step, Work
+from benchmarks.setting import Setting
 from sprec.build import build
 from sprec.llm.batches import Row, collate, microbatches
 from sprec.llm.decoding import Greedy, complete

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from sprec.bench import ours, peers, priced, ranking
-from sprec.bench.measure import Contest, Task
-from sprec.bench.ours import OWN, RELEASED
-from sprec.bench.peers import RELEASED_BATCH, Way
-from sprec.bench.ranking import Case
-from sprec.bench.setting import RANK, Setting
+from benchmarks import ours, peers, predicted_step, ranking
+from benchmarks.measure import Contest, Task
+from benchmarks.ours import OWN, RELEASED
+from benchmarks.peers import RELEASED_BATCH, Way
+from benchmarks.ranking import Case
+from benchmarks.setting import RANK, Setting
 from sprec.llm.flops import Load, Shape, load, reading, training
 from sprec.llm.fusion import lacking
 
@@ -112,7 +112,7 @@ def _step(name: str, setting: Setting, figure: float, sizes: Sizes, model: Setti
     ways = [replace(way, batch=min(way.batch, setting.rows)) for way in ways]
     others: Mapping[str, Task] = {f"TRL, {_said(way)}": partial(peers.trl, setting, way) for way in ways}
     task, kind = partial(ours.step, setting), setting.precision
-    flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
+    flops, seconds = partial(_flops, setting, model), partial(predicted_step.step, setting, model)
     return Contest(f"{name}, {kind}", "rows", task, others, figure, flops, kind, seconds)
 
 
@@ -141,13 +141,13 @@ def _sdpo(setting: Setting, model: Setting) -> Contest:
         f"full sequences, batch {batch}": partial(peers.sdpo_full, setting, batch) for batch in batches
     }
     task, kind = partial(ours.step, setting), setting.precision
-    flops, seconds = partial(_flops, setting, model), partial(priced.step, setting, model)
+    flops, seconds = partial(_flops, setting, model), partial(predicted_step.step, setting, model)
     return Contest(f"S-DPO step, 3 negatives, {kind}", "rows", task, others, 8.0, flops, kind, seconds)
 
 
 def _generation(setting: Setting, tuned: Path, sizes: Sizes, model: Setting) -> list[Contest]:
     """Return the contests of writing titles: with adapters of the released SFT, and with such that end."""
-    flops, seconds = partial(_written, setting, model), partial(priced.titles, setting, model)
+    flops, seconds = partial(_written, setting, model), partial(predicted_step.titles, setting, model)
 
     def against(name: str, figure: float, adapters: str, *, stopping: bool) -> Contest:
         own, kind = replace(setting, tuned=tuned / adapters), setting.precision

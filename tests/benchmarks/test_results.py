@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.bench import results
-from sprec.bench.machine import Machine
-from sprec.bench.measure import Check, Growth
-from sprec.bench.results import Figures, Report, Results, begun, code, read
+from benchmarks import results
+from benchmarks.machine import Machine
+from benchmarks.measure import Check, Growth
+from benchmarks.results import Figures, Report, Results, begun, code, read
 
 PLACE = Machine(
     "Some CPU", 2, 2, 10**9, "3.11", {"commit": "01", "dirty": False, "versions": {"torch": "2"}}, 4e11, 2e11

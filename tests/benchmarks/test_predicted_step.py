@@ -1,6 +1,6 @@
 import pytest
 
-from sprec.bench.priced import stepped
+from benchmarks.predicted_step import stepped
 from sprec.llm import cost
 from sprec.llm.batches import Row
 from sprec.llm.flops import Shape

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sprec.bench.setting import RANK, Setting
+from benchmarks.setting import RANK, Setting
 from sprec.llm import cost
 from sprec.llm.batches import Row
 from sprec.llm.cost import NOTHING

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import sprec
-from sprec.bench.checks import derived
-from sprec.bench.machine import Machine
-from sprec.bench.measure import Check, Growth, Outcome
+from benchmarks.checks import derived
+from benchmarks.machine import Machine
+from benchmarks.measure import Check, Growth, Outcome
 from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 

@@ -1,4 +1,4 @@
-"""`python -m sprec.bench [--quick] [--only WORD] [--out FILE]`: measure, write a file, print a table.
+"""`python -m benchmarks [--quick] [--only WORD] [--out FILE]`: measure, write a file, print a table.
 
 A row is in the file as soon as it is measured. A file of the same code and machine that lacks rows is gone on
 with; where none is missing its table is printed alone. What measures is imported late: the processes of sides
@@ -16,10 +16,10 @@ WIDTH = 190
 
 def main() -> None:
     """Console entry."""
-    parser = argparse.ArgumentParser(prog="python -m sprec.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows and peers, within 8 minutes")
     parser.add_argument("--only", default="", metavar="WORD", help="rows whose name has this word, again")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/bfloat16.json"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, help="time after which no further row begins")
     parser.add_argument(
@@ -34,13 +34,13 @@ def main() -> None:
 
 def _print(file: Path, parser: argparse.ArgumentParser) -> None:
     """Print a file's tables as Markdown."""
-    from sprec.bench.results import read
-    from sprec.bench.table import markdown
+    from benchmarks.markdown import markdown
+    from benchmarks.results import read
 
     try:
         report = read(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        parser.error(f"--markdown: {file} is no report ({error}); python -m sprec.bench --out FILE makes one")
+        parser.error(f"--markdown: {file} is no report ({error}); python -m benchmarks --out FILE makes one")
     print(markdown(report.machine, report.results))
 
 
@@ -48,11 +48,11 @@ def _measure(given: argparse.Namespace) -> None:
     """Measure what is missing or chosen, and print the tables."""
     from rich.console import Console
 
-    from sprec.bench.bench import Bench
-    from sprec.bench.contests import FULL, QUICK
-    from sprec.bench.machine import machine
-    from sprec.bench.results import Report, Results, begun, code
-    from sprec.bench.table import show
+    from benchmarks.bench import Bench
+    from benchmarks.contests import FULL, QUICK
+    from benchmarks.machine import machine
+    from benchmarks.markdown import show
+    from benchmarks.results import Report, Results, begun, code
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sizes = QUICK if given.quick else FULL

@@ -1,5 +1,5 @@
-from sprec.bench.checks import derived
-from sprec.bench.measure import Outcome, growth
+from benchmarks.checks import derived
+from benchmarks.measure import Outcome, growth
 
 
 def outcome(name, share):

@@ -1,4 +1,4 @@
-"""`python -m sprec.bench.cuda [--shapes NAME] [--weights DIR]`: steps on one CUDA device, and their MFU."""
+"""`python -m benchmarks.cuda [--shapes NAME] [--weights DIR]`: steps on one CUDA device, and their MFU."""
 
 import argparse
 import tempfile
@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sprec.bench.measure import Step, Work
-from sprec.bench.ours import adamw, training_step, width
-from sprec.bench.setting import ALPHA, RANK
-from sprec.bench.shapes import SHAPES
+from benchmarks.measure import Step, Work
+from benchmarks.ours import adamw, training_step, width
+from benchmarks.setting import ALPHA, RANK
+from benchmarks.shapes import SHAPES
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm.batches import Row
@@ -131,7 +131,7 @@ def table(found: list[Timed], title: str, peak: float, dense: float | None) -> T
 
 def main() -> None:
     """Console entry; without a CUDA device it says what is skipped."""
-    parser = argparse.ArgumentParser(prog="python -m sprec.bench.cuda", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
     parser.add_argument(
         "--shapes", choices=SHAPES, default="llama3_2_1b", help="random weights of these shapes"
     )
