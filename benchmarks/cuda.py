@@ -23,7 +23,7 @@ from sprec.llm.batches import Row
 from sprec.llm.decoding import Greedy, complete
 from sprec.llm.flops import Shape, load, reading, training
 from sprec.llm.recommender import Lora, Recommender, quiet
-from sprec.runtime.seeds import stream
+from sprec.seeds import stream
 
 DENSE = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
 """FLOP per second in bfloat16 without sparsity, as the vendor's data sheets have them."""

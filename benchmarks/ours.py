@@ -13,11 +13,11 @@ from torch.optim import Optimizer
 
 from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
+from sprec.algorithm import Method
 from sprec.build import build
 from sprec.llm.batches import Row, collate, microbatches
 from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
-from sprec.methods import Method
 from sprec.runtime.store import Store
 from sprec.training import tuner
 from sprec.training.engine import State

@@ -14,7 +14,7 @@ from benchmarks.measure import Step, Work
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
 from sprec.llm.grounding import nearest
-from sprec.runtime.seeds import stream
+from sprec.seeds import stream
 
 CUTOFFS = (1, 5)
 GENRES = 9

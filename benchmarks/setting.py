@@ -14,7 +14,7 @@ from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
 from sprec.llm.batches import Row, learning
 from sprec.llm.recommender import Recommender
-from sprec.runtime.seeds import stream
+from sprec.seeds import stream
 from sprec.training.engine import Engine
 
 RANK, ALPHA = 16, 32

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 
+from sprec.algorithm import Method, WithoutLlm
 from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.prompts import AS_ALPACA, Layout, Prompt
@@ -23,11 +24,10 @@ from sprec.llm.grounding import Embedder
 from sprec.llm.precision import Precision, precision
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.llm.weights import Weights
-from sprec.methods import Method, WithoutLlm
 from sprec.runtime.group import Group, Work, alone
-from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
+from sprec.seeds import derived, stream
 from sprec.training.engine import Engine, State
 from sprec.training.rows import Sizes
 from sprec.training.tuner import Schedule

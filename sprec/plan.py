@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sprec.algorithm import WithoutLlm
 from sprec.build import Built, base_folder, prompt, sizes, threads
 from sprec.config import Settings
 from sprec.data.sources import home
 from sprec.llm.cost import NOTHING, Cost
 from sprec.llm.speed import Speed, best, measured
 from sprec.llm.tokens import Tokens
-from sprec.methods import WithoutLlm
 from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 from sprec.training.engine import Engine, State, Test

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 import torch
 import torch.distributed as dist
 
+from sprec.algorithm import Method
 from sprec.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.config import Settings, validated
-from sprec.methods import Method
 from sprec.runtime.group import FAILS, SAYS, Work
 from sprec.runtime.stage import Stage
 from sprec.runtime.store import Store

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from sprec import progress
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit, fit
-from sprec.data import downloads, progress
+from sprec.data import downloads
 from sprec.data.downloads import _shown, url_download
 from sprec.data.readers.records import TEXT, frames
 from sprec.data.readers.toy import toy_dataset

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
-from sprec.data.progress import counted, track
+from sprec.progress import counted, track
 
 CHUNK_BYTES = 1 << 20  # progress counts in these
 TIMEOUT_SECONDS = 60.0

@@ -1,5 +1,5 @@
 """Progress of long steps; downloads show it too, so it lives with the data."""
 
-from sprec.data.progress import track
+from sprec.progress import track
 
 __all__ = ["track"]

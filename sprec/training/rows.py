@@ -9,7 +9,7 @@ from sprec.data.examples import Examples
 from sprec.data.prompts import Step
 from sprec.llm.batches import Row, learning
 from sprec.llm.recommender import Recommender
-from sprec.runtime.seeds import stream
+from sprec.seeds import stream
 
 Pair: TypeAlias = tuple[Sequence[int], Sequence[int | str]]
 """The items of a history, and the answers to it: items, or titles that may be in no catalogue."""

@@ -20,8 +20,8 @@ from sprec.evaluation.metrics import genre_masses
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Decoding
 from sprec.runtime.group import Work, alone
-from sprec.runtime.seeds import derived, stream
 from sprec.runtime.store import Result, Stage, Store
+from sprec.seeds import derived, stream
 from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import NegativeSampler, paired
 from sprec.training.objectives import Objective, sft

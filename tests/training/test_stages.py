@@ -14,8 +14,8 @@ from sprec.evaluation.evaluate import Beam
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.decoding import Greedy, Sampled
 from sprec.llm.grounding import CharacterNgrams
-from sprec.runtime.seeds import stream
 from sprec.runtime.store import Store
+from sprec.seeds import stream
 from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.training.objectives import dmpo, dpo, sdpo

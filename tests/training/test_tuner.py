@@ -7,7 +7,7 @@ import torch
 
 from sprec.llm.batches import collate
 from sprec.runtime.ending import EndedError, heeding
-from sprec.runtime.seeds import stream
+from sprec.seeds import stream
 from sprec.training.objectives import sft
 from sprec.training.tuner import Schedule, Tuner, adamw, settled, tune, validation_loss
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.progress import track
 from sprec.data.readers.delimited import decoded, open_bytes, undamaged
+from sprec.progress import track
 
 CHUNK_BYTES = 1 << 24
 TEXT, NUMBER, TEXTS = pl.String(), pl.Float64(), pl.List(pl.String)

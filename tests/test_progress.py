@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from sprec.data import progress
-from sprec.data.progress import counted, track
+from sprec import progress
+from sprec.progress import counted, track
 
 
 @pytest.fixture

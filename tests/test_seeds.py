@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sprec.runtime.seeds import derived, stream
+from sprec.seeds import derived, stream
 
 
 def draw(seed, *names):
