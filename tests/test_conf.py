@@ -145,7 +145,7 @@ def test_peers_tune_once_and_the_command_line_wins_over_all_of_it():
 def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
     for method in ("d3", "cft"):
         found = settings(f"method={method}", "base_llm=tiny")
-        assert found.ranking["_target_"] == "sprec.baselines.guided.Guided"
+        assert found.ranking["_target_"] == "sprec.baselines.guided_ranker.Guided"
         assert (found.ranking["width"], found.method.with_sft, found.method.with_dpo) == (10, False, False)
     assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("Beam")
     assert settings("method=d3").method.counterfactual is None

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sprec.baselines.guided import Collaborative, Guided
+from sprec.baselines.guided_ranker import Collaborative, Guided
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit
 from sprec.data.readers.toy import toy_dataset
