@@ -11,7 +11,7 @@ from benchmarks.ours import OWN, RELEASED
 from benchmarks.peers import RELEASED_BATCH, Way
 from benchmarks.ranking import Case
 from benchmarks.setting import RANK, Setting
-from sprec.llm.flops import Load, Shape, load, reading, training
+from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.llm.fusion import lacking
 
 USERS, ITEMS = 1000, 10_681

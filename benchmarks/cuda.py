@@ -17,11 +17,11 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import adamw, training_step, width
 from benchmarks.setting import ALPHA, RANK
 from benchmarks.shapes import SHAPES
+from sprec.costs.flops import Shape, load, reading, training
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm.batches import Row
 from sprec.llm.decoding import Greedy, complete
-from sprec.llm.flops import Shape, load, reading, training
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.seeds import stream
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from benchmarks.setting import RANK, Setting
-from sprec.llm import cost
+from sprec.costs import cost
+from sprec.costs.cost import NOTHING
+from sprec.costs.flops import Shape
+from sprec.costs.machine_speed import Speed, measured
+from sprec.costs.planned_stages import parts
 from sprec.llm.batches import Row
-from sprec.llm.cost import NOTHING
 from sprec.llm.decoding import TITLE_TOKENS
-from sprec.llm.flops import Shape
-from sprec.llm.speed import Speed, measured
-from sprec.training.priced import parts
 
 
 def step(setting: Setting, model: Setting) -> float:

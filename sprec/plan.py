@@ -12,14 +12,14 @@ from rich.console import Console
 from sprec.algorithm import WithoutLlm
 from sprec.build import Built, base_folder, prompt, sizes, threads
 from sprec.config import Settings
+from sprec.costs.cost import NOTHING, Cost
+from sprec.costs.machine_speed import Speed, best, measured
+from sprec.costs.planned_stages import Gauge, Planned, Priced
+from sprec.costs.tokens import Tokens
 from sprec.data.sources import home
-from sprec.llm.cost import NOTHING, Cost
-from sprec.llm.speed import Speed, best, measured
-from sprec.llm.tokens import Tokens
 from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 from sprec.training.engine import Engine, State, Test
-from sprec.training.priced import Gauge, Planned, Priced
 
 PROFILE = "speed.json"
 """Where the cache folder keeps the best speeds that were measured on a machine."""

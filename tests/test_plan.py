@@ -12,13 +12,13 @@ from rich.console import Console
 from sprec import plan
 from sprec.build import base_folder, build, drawn, engine, sizes, stored
 from sprec.config import validated
+from sprec.costs.cost import train
+from sprec.costs.machine_speed import Speed
+from sprec.costs.planned_stages import Gauge, Priced
+from sprec.costs.tokens import Tokens
 from sprec.data.prompts import Prompt
-from sprec.llm.cost import train
-from sprec.llm.speed import Speed
-from sprec.llm.tokens import Tokens
 from sprec.plan import remembered, show
 from sprec.run import CONF
-from sprec.training.priced import Gauge, Priced
 from sprec.training.stages import Test
 
 SPEED = Speed(1e11, 1e10, 1e-6, 4)
@@ -122,7 +122,7 @@ def test_negatives_cost_what_their_strategy_asks_of_the_model(more, less):
 
 def test_more_rows_than_the_sample_cost_in_proportion(monkeypatch):
     whole = priced("budget.sft_rows=512")["initial sft"].flops
-    monkeypatch.setattr("sprec.training.priced.SAMPLE", 128)
+    monkeypatch.setattr("sprec.costs.planned_stages.SAMPLE", 128)
     assert priced("budget.sft_rows=512")["initial sft"].flops == pytest.approx(whole, rel=0.05)
 
 

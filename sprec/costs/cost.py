@@ -2,18 +2,18 @@
 
     seconds = FLOPs / (SHARE · peak) + bytes / bandwidth + calls · seconds per call
 
-FLOPs are the necessary ones of `sprec.llm.flops`. Bytes are what moves through memory beside the products:
+FLOPs are the necessary ones of `sprec.costs.flops`. Bytes are what moves through memory beside the products:
 activations, scores of attention, logits, weights, and the cache when titles are written. Peak, bandwidth
-and the seconds of a call are measured (`sprec.llm.speed`). The constants below were fitted on two AMD EPYC
+and the seconds of a call are measured (`sprec.costs.machine_speed`). The constants below were fitted on two AMD EPYC
 cores to training, reading and writing passes of SmolLM2-135M (bfloat16, r 16) and of `base_llm=tiny`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sprec.costs.flops import Load, Shape, load, reading, training
+from sprec.costs.machine_speed import Speed
 from sprec.llm.batches import Row
-from sprec.llm.flops import Load, Shape, load, reading, training
-from sprec.llm.speed import Speed
 
 SHARE = 0.68
 """Of the product's peak that a pass reaches in its products, smaller and transposed ones among them."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
+from sprec.costs.flops import Shape
 from sprec.data.prompts import Prompt
 from sprec.llm.batches import Row
-from sprec.llm.flops import Shape
 
 
 class Tokens:

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from sprec.llm import cost, speed
+from sprec.costs import cost, machine_speed
+from sprec.costs.cost import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
+from sprec.costs.flops import Load, Shape, load, reading, training
+from sprec.costs.machine_speed import Speed, best, measured
 from sprec.llm.batches import Row
-from sprec.llm.cost import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
-from sprec.llm.flops import Load, Shape, load, reading, training
-from sprec.llm.speed import Speed, best, measured
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 SPEED = Speed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)
@@ -81,7 +81,7 @@ def test_a_machine_is_measured_in_the_numbers_that_it_computes_with(bf16, width)
 
 def test_few_threads_are_bounded_by_what_one_does_where_the_machine_is_busy(monkeypatch):
     told = iter([Speed(3.0, 2.0, 0.1, 4), Speed(10.0, 1.0, 0.2, 4)])  # both threads, then one
-    monkeypatch.setattr(speed, "_measured", lambda *_, **__: next(told))
+    monkeypatch.setattr(machine_speed, "_measured", lambda *_, **__: next(told))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     found = measured(SMALL, "cpu", bf16=False, devices=3)

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import torch
 
+from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.llm.batches import Row
-from sprec.llm.flops import Load, Shape, load, reading, training
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 

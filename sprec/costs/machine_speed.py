@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sprec.llm.flops import Shape
+from sprec.costs.flops import Shape
 
 ROWS = {"cpu": 256, "cuda": 8192}
 """Tokens of the measured product: on a CPU so few that it ends within a time slice of a busy machine."""
