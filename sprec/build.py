@@ -15,8 +15,8 @@ from hydra.utils import instantiate
 from sprec.algorithm import Method, WithoutLlm
 from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
+from sprec.data.download.sources import home
 from sprec.data.prompts import AS_ALPACA, Layout, Prompt
-from sprec.data.sources import home
 from sprec.evaluation.evaluate import Ranker
 from sprec.llm.chat import framed
 from sprec.llm.counterfactual import Counterfactual
@@ -34,7 +34,7 @@ from sprec.training.tuner import Schedule
 
 make: Any = instantiate
 ENTROPY_BITS = 53  # so that any reader of JSON has the number whole
-FOLDER = "sprec.data.sources.Folder"
+FOLDER = "sprec.data.download.sources.Folder"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sprec.costs.cost import NOTHING, Cost
 from sprec.costs.machine_speed import Speed, best, measured
 from sprec.costs.planned_stages import Gauge, Planned, Priced
 from sprec.costs.tokens import Tokens
-from sprec.data.sources import home
+from sprec.data.download.sources import home
 from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 from sprec.training.engine import Engine, State, Test

@@ -6,8 +6,8 @@ import pytest
 from sprec import progress
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit, fit
-from sprec.data import downloads
-from sprec.data.downloads import _shown, url_download
+from sprec.data.download import fetch
+from sprec.data.download.fetch import _shown, url_download
 from sprec.data.readers.records import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm import weights
@@ -79,8 +79,8 @@ def test_download_from_the_web(terminal, monkeypatch, tmp_path):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(downloads, "CHUNK_BYTES", 10)
-    monkeypatch.setattr(downloads.urllib.request, "urlopen", lambda *_, **__: Answer())
+    monkeypatch.setattr(fetch, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(fetch.urllib.request, "urlopen", lambda *_, **__: Answer())
     assert url_download("https://example.org/a.zip", tmp_path).read_bytes() == b"x" * 25
     told = terminal()
     assert "a.zip, MB" in told

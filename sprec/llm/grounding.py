@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from sprec.data.digests import fingerprint
-from sprec.data.sources import Source, Wheel
+from sprec.data.download.sources import Source, Wheel
 from sprec.llm.progress import track
 
 QUERIES, ITEMS = 1024, 4096

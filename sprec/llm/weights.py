@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from sprec.data.digests import fingerprint
-from sprec.data.sources import Folder, Source
+from sprec.data.download.sources import Folder, Source
 from sprec.llm.progress import track
 
 SPECIAL = ("<unk>", "<s>", "</s>")

@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from sprec.data.dataset import FromInteractions
+from sprec.data.download.sources import Folder, SourceError
 from sprec.data.examples import Wording
 from sprec.data.filters import Filters
 from sprec.data.readers.amazon import Amazon
-from sprec.data.sources import Folder, SourceError
 
 ROOT = "CDs & Vinyl"
 NAMES = {

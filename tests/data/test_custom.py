@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from sprec.data.download.sources import Folder
 from sprec.data.readers.custom import Custom
-from sprec.data.sources import Folder
 
 ITEMS = 'id,name,tags,price\n7,Heat,Crime|Action,1\n8,"Ran,\nor ""Chaos""",,2\n9,Emma,Romance,3\n'
 EVENTS = "who,note,id,when,stars\nann,x,8,1500000000,4.5\nbob,y,7,1500086400,1\n"

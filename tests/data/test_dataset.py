@@ -7,12 +7,12 @@ import pytest
 
 from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset, FromInteractions, popularity
+from sprec.data.download.sources import Folder
 from sprec.data.examples import SCHEMA, Example, Examples, Split, Wording
 from sprec.data.filters import Filters
 from sprec.data.interactions import COLUMNS, Interactions
 from sprec.data.readers.movielens import MovieLens
 from sprec.data.readers.toy import GENRES, WORDING, Toy, toy_dataset
-from sprec.data.sources import Folder
 
 LATEST_SMALL = Path(__file__).parents[2].parent / "shared" / "data" / "ml-latest-small"
 

@@ -7,12 +7,12 @@ import pytest
 
 from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset, FromInteractions, popularity
+from sprec.data.download.sources import Folder
 from sprec.data.examples import Example, Examples, Split, Wording
 from sprec.data.facts import facts
 from sprec.data.readers.movielens import MovieLens
 from sprec.data.readers.released import Released
 from sprec.data.readers.toy import Toy, toy_dataset
-from sprec.data.sources import Folder
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 MEMBERS = ("train.json.gz", "valid.json.gz", "test.json.gz", "title_genres.json.gz", "eval/*")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sprec.data.download.sources import Folder, SourceError
 from sprec.data.readers.goodreads import Goodreads
-from sprec.data.sources import Folder, SourceError
 
 BOOKS = [
     {"book_id": "11", "title": "Emma", "isbn": "1", "authors": [{"author_id": "9"}]},

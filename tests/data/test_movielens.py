@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sprec.data.download.sources import Folder, SourceError
 from sprec.data.readers.movielens import MovieLens
-from sprec.data.sources import Folder, SourceError
 
 LATEST_SMALL = Path(__file__).parents[2].parent / "shared" / "data" / "ml-latest-small"
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"

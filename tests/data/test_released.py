@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sprec.data.download.sources import Folder, SourceError
 from sprec.data.examples import Example, Wording
 from sprec.data.readers.released import Released, parse_released, parse_row, read_rows
 from sprec.data.repairs import repair_mojibake
-from sprec.data.sources import Folder, SourceError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 MEMBERS = ("train.json.gz", "valid.json.gz", "test.json.gz", "title_genres.json.gz", "eval/*")

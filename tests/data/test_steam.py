@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sprec.data.download.sources import Folder
 from sprec.data.readers.items import listed
 from sprec.data.readers.steam import Steam, _games
-from sprec.data.sources import Folder
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 GAMES = [

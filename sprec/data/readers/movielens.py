@@ -9,11 +9,11 @@ import polars as pl
 
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
+from sprec.data.download.sources import Source, SourceError, locate
 from sprec.data.interactions import COLUMNS, Interactions
 from sprec.data.readers import movies
 from sprec.data.readers.delimited import read_ratings
 from sprec.data.readers.items import Item, listed
-from sprec.data.sources import Source, SourceError, locate
 
 # 100k holds one row without a title, with 9 ratings; RecBole spells its placeholder "unkonwn".
 NO_TITLE = {"", "unknown", "unkonwn"}

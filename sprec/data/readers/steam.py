@@ -9,12 +9,12 @@ import polars as pl
 
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
+from sprec.data.download.sources import Source, locate
 from sprec.data.interactions import Interactions
 from sprec.data.readers.events import EventReader, Fields, written
 from sprec.data.readers.items import Item, listed
 from sprec.data.readers.records import TEXT, TEXTS, frames
 from sprec.data.repairs import repair_entities
-from sprec.data.sources import Source, locate
 
 FIELDS = Fields(
     user="username",

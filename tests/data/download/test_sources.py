@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.data.sources import Archive, Folder, SourceError, Wheel, home, locate
+from sprec.data.download.sources import Archive, Folder, SourceError, Wheel, home, locate
 
 METADATA = "Metadata-Version: 2.1\nName: tinydata\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

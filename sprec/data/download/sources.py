@@ -12,7 +12,7 @@ from typing import Protocol
 from filelock import FileLock
 
 from sprec.data.digests import fingerprint, hash_files
-from sprec.data.downloads import SourceError, pip_download, unpack, url_download, verify
+from sprec.data.download.fetch import SourceError, pip_download, unpack, url_download, verify
 
 __all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "home", "locate"]
 
