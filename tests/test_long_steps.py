@@ -8,7 +8,7 @@ from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit, fit
 from sprec.data.download import fetch
 from sprec.data.download.fetch import _shown, url_download
-from sprec.data.readers.records import TEXT, frames
+from sprec.data.formats.json_lines import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm import weights
 from sprec.llm.decoding import Greedy
@@ -90,6 +90,6 @@ def test_download_from_the_web(terminal, monkeypatch, tmp_path):
 def test_records_of_a_large_file(terminal, monkeypatch, tmp_path):
     path = tmp_path / "reviews.json"
     path.write_text('{"a": "1"}\n' * 40)
-    monkeypatch.setattr("sprec.data.readers.records.CHUNK_BYTES", 100)
+    monkeypatch.setattr("sprec.data.formats.json_lines.CHUNK_BYTES", 100)
     assert sum(frame.height for frame in frames(path, {"a": TEXT})) == 40
     assert "reading reviews.json" in terminal()

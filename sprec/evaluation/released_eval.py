@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sprec.data.catalog import merge_titles, normalise
-from sprec.data.readers.rows import Row, parse_released, read_json, read_rows
+from sprec.data.formats.released_rows import Row, parse_released, read_json, read_rows
 from sprec.data.repairs import is_fragment, is_html, repair_entities, repair_mojibake
 from sprec.evaluation.metrics import genre_masses
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.data.readers.items import REASONS, Item, listed
+from sprec.data.formats.item_table import REASONS, Item, listed
 
 PATH = Path("items.csv")
 

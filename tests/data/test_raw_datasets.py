@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from sprec.build import _located, make
 from sprec.config import validated
-from sprec.data.readers.movies import FLAGS
+from sprec.data.formats.movielens_items import FLAGS
 from sprec.run import CONF
 
 from . import test_amazon, test_goodreads, test_steam

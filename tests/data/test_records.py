@@ -5,8 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from sprec.data.readers import records
-from sprec.data.readers.records import NUMBER, TEXT, TEXTS, frames
+from sprec.data.formats import json_lines
+from sprec.data.formats.json_lines import NUMBER, TEXT, TEXTS, frames
 
 FIELDS = {"name": TEXT, "size": NUMBER, "tags": TEXTS}
 ROWS = [
@@ -41,7 +41,7 @@ def test_wanted_fields_of_python_lines_are_the_same(tmp_path):
 
 
 def test_lines_are_counted_over_chunks_and_blank_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "CHUNK_BYTES", 50)
+    monkeypatch.setattr(json_lines, "CHUNK_BYTES", 50)
     lines = ["" if number % 7 == 3 else json.dumps({"name": str(number)}) for number in range(1, 60)]
     path = write(tmp_path, "\n".join(lines))
     chunks = list(frames(path, {"name": TEXT}))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sprec.data.download.sources import Folder
-from sprec.data.readers.items import listed
+from sprec.data.formats.item_table import listed
 from sprec.data.readers.steam import Steam, _games
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

@@ -12,10 +12,10 @@ import polars as pl
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, locate
+from sprec.data.formats.interactions_table import EventReader, Fields, ticks
+from sprec.data.formats.item_table import Item, listed
+from sprec.data.formats.json_lines import TEXT, TEXTS, frames
 from sprec.data.interactions import Interactions
-from sprec.data.readers.events import EventReader, Fields, ticks
-from sprec.data.readers.items import Item, listed
-from sprec.data.readers.records import TEXT, TEXTS, frames
 from sprec.data.repairs import repair_entities
 
 

@@ -11,11 +11,11 @@ import polars as pl
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, locate
+from sprec.data.formats.delimited import header_positions, require_width, text_lines
+from sprec.data.formats.interactions_table import EventReader, Fields, ticks
+from sprec.data.formats.item_table import Item, listed
+from sprec.data.formats.json_lines import NUMBER, TEXT
 from sprec.data.interactions import Interactions
-from sprec.data.readers.delimited import header_positions, require_width, text_lines
-from sprec.data.readers.events import EventReader, Fields, ticks
-from sprec.data.readers.items import Item, listed
-from sprec.data.readers.records import NUMBER, TEXT
 
 TICKS = {"s": 1, "ms": 1000}
 EXPECTED = {TEXT: "a text", NUMBER: "a number"}

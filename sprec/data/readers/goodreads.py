@@ -11,10 +11,10 @@ import polars as pl
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, locate
+from sprec.data.formats.interactions_table import EventReader, Fields, written
+from sprec.data.formats.item_table import Item, listed
+from sprec.data.formats.json_lines import TEXT, TEXTS, frames
 from sprec.data.interactions import Interactions
-from sprec.data.readers.events import EventReader, Fields, written
-from sprec.data.readers.items import Item, listed
-from sprec.data.readers.records import TEXT, TEXTS, frames
 
 DATES = written("%a %b %d %H:%M:%S %z %Y", "Fri Jan 10 12:01:47 -0800 2014")
 FIELDS = Fields(user="user_id", item="book_id", time="date_added", rating="rating", clock=DATES)

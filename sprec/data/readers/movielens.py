@@ -10,10 +10,10 @@ import polars as pl
 from sprec.data.catalog import require_duplicates
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, SourceError, locate
+from sprec.data.formats import movielens_items as movies
+from sprec.data.formats.delimited import read_ratings
+from sprec.data.formats.item_table import Item, listed
 from sprec.data.interactions import COLUMNS, Interactions
-from sprec.data.readers import movies
-from sprec.data.readers.delimited import read_ratings
-from sprec.data.readers.items import Item, listed
 
 # 100k holds one row without a title, with 9 ratings; RecBole spells its placeholder "unkonwn".
 NO_TITLE = {"", "unknown", "unkonwn"}

@@ -11,7 +11,7 @@ from sprec.data.dataset import Dataset, popularity, require_genres
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, SourceError, locate
 from sprec.data.examples import Example, Examples, Split, Wording
-from sprec.data.readers.rows import Row, parse_released, parse_row, read_json, read_rows
+from sprec.data.formats.released_rows import Row, parse_released, parse_row, read_json, read_rows
 from sprec.data.repairs import is_fragment, is_html, repair_entities, repair_mojibake
 from sprec.data.splits import NAMES
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.readers.delimited import decoded, open_bytes, undamaged
+from sprec.data.formats.delimited import decoded, open_bytes, undamaged
 from sprec.progress import track
 
 CHUNK_BYTES = 1 << 24

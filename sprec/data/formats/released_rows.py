@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sprec.data.examples import Wording
-from sprec.data.readers.delimited import text_lines
+from sprec.data.formats.delimited import text_lines
 
 FIELDS = ("instruction", "input", "output")
 

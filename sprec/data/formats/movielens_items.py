@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sprec.data.readers.delimited import header_of, header_positions, require_width, rows, text_lines
+from sprec.data.formats.delimited import header_of, header_positions, require_width, rows, text_lines
 
 NO_GENRE = {"", "unknown", "(no genres listed)"}
 FLAGS = [

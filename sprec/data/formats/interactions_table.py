@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
+from sprec.data.formats.delimited import END_SECONDS, START_SECONDS
+from sprec.data.formats.item_table import REASONS, Listed
+from sprec.data.formats.json_lines import NUMBER, TEXT
 from sprec.data.interactions import COLUMNS, Interactions
-from sprec.data.readers.delimited import END_SECONDS, START_SECONDS
-from sprec.data.readers.items import REASONS, Listed
-from sprec.data.readers.records import NUMBER, TEXT
 
 log = logging.getLogger(__name__)
 
