@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sprec.evaluation.comparisons import SET_METRICS, intervals, swap_tests
-from sprec.evaluation.statistics import holm, sign_flip
+from sprec.evaluation.paired_tests import SET_METRICS, intervals, swap_tests
+from sprec.evaluation.significance import holm, sign_flip
 from sprec.report.arms import tested
 from sprec.report.evidence import Evidence, Floats
 from sprec.report.rows import INITIAL_LABEL, Row, Source

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sprec.evaluation.influence import influence
+from sprec.evaluation.jackknife import influence
 from sprec.runtime.lists import unpacked
 from sprec.runtime.records import Evaluation, RunRecord
 

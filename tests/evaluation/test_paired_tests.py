@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sprec.evaluation.comparisons import intervals, swap_tests
-from sprec.evaluation.influence import influence
+from sprec.evaluation.jackknife import influence
 from sprec.evaluation.metrics import genre_masses
-from sprec.evaluation.statistics import holm, paired_bootstrap, sign_flip
+from sprec.evaluation.paired_tests import intervals, swap_tests
+from sprec.evaluation.significance import holm, paired_bootstrap, sign_flip
 
 ITEMS, USERS = 120, 150
 GENRES = ("Crime", "Drama", "War")

@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import percentileofscore
 
-from sprec.evaluation.exposure import coverage, entropy, gini, group_hit, head, mean_percentile, percentiles
+from sprec.evaluation.exposure_metrics import (
+    coverage,
+    entropy,
+    gini,
+    group_hit,
+    head,
+    mean_percentile,
+    percentiles,
+)
 from sprec.evaluation.metrics import hit
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sprec.evaluation.influence import influence
+from sprec.evaluation.jackknife import influence
 from sprec.evaluation.metrics import genre_masses, genre_share
 from sprec.evaluation.scores import score
 

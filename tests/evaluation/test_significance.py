@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sprec.evaluation.statistics import holm, paired_bootstrap, sign_flip, sign_test
+from sprec.evaluation.significance import holm, paired_bootstrap, sign_flip, sign_test
 
 TABLES = 1000
 
@@ -127,7 +127,7 @@ def test_same_stream_gives_the_same_interval_however_the_draws_are_portioned(mon
     first, second = rng(18).random((2, 3, 40))
     whole = paired_bootstrap(first, second, rng=rng(19), draws=500)
     assert paired_bootstrap(first, second, rng=rng(19), draws=500) == whole
-    monkeypatch.setattr("sprec.evaluation.statistics.CELLS_AT_ONCE", 400)
+    monkeypatch.setattr("sprec.evaluation.significance.CELLS_AT_ONCE", 400)
     parts = paired_bootstrap(first, second, rng=rng(19), draws=500)
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.03)
 

@@ -1,6 +1,6 @@
 """One model against another, many metrics at once: intervals over users and seeds, and paired tests.
 
-`sprec.evaluation.statistics` has the same for one metric. Here draws are shared by all comparisons of
+`sprec.evaluation.significance` has the same for one metric. Here draws are shared by all comparisons of
 a table, and sets of lists get a test of their own.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.random import Generator
 
-from sprec.evaluation.influence import TOP, masses_of
+from sprec.evaluation.jackknife import TOP, masses_of
 
 ENOUGH = 20
 """Draws as extreme as the observed one after which a p-value is known well enough (Besag, Clifford 1991)."""
