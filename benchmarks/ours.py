@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
 from sprec.algorithm import Method
-from sprec.build import build
+from sprec.experiment.build import build
 from sprec.llm.batches import Row, collate, microbatches
 from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from sprec.build import build, drawn, engine, stored
-from sprec.config import Settings, validated
 from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
+from sprec.experiment.build import build, drawn, engine, stored
+from sprec.experiment.config import Settings, validated
 from sprec.llm.batches import Row, learning
 from sprec.llm.recommender import Recommender
 from sprec.seeds import stream

@@ -15,7 +15,7 @@ from sprec.runtime.records import FILE_NAME, RunRecord
 
 if TYPE_CHECKING:
     from sprec.data.catalog import Catalog
-    from sprec.recommendations import Answer
+    from sprec.experiment.reload import Answer
 
 TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
 """Names of stages that make a model, and how the label of the stage begins that ranks with it."""
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         record = read(options.run)
         models = tuned(record)
-        from sprec.recommendations import Asked
+        from sprec.experiment.reload import Asked
 
         asked = Asked.of(record)
         history = items(options.history, asked.dataset.catalog)

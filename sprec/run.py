@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sprec.config import Settings, validated
+from sprec.experiment.config import Settings, validated
 from sprec.runtime.apart import KilledError, apart
 from sprec.runtime.ending import EndedError, heeding
 from sprec.runtime.redaction import redact_text
@@ -65,7 +65,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def _run(settings: Settings) -> float | None:
-    from sprec.session import Session
+    from sprec.experiment.session import Session
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     session = Session(settings, folder, command=_command())

@@ -21,7 +21,14 @@ ROOT = Path(__file__).parents[1]
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(
     [
-        *("sprec.run", "sprec.session", "sprec.build", "sprec.worker", "sprec.report.__main__", "wandb"),
+        *(
+            "sprec.run",
+            "sprec.experiment.session",
+            "sprec.experiment.build",
+            "sprec.experiment.distributed_worker",
+            "sprec.report.__main__",
+            "wandb",
+        ),
         *("sprec.report.tables", "lightning.pytorch", "transformers.models.llama.modeling_llama"),
     ]
 )

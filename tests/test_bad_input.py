@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec import run
-from sprec.build import _made_later, _method, _possible
-from sprec.config import validated
+from sprec.experiment.build import _made_later, _method, _possible
+from sprec.experiment.config import validated
 
 
 def settings(*words):

@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.build import _check_devices, _method, build, processes
-from sprec.config import validated
+from sprec.experiment.build import _check_devices, _method, build, processes
+from sprec.experiment.config import validated
 from sprec.run import CONF
 from sprec.training.negatives import Semantic
 from sprec.training.weights import GenreBalance

@@ -12,12 +12,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.config import validated
 from sprec.data.readers.toy import toy_dataset
+from sprec.experiment.config import validated
+from sprec.experiment.session import Session
 from sprec.recommend import main, tuned
 from sprec.run import CONF
 from sprec.runtime.records import RunRecord, StageEntry
-from sprec.session import Session
 from sprec.training.stages import PREDICTIONS
 
 SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=128", "budget.iteration_rows=16"]
@@ -80,7 +80,7 @@ def stored(home, folder):
 
 def first_history(folder):
     """Return the titles of the first test row's history."""
-    from sprec.recommendations import Asked
+    from sprec.experiment.reload import Asked
 
     dataset = Asked.of(RunRecord.load(folder / "run.json")).dataset
     return [TITLES[i] for i in dataset.split.test[0].history]

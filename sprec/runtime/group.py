@@ -42,7 +42,7 @@ def alone(stage: Stage, work: Work) -> Work:
 class Group:
     """Has the work of a stage done by `devices` processes on each of `nodes` machines.
 
-    Each runs `python -m sprec.worker FILE`, and FILE names `settings`, the stage and its folder, which all
+    Each runs `python -m sprec.experiment.distributed_worker FILE`, and FILE names `settings`, the stage and its folder, which all
     machines must see. `spread` is the command that starts another once on each machine (`srun …`).
     """
 
@@ -71,7 +71,13 @@ class Group:
             here = [f"--nnodes={self.nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={_free_endpoint()}"]
             here += [f"--rdzv-id={task.parent.name}"]
         torchrun = [sys.executable, "-m", "torch.distributed.run", *here, f"--nproc-per-node={self.devices}"]
-        return [*(self.spread if self.nodes > 1 else ()), *torchrun, "-m", "sprec.worker", str(task)]
+        return [
+            *(self.spread if self.nodes > 1 else ()),
+            *torchrun,
+            "-m",
+            "sprec.experiment.distributed_worker",
+            str(task),
+        ]
 
 
 def _followed(command: Sequence[str]) -> None:

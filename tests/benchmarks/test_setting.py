@@ -3,8 +3,8 @@ from functools import partial
 import pytest
 
 from benchmarks.setting import Setting, configured
-from sprec.build import build, drawn, engine, stored
 from sprec.data.prompts import INDENT
+from sprec.experiment.build import build, drawn, engine, stored
 
 
 @pytest.fixture

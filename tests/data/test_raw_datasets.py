@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.build import _located, make
-from sprec.config import validated
 from sprec.data.formats.movielens_items import FLAGS
+from sprec.experiment.build import _located, make
+from sprec.experiment.config import validated
 from sprec.run import CONF
 
 from . import test_amazon, test_goodreads, test_steam

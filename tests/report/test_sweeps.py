@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from sprec.config import validated
+from sprec.experiment.config import validated
 from sprec.report.__main__ import main
 from sprec.report.sweeps import FOLDER, SWEEPS, sweep
 from sprec.run import CONF

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import ValidationError
 
-from sprec.build import Built, build, drawn, engine, stored
-from sprec.config import Settings, validated
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.evaluation.evaluate import Ranker
+from sprec.experiment.build import Built, build, drawn, engine, stored
+from sprec.experiment.config import Settings, validated
 from sprec.llm.batches import collate
 from sprec.llm.recommender import TUNED, Recommender
 from sprec.recommend import Tuned

@@ -13,15 +13,15 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from sprec import plan
-from sprec.build import Built, build, drawn, engine, sizes, stored, threads, together
-from sprec.config import Settings
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.data.facts import facts
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
-from sprec.evidence import curve, history_genres, items, shown, shown_items
+from sprec.experiment import plan
+from sprec.experiment.build import Built, build, drawn, engine, sizes, stored, threads, together
+from sprec.experiment.config import Settings
+from sprec.experiment.record_contents import curve, history_genres, items, shown, shown_items
 from sprec.report.formats import show
 from sprec.report.tables import Table, run_table
 from sprec.runtime.lists import packed

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from sprec.algorithm import WithoutLlm
-from sprec.build import Built, base_folder, prompt, sizes, threads
-from sprec.config import Settings
 from sprec.costs.cost import NOTHING, Cost
 from sprec.costs.machine_speed import Speed, best, measured
 from sprec.costs.planned_stages import Gauge, Planned, Priced
 from sprec.costs.tokens import Tokens
 from sprec.data.download.sources import home
+from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
+from sprec.experiment.config import Settings
 from sprec.runtime.decoding import decode
 from sprec.runtime.files import write_whole
 from sprec.training.engine import Engine, State, Test

@@ -9,15 +9,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from sprec import plan
-from sprec.build import base_folder, build, drawn, engine, sizes, stored
-from sprec.config import validated
 from sprec.costs.cost import train
 from sprec.costs.machine_speed import Speed
 from sprec.costs.planned_stages import Gauge, Priced
 from sprec.costs.tokens import Tokens
 from sprec.data.prompts import Prompt
-from sprec.plan import remembered, show
+from sprec.experiment import plan
+from sprec.experiment.build import base_folder, build, drawn, engine, sizes, stored
+from sprec.experiment.config import validated
+from sprec.experiment.plan import remembered, show
 from sprec.run import CONF
 from sprec.training.stages import Test
 

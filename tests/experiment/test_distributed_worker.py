@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from sprec import worker
-from sprec.config import validated
+from sprec.experiment import distributed_worker
+from sprec.experiment.config import validated
 from sprec.run import CONF
 from tests import commands
 
@@ -112,9 +112,9 @@ def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch)
 
     monkeypatch.setenv("SPREC_HOME", str(tmp_path))
     monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr(worker.dist, "init_process_group", join)
+    monkeypatch.setattr(distributed_worker.dist, "init_process_group", join)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [*SMALL, "trainer=ddp"]), resolve=True)
     config.pop("sweep", None)
     with pytest.raises(Joining):
-        worker._joined(validated(config), "a key")
+        distributed_worker._joined(validated(config), "a key")

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from sprec.data.readers.toy import toy_dataset
-from sprec.evidence import curve, history_genres, items, shown, shown_items
+from sprec.experiment.record_contents import curve, history_genres, items, shown, shown_items
 
 
 @pytest.fixture(scope="module")

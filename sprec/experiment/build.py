@@ -13,11 +13,11 @@ import torch
 from hydra.utils import instantiate
 
 from sprec.algorithm import Method, WithoutLlm
-from sprec.config import Node, Settings, Tuning
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.download.sources import home
 from sprec.data.prompts import AS_ALPACA, Layout, Prompt
 from sprec.evaluation.evaluate import Ranker
+from sprec.experiment.config import Node, Settings, Tuning
 from sprec.llm.chat import framed
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.grounding import Embedder

@@ -1,4 +1,4 @@
-"""One process of a group: `python -m sprec.worker FILE`, started by torchrun for a stage of a run."""
+"""One process of a group: `python -m sprec.experiment.distributed_worker FILE`, started by torchrun for a stage of a run."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 
 from sprec.algorithm import Method
-from sprec.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
-from sprec.config import Settings, validated
+from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
+from sprec.experiment.config import Settings, validated
 from sprec.runtime.group import FAILS, SAYS, Work
 from sprec.runtime.stage import Stage
 from sprec.runtime.store import Store
