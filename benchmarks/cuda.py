@@ -20,8 +20,8 @@ from benchmarks.shapes import SHAPES
 from sprec.costs.flops import Shape, load, reading, training
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
+from sprec.generation.decoding import Greedy, complete
 from sprec.llm.batches import Row
-from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.seeds import stream
 

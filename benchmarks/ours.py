@@ -15,8 +15,8 @@ from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
 from sprec.algorithm import Method
 from sprec.experiment.build import build
+from sprec.generation.decoding import Greedy, complete
 from sprec.llm.batches import Row, collate, microbatches
-from sprec.llm.decoding import Greedy, complete
 from sprec.llm.recommender import Recommender
 from sprec.runtime.store import Store
 from sprec.training import tuner

@@ -17,8 +17,8 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from benchmarks.measure import Step, Work
 from benchmarks.ours import width
 from benchmarks.setting import ALPHA, RANK, Setting
+from sprec.generation.decoding import TITLE_TOKENS
 from sprec.llm.batches import Row
-from sprec.llm.decoding import TITLE_TOKENS
 from sprec.llm.recommender import PROJECTIONS
 from sprec.training.objectives import sdpo
 

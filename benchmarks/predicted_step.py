@@ -8,8 +8,8 @@ from sprec.costs.cost import NOTHING
 from sprec.costs.flops import Shape
 from sprec.costs.machine_speed import Speed, measured
 from sprec.costs.planned_stages import parts
+from sprec.generation.decoding import TITLE_TOKENS
 from sprec.llm.batches import Row
-from sprec.llm.decoding import TITLE_TOKENS
 
 
 def step(setting: Setting, model: Setting) -> float:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from benchmarks.measure import Step, Work
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score
-from sprec.llm.grounding import nearest
+from sprec.generation.grounding import nearest
 from sprec.seeds import stream
 
 CUTOFFS = (1, 5)
@@ -103,7 +103,7 @@ class Case:
 
 def ours(case: Case) -> dict[str, float]:
     """Return the metrics as a run computes them."""
-    from sprec.evaluation.evaluate import nearest_items  # with the libraries of LLMs: grounding has none
+    from sprec.generation.rankers import nearest_items
 
     written = [f"written {number}" for number in case.written]
     ids = nearest_items(written, case, case.titles, k=max(CUTOFFS))

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from sprec.evaluation.evaluate import Baseline, Ranker
+from sprec.generation.decoding import Decoding
+from sprec.generation.rankers import Baseline, Ranker
 from sprec.llm.counterfactual import Counterfactual
-from sprec.llm.decoding import Decoding
 from sprec.training.engine import State, Test
 from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import Stages

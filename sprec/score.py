@@ -19,7 +19,7 @@ from sprec.report.formats import show
 from sprec.report.tables import METRICS, Cell, Table
 
 if TYPE_CHECKING:
-    from sprec.llm.grounding import Embedder
+    from sprec.generation.grounding import Embedder
 
 READINGS: dict[str, Callable[[Path], Reading]] = {"robust": robust, "released": released}
 """What reads a folder for each name of `--matching`."""
@@ -55,7 +55,7 @@ class Nearest:
 
     def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the k nearest items of each title; a text without a title has none."""
-        from sprec.llm.grounding import nearest
+        from sprec.generation.grounding import nearest
 
         spelled = [self.reading.spelled(title) for title in titles]
         catalog = self.embedder.embed(self.reading.titles)
@@ -67,13 +67,13 @@ class Nearest:
 
 
 def _ngrams(reading: Reading) -> Nearest:
-    from sprec.llm.grounding import CharacterNgrams
+    from sprec.generation.grounding import CharacterNgrams
 
     return Nearest(reading, CharacterNgrams())
 
 
 def _minilm(reading: Reading) -> Nearest:
-    from sprec.llm.grounding import minilm
+    from sprec.generation.grounding import minilm
 
     return Nearest(reading, minilm())
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sprec.generation.decoding import Greedy, Trie, beams, complete
 from sprec.llm.batches import collate
-from sprec.llm.decoding import Greedy, Trie, beams, complete
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,9 +10,9 @@ from sprec.data.download import fetch
 from sprec.data.download.fetch import _shown, url_download
 from sprec.data.formats.json_lines import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
+from sprec.generation.decoding import Greedy
+from sprec.generation.grounding import CharacterNgrams
 from sprec.llm import weights
-from sprec.llm.decoding import Greedy
-from sprec.llm.grounding import CharacterNgrams
 from sprec.training.negatives import Material, Semantic
 
 

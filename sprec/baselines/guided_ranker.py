@@ -15,8 +15,8 @@ from sprec.baselines.sequential import Fit, NextItem, fit, scores
 from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
-from sprec.evaluation.evaluate import Ranked, Ranker, search
-from sprec.llm.guidance import Guidance
+from sprec.generation.guidance import Guidance
+from sprec.generation.rankers import Ranked, Ranker, search
 from sprec.llm.recommender import Recommender
 
 WEIGHTS = "model.safetensors"

@@ -15,10 +15,10 @@ from sprec.costs.cost import NOTHING, Cost
 from sprec.costs.machine_speed import Speed
 from sprec.costs.tokens import Tokens
 from sprec.data.examples import Examples
-from sprec.evaluation.evaluate import Ranker
+from sprec.generation.decoding import TITLE_TOKENS, Decoding
+from sprec.generation.rankers import Ranker
 from sprec.llm.batches import Row, learning, microbatches
 from sprec.llm.counterfactual import Counterfactual
-from sprec.llm.decoding import TITLE_TOKENS, Decoding
 from sprec.runtime.store import Stage, Store
 from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import Beams, Ches, Mixture, NegativeSampler

@@ -16,11 +16,11 @@ from sprec.algorithm import Method, WithoutLlm
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.download.sources import home
 from sprec.data.prompts import AS_ALPACA, Layout, Prompt
-from sprec.evaluation.evaluate import Ranker
 from sprec.experiment.config import Node, Settings, Tuning
+from sprec.generation.grounding import Embedder
+from sprec.generation.rankers import Ranker
 from sprec.llm.chat import framed
 from sprec.llm.counterfactual import Counterfactual
-from sprec.llm.grounding import Embedder
 from sprec.llm.precision import Precision, precision
 from sprec.llm.recommender import Lora, Recommender, quiet
 from sprec.llm.weights import Weights

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
-from sprec.evaluation.evaluate import Ranker
 from sprec.experiment.build import Built, build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
+from sprec.generation.rankers import Ranker
 from sprec.llm.batches import collate
 from sprec.llm.recommender import TUNED, Recommender
 from sprec.recommend import Tuned

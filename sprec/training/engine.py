@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sprec.data.dataset import Dataset
-from sprec.evaluation.evaluate import Ranker
-from sprec.llm.decoding import Decoding
-from sprec.llm.grounding import Embedder
+from sprec.generation.decoding import Decoding
+from sprec.generation.grounding import Embedder
+from sprec.generation.rankers import Ranker
 from sprec.llm.recommender import Recommender
 from sprec.training.negatives import Material
 

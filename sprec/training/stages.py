@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sprec.data.examples import Examples
 from sprec.data.prompts import Step
-from sprec.evaluation.evaluate import Baseline
 from sprec.evaluation.metrics import genre_masses
+from sprec.generation.decoding import Decoding
+from sprec.generation.rankers import Baseline
 from sprec.llm.counterfactual import Counterfactual
-from sprec.llm.decoding import Decoding
 from sprec.runtime.group import Work, alone
 from sprec.runtime.store import Result, Stage, Store
 from sprec.seeds import derived, stream

@@ -9,7 +9,7 @@ from sprec.baselines.guided_ranker import Collaborative, Guided
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit
 from sprec.data.readers.toy import toy_dataset
-from sprec.evaluation.evaluate import Beam
+from sprec.generation.rankers import Beam
 
 SASREC = Collaborative(partial(sasrec, width=16), Fit(epochs=2, windows=64))
 

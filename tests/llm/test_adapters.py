@@ -4,9 +4,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear
 
+from sprec.generation.decoding import Greedy, complete
 from sprec.llm.adapters import quicken
 from sprec.llm.batches import collate
-from sprec.llm.decoding import Greedy, complete
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 
 from sprec.data.examples import Example
 from sprec.data.readers.toy import toy_dataset
-from sprec.llm.decoding import Sampled
-from sprec.llm.grounding import CharacterNgrams
+from sprec.generation.decoding import Sampled
+from sprec.generation.grounding import CharacterNgrams
 from sprec.llm.similarity import ches, mean_hidden
 from sprec.training.negatives import Ches, Exposure, Grounded, Material, SelfPlay
 

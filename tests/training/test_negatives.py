@@ -7,7 +7,7 @@ import pytest
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
-from sprec.llm.grounding import CharacterNgrams
+from sprec.generation.grounding import CharacterNgrams
 from sprec.training.negatives import (
     Balanced,
     Beams,

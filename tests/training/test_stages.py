@@ -10,10 +10,10 @@ from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import Fit
 from sprec.data.prompts import Prompt, released
 from sprec.data.readers.toy import toy_dataset
-from sprec.evaluation.evaluate import Beam
+from sprec.generation.decoding import Greedy, Sampled
+from sprec.generation.grounding import CharacterNgrams
+from sprec.generation.rankers import Beam
 from sprec.llm.counterfactual import Counterfactual
-from sprec.llm.decoding import Greedy, Sampled
-from sprec.llm.grounding import CharacterNgrams
 from sprec.runtime.store import Store
 from sprec.seeds import stream
 from sprec.training.engine import Engine, State, Test

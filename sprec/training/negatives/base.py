@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
-from sprec.evaluation.evaluate import prompts
 from sprec.evaluation.metrics import genre_masses
-from sprec.llm.decoding import Decoding, Trie, beams, complete
-from sprec.llm.grounding import Embedder, catalog_vectors
+from sprec.generation.decoding import Decoding, Trie, beams, complete
+from sprec.generation.grounding import Embedder, catalog_vectors
+from sprec.generation.rankers import prompts
 from sprec.llm.recommender import Recommender
 from sprec.llm.similarity import mean_hidden
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.llm.grounding import nearest
+from sprec.generation.grounding import nearest
 from sprec.training.negatives.base import Material, NegativeSampler
 
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sprec.generation.guidance import Guide
 from sprec.llm.answers import Answers, Prompts
-from sprec.llm.guidance import Guide
 from sprec.llm.likelihood import token_log_probs
 from sprec.llm.recommender import Recommender
 

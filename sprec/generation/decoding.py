@@ -10,13 +10,13 @@ from jaxtyping import Float, Int
 from numpy.random import Generator
 from torch import Tensor
 
+from sprec.generation.beam_search import Trie, search
+from sprec.generation.guidance import ALONE, Guidance
 from sprec.llm import answers
 from sprec.llm.answers import Answers
 from sprec.llm.batches import microbatches
-from sprec.llm.guidance import ALONE, Guidance
 from sprec.llm.progress import track
 from sprec.llm.recommender import Recommender
-from sprec.llm.search import Trie, search
 
 __all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
 

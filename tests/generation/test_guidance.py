@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from sprec.generation.decoding import Trie, beams
+from sprec.generation.guidance import Guidance, Guide
 from sprec.llm.batches import collate
-from sprec.llm.decoding import Trie, beams
-from sprec.llm.guidance import Guidance, Guide
 
 HISTORIES = [(0, 1, 2), (3, 4), (5, 6, 7, 8)]
 

@@ -13,9 +13,9 @@ from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.evaluation.lists import without_history
-from sprec.llm.decoding import Greedy, Trie, beams, complete
-from sprec.llm.grounding import Embedder, catalog_vectors, nearest
-from sprec.llm.guidance import Guidance
+from sprec.generation.decoding import Greedy, Trie, beams, complete
+from sprec.generation.grounding import Embedder, catalog_vectors, nearest
+from sprec.generation.guidance import Guidance
 from sprec.llm.recommender import Recommender
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sprec.llm.decoding import Trie, beams
+from sprec.generation.decoding import Trie, beams
 
 
 def prompts_of(model, catalog):

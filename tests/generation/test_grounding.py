@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sprec.evaluation.evaluate import nearest_items
-from sprec.llm import grounding
-from sprec.llm.grounding import catalog_vectors, nearest
+from sprec.generation import grounding
+from sprec.generation.grounding import catalog_vectors, nearest
+from sprec.generation.rankers import nearest_items
 
 
 def plain(queries, catalog, k):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sprec.generation.decoding import Greedy, Sampled, Trie, beams, complete
 from sprec.llm.batches import collate
-from sprec.llm.decoding import Greedy, Sampled, Trie, beams, complete
 
 
 def prompts_of(model, catalog):
