@@ -22,7 +22,7 @@ from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.batches import Row
-from sprec.llm.recommender import Lora, Recommender, quiet
+from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.seeds import stream
 
 DENSE = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}

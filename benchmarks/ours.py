@@ -17,7 +17,7 @@ from sprec.algorithm import Method
 from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.batches import Row, collate, microbatches
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 from sprec.runtime.store import Store
 from sprec.training import tuner
 from sprec.training.engine import State

@@ -19,7 +19,7 @@ from benchmarks.ours import width
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import TITLE_TOKENS
 from sprec.llm.batches import Row
-from sprec.llm.recommender import PROJECTIONS
+from sprec.llm.language_model import PROJECTIONS
 from sprec.training.objectives import sdpo
 
 RELEASED_TOKENS, RELEASED_BATCH = 128, 64

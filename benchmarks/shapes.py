@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sprec.llm.weights import Tiny
+from sprec.llm.base_models import Tiny
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
-from sprec.llm.recommender import Lora, Recommender
-from sprec.llm.weights import Tiny
+from sprec.llm.base_models import Tiny
+from sprec.llm.language_model import Lora, Recommender
 
 
 @pytest.fixture(scope="session")

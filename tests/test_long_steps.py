@@ -12,7 +12,7 @@ from sprec.data.formats.json_lines import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
-from sprec.llm import weights
+from sprec.llm import base_models
 from sprec.training.negatives import Material, Semantic
 
 
@@ -42,9 +42,9 @@ def test_semantic_negatives(terminal):
 
 
 def test_reading_a_gguf_file_in_place_of_the_bar_of_transformers(terminal):
-    reader = weights.modeling_gguf_pytorch_utils
+    reader = base_models.modeling_gguf_pytorch_utils
     theirs = reader.tqdm
-    with weights._told():
+    with base_models._told():
         assert list(reader.tqdm(["a", "b"], desc="Converting")) == ["a", "b"]
     assert "reading GGUF tensors" in (told := terminal())
     assert "Converting" not in told

@@ -17,7 +17,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.generation.guidance import Guidance
 from sprec.generation.rankers import Ranked, Ranker, search
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 
 WEIGHTS = "model.safetensors"
 

@@ -19,11 +19,11 @@ from sprec.data.prompts import AS_ALPACA, Layout, Prompt
 from sprec.experiment.config import Node, Settings, Tuning
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
-from sprec.llm.chat import framed
+from sprec.llm.base_models import Weights
+from sprec.llm.chat_template import framed
 from sprec.llm.counterfactual import Counterfactual
+from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.llm.precision import Precision, precision
-from sprec.llm.recommender import Lora, Recommender, quiet
-from sprec.llm.weights import Weights
 from sprec.runtime.group import Group, Work, alone
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker

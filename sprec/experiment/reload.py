@@ -15,7 +15,7 @@ from sprec.experiment.build import Built, build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
 from sprec.llm.batches import collate
-from sprec.llm.recommender import TUNED, Recommender
+from sprec.llm.language_model import TUNED, Recommender
 from sprec.recommend import Tuned
 from sprec.runtime.records import RunRecord
 from sprec.training.engine import Engine

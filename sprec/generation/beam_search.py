@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sprec.generation.guidance import Guide
 from sprec.llm.answers import Answers, Prompts
+from sprec.llm.language_model import Recommender
 from sprec.llm.likelihood import token_log_probs
-from sprec.llm.recommender import Recommender
 
 
 @dataclass

@@ -15,8 +15,8 @@ from sprec.generation.guidance import ALONE, Guidance
 from sprec.llm import answers
 from sprec.llm.answers import Answers
 from sprec.llm.batches import microbatches
+from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
-from sprec.llm.recommender import Recommender
 
 __all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
 

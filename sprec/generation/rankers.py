@@ -16,7 +16,7 @@ from sprec.evaluation.lists import without_history
 from sprec.generation.decoding import Greedy, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors, nearest
 from sprec.generation.guidance import Guidance
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 
 
 @dataclass(frozen=True)

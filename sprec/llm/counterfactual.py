@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from sprec.llm.attention import Packing
 from sprec.llm.batches import Row, collate
+from sprec.llm.language_model import Recommender
 from sprec.llm.likelihood import token_log_probs
-from sprec.llm.recommender import Recommender
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from sprec.llm.attention import Packing
 from sprec.llm.batches import Batch, Row, collate, microbatches
+from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
-from sprec.llm.recommender import Recommender
 
 
 @torch.no_grad()

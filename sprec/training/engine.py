@@ -10,7 +10,7 @@ from sprec.data.dataset import Dataset
 from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 from sprec.training.negatives import Material
 
 

@@ -8,7 +8,7 @@ from sprec.data.catalog import Catalog
 from sprec.data.examples import Examples
 from sprec.data.prompts import Step
 from sprec.llm.batches import Row, learning
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 from sprec.seeds import stream
 
 Pair: TypeAlias = tuple[Sequence[int], Sequence[int | str]]

@@ -14,8 +14,8 @@ from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
 from sprec.llm.batches import Row, collate
+from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
-from sprec.llm.recommender import Recommender
 from sprec.training import processes
 from sprec.training.objectives import Objective
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sprec.llm.batches import collate
+from sprec.llm.language_model import Lora, Recommender
 from sprec.llm.precision import Precision, loading, precision
-from sprec.llm.recommender import Lora, Recommender
 
 CUDA = {"device": "cuda:0", "rank": 16}
 

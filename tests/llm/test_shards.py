@@ -5,7 +5,7 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from sprec.llm.recommender import Lora, Recommender
+from sprec.llm.language_model import Lora, Recommender
 
 
 @pytest.fixture

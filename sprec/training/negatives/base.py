@@ -16,7 +16,7 @@ from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors
 from sprec.generation.rankers import prompts
-from sprec.llm.recommender import Recommender
+from sprec.llm.language_model import Recommender
 from sprec.llm.similarity import mean_hidden
 
 

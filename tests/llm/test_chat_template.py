@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from sprec.data.examples import Wording
 from sprec.data.prompts import Chat, Prompt
-from sprec.llm.chat import framed
-from sprec.llm.recommender import Recommender
+from sprec.llm.chat_template import framed
+from sprec.llm.language_model import Recommender
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
