@@ -21,7 +21,7 @@ from sprec.costs.flops import Shape, load, reading, training
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.batches import Row
+from sprec.llm.engines.fast.shared_prompt_batch import Row
 from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.seeds import stream
 

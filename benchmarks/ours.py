@@ -16,7 +16,7 @@ from benchmarks.setting import Setting
 from sprec.algorithm import Method
 from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.batches import Row, collate, microbatches
+from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, microbatches
 from sprec.llm.language_model import Recommender
 from sprec.runtime.store import Store
 from sprec.training import tuner

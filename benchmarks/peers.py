@@ -18,7 +18,7 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import width
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import TITLE_TOKENS
-from sprec.llm.batches import Row
+from sprec.llm.engines.fast.shared_prompt_batch import Row
 from sprec.llm.language_model import PROJECTIONS
 from sprec.training.objectives import sdpo
 

@@ -12,7 +12,7 @@ from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
 from sprec.experiment.build import build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
-from sprec.llm.batches import Row, learning
+from sprec.llm.engines.fast.shared_prompt_batch import Row, learning
 from sprec.llm.language_model import Recommender
 from sprec.seeds import stream
 from sprec.training.engine import Engine

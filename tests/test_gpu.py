@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sprec.generation.decoding import Greedy, Trie, beams, complete
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 pytestmark = [
     pytest.mark.gpu,

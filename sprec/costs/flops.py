@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sprec.llm.batches import Row, common_prefix
+from sprec.llm.engines.fast.shared_prompt_batch import Row, common_prefix
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from sprec.costs.tokens import Tokens
 from sprec.data.examples import Examples
 from sprec.generation.decoding import TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
-from sprec.llm.batches import Row, learning, microbatches
 from sprec.llm.counterfactual import Counterfactual
+from sprec.llm.engines.fast.shared_prompt_batch import Row, learning, microbatches
 from sprec.runtime.store import Stage, Store
 from sprec.training.engine import Engine, State, Test
 from sprec.training.negatives import Beams, Ches, Mixture, NegativeSampler

@@ -14,7 +14,7 @@ from sprec.data.examples import Example
 from sprec.experiment.build import Built, build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import TUNED, Recommender
 from sprec.recommend import Tuned
 from sprec.runtime.records import RunRecord

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sprec.generation.guidance import Guide
-from sprec.llm.answers import Answers, Prompts
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
+from sprec.llm.engines.fast.prefix_cache import Answers, Prompts
 from sprec.llm.language_model import Recommender
-from sprec.llm.likelihood import token_log_probs
 
 
 @dataclass

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sprec.generation.beam_search import Trie, search
 from sprec.generation.guidance import ALONE, Guidance
-from sprec.llm import answers
-from sprec.llm.answers import Answers
-from sprec.llm.batches import microbatches
+from sprec.llm.engines.fast import prefix_cache
+from sprec.llm.engines.fast.prefix_cache import Answers
+from sprec.llm.engines.fast.shared_prompt_batch import microbatches
 from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
 
@@ -115,7 +115,7 @@ def _write(
     places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
     owner = torch.tensor([places[prompt] for prompt in prompts], device=model.device)
     cache, seen, last = model.read(list(places))
-    state, hidden = Answers(answers.Prompts.of(cache, seen), owner), last[owner]
+    state, hidden = Answers(prefix_cache.Prompts.of(cache, seen), owner), last[owner]
     for step in range(draws.shape[1]):
         tokens = decoding.pick(model.base.lm_head(hidden).float(), draws[alive, step])
         for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):

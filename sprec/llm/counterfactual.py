@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sprec.llm.attention import Packing
-from sprec.llm.batches import Row, collate
+from sprec.llm.engines.fast.attention import Packing
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
+from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
 from sprec.llm.language_model import Recommender
-from sprec.llm.likelihood import token_log_probs
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, attention, gates, memory, norms, packed, rotary, shards
-from sprec.llm.attention import Packing
-from sprec.llm.batches import PADDING, Batch, Row, collate
+from sprec.llm import adapters, gates, memory, norms, packed, rotary
+from sprec.llm.engines.fast import attention, fsdp
+from sprec.llm.engines.fast.attention import Packing
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, Batch, Row, collate
 from sprec.llm.fusion import compiled, eager
-from sprec.llm.likelihood import token_log_probs
 from sprec.llm.precision import loading
 
 TUNED = "tuned.safetensors"
@@ -86,7 +87,7 @@ class Recommender:
             self.model: nn.Module = _adapted(base, lora) if lora.rank else base
         self.sharded = sharded
         if sharded:
-            shards.shard(base, self.device)
+            fsdp.shard(base, self.device)
         if not nf4:
             self.model.to(self.device)
         self.casting = sharded or not adapters.quicken(self.model)  # quick products are of whole weights

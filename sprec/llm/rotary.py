@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sprec.llm.attention import short_attention
+from sprec.llm.engines.fast.attention import short_attention
 from sprec.llm.fusion import Fuse, eager
 
 KINDS = {"LlamaAttention", "MistralAttention", "Qwen2Attention"}

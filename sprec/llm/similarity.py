@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from sprec.llm.attention import Packing
-from sprec.llm.batches import Batch, Row, collate, microbatches
+from sprec.llm.engines.fast.attention import Packing
+from sprec.llm.engines.fast.shared_prompt_batch import Batch, Row, collate, microbatches
 from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
 

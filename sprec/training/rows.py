@@ -7,7 +7,7 @@ from typing import TypeAlias
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Examples
 from sprec.data.prompts import Step
-from sprec.llm.batches import Row, learning
+from sprec.llm.engines.fast.shared_prompt_batch import Row, learning
 from sprec.llm.language_model import Recommender
 from sprec.seeds import stream
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from sprec.llm.batches import Row, collate
+from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
 from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
 from sprec.training import processes

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sprec.generation.decoding import Greedy, Sampled, Trie, beams, complete
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
 def prompts_of(model, catalog):

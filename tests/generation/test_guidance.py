@@ -4,7 +4,7 @@ import torch
 
 from sprec.generation.decoding import Trie, beams
 from sprec.generation.guidance import Guidance, Guide
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 HISTORIES = [(0, 1, 2), (3, 4), (5, 6, 7, 8)]
 

@@ -6,7 +6,7 @@ from peft.tuners.lora import Linear
 
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.adapters import quicken
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import torch
 
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
 def gradients(model, rows):

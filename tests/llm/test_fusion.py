@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.fusion import lacking
 from sprec.llm.precision import precision
 

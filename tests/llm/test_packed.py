@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from sprec.llm import adapters, packed
-from sprec.llm.batches import collate
-from sprec.llm.likelihood import token_log_probs
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.packed import Packed, gains
 
 needs_float32 = pytest.mark.skipif(

@@ -4,7 +4,7 @@ import logging
 import pytest
 import torch
 
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import Lora, Recommender
 from sprec.llm.precision import Precision, loading, precision
 

@@ -5,7 +5,7 @@ import torch
 from transformers import DynamicCache, LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from sprec.llm import attention
+from sprec.llm.engines.fast import attention
 from sprec.llm.fusion import eager
 from sprec.llm.rotary import _Turn, quicken, shortened
 

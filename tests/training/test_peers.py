@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.training.objectives import dpo
 from sprec.training.tuner import reference_log_probs
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sprec.llm.batches import microbatches
+from sprec.llm.engines.fast.shared_prompt_batch import microbatches
 from sprec.training import processes
 
 WIDTHS = [5, 90, 7, 40, 41, 6, 88]

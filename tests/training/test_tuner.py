@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sprec.llm.batches import collate
+from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.runtime.ending import EndedError, heeding
 from sprec.seeds import stream
 from sprec.training.objectives import sft

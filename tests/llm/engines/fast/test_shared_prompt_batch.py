@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sprec.llm.batches import Row, collate, learning, microbatches
+from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, learning, microbatches
 
 
 def alone(model, prompt, answer):

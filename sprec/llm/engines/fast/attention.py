@@ -1,6 +1,6 @@
 """Attention for short sequences over rows that share a prefix.
 
-On CPUs it goes block by block (`sprec.llm.blocks`): PyTorch's fused kernel is slower there with gradients.
+On CPUs it goes block by block (`sprec.llm.engines.fast.block_attention`): PyTorch's fused kernel is slower there with gradients.
 On CUDA fused kernels attend: flash where plain causality is all, else the memory-efficient one.
 """
 
@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from sprec.llm import blocks
-from sprec.llm.answers import HIDDEN, Answers
-from sprec.llm.batches import PADDING, Batch
+from sprec.llm.engines.fast import block_attention
+from sprec.llm.engines.fast.prefix_cache import HIDDEN, Answers
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, Batch
 
 NAME = "sprec_short"
 STEP = 64
@@ -151,7 +151,7 @@ def _attend(
     if query.is_cuda:
         return fused(query, key, value, bias, dropout)
     if not dropout:
-        return blocks.attend(query, key, value, bias)
+        return block_attention.attend(query, key, value, bias)
     heads = query.shape[1] // key.shape[1]
     keys, values = (each.repeat_interleave(heads, dim=1) for each in (key, value))
     weights = nn.functional.dropout((query @ keys.transpose(2, 3) + bias).softmax(-1), dropout)

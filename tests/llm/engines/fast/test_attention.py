@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from sprec.llm import attention
-from sprec.llm.attention import Packing, _attend, _bias, fused
-from sprec.llm.batches import PADDING, collate
+from sprec.llm.engines.fast import attention
+from sprec.llm.engines.fast.attention import Packing, _attend, _bias, fused
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, collate
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sprec.llm import blocks
-from sprec.llm.blocks import attend
+from sprec.llm.engines.fast import block_attention
+from sprec.llm.engines.fast.block_attention import attend
 
 
 def plain(query, key, value, bias):
@@ -23,8 +23,8 @@ def hidden(batch, width, keys):
 )
 @pytest.mark.parametrize(("batch", "rows"), [(1, 2), (2, 2), (5, 2), (5, 1), (5, 4)])
 def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, rows, width, keys):
-    monkeypatch.setattr(blocks, "KEYS", 8)
-    monkeypatch.setattr(blocks, "ROW_BYTES", 4 * rows)
+    monkeypatch.setattr(block_attention, "KEYS", 8)
+    monkeypatch.setattr(block_attention, "ROW_BYTES", 4 * rows)
     torch.manual_seed(0)
     bias = hidden(batch, width, keys)
     sizes = [(batch, width, 6, 4), (batch, keys, 3, 4), (batch, keys, 3, 4)]
@@ -39,7 +39,7 @@ def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, r
 
 
 def test_keys_past_a_block_are_not_read(monkeypatch):
-    monkeypatch.setattr(blocks, "KEYS", 8)
+    monkeypatch.setattr(block_attention, "KEYS", 8)
     torch.manual_seed(0)
     query, key = torch.randn(1, 2, 16, 4), torch.randn(1, 2, 16, 4)
     key[:, :, 8:] = torch.nan

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sprec.llm.likelihood import token_log_probs
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
 
 
 def plain(head, hidden, labels):
@@ -55,7 +55,7 @@ def test_memory_of_a_vocabulary_of_128_thousand_words_is_bounded():
     code = f"""
 import torch
 from torch import nn
-from sprec.llm.likelihood import token_log_probs
+from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
 torch.set_num_threads(1)
 head = nn.Linear({size}, {words}, bias=False).requires_grad_(False)
 hidden = torch.randn({tokens}, {size}, requires_grad=True)
