@@ -11,8 +11,8 @@ from torch import Tensor
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline, Ranker
 from sprec.llm.counterfactual import Counterfactual
+from sprec.negatives import NegativeSampler, told
 from sprec.training.engine import State, Test
-from sprec.training.negatives import NegativeSampler, told
 from sprec.training.stages import Stages
 from sprec.training.tuner import Schedule
 from sprec.training.weights import Weighting

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from sprec.experiment.build import _check_devices, _method, build, processes
 from sprec.experiment.config import validated
+from sprec.negatives import Semantic
 from sprec.run import CONF
-from sprec.training.negatives import Semantic
 from sprec.training.weights import GenreBalance
 
 GROUP_NAMES = (
@@ -131,7 +131,7 @@ def test_peers_have_the_defaults_of_their_papers(method, objective, sampler, cou
     found = settings(f"method={method}")
     form = "dpo" if method == "spin" else method
     assert found.method.objective == {"_target_": f"sprec.training.objectives.{form}", **objective}
-    assert found.negatives["_target_"] == f"sprec.training.negatives.{sampler}"
+    assert found.negatives["_target_"] == f"sprec.negatives.{sampler}"
     assert (found.negatives["count"], found.method.with_sft) == (count, False)
 
 

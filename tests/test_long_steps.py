@@ -13,7 +13,7 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
 from sprec.llm import base_models
-from sprec.training.negatives import Material, Semantic
+from sprec.negatives import Material, Semantic
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from sprec.generation.decoding import TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.engines.fast.shared_prompt_batch import Row, learning, microbatches
+from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
 from sprec.runtime.store import Stage, Store
 from sprec.training.engine import Engine, State, Test
-from sprec.training.negatives import Beams, Ches, Mixture, NegativeSampler
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages
 from sprec.training.tuner import Schedule

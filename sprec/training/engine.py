@@ -11,7 +11,7 @@ from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import Recommender
-from sprec.training.negatives import Material
+from sprec.negatives import Material
 
 
 @dataclass(frozen=True)

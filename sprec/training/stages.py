@@ -19,11 +19,11 @@ from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.llm.counterfactual import Counterfactual
+from sprec.negatives import NegativeSampler, paired
 from sprec.runtime.group import Work, alone
 from sprec.runtime.store import Result, Stage, Store
 from sprec.seeds import derived, stream
 from sprec.training.engine import Engine, State, Test
-from sprec.training.negatives import NegativeSampler, paired
 from sprec.training.objectives import Objective, sft
 from sprec.training.rows import Pair, Sizes, encoded, positives
 from sprec.training.tuner import Schedule, reference_log_probs, tune

@@ -8,8 +8,8 @@ from sprec.data.examples import Example
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Sampled
 from sprec.generation.grounding import CharacterNgrams
-from sprec.llm.similarity import ches, mean_hidden
-from sprec.training.negatives import Ches, Exposure, Grounded, Material, SelfPlay
+from sprec.negatives import Ches, Exposure, Grounded, Material, SelfPlay
+from sprec.negatives.hidden_states import ches, mean_hidden
 
 ROWS = [Example((0, 1, 2), 3), Example((4, 5), 6), Example((7, 8, 9, 10), 11)]
 

@@ -8,7 +8,7 @@ import pytest
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
 from sprec.generation.grounding import CharacterNgrams
-from sprec.training.negatives import (
+from sprec.negatives import (
     Balanced,
     Beams,
     Ches,

@@ -2,7 +2,7 @@ import pytest
 
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
-from sprec.training.negatives import paired
+from sprec.negatives import paired
 
 CATALOG = Catalog(tuple("ABCD"), ((),) * 4)
 ROWS = [Example((0,), 1)] * 5

@@ -14,10 +14,10 @@ from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.rankers import Beam
 from sprec.llm.counterfactual import Counterfactual
+from sprec.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.runtime.store import Store
 from sprec.seeds import stream
 from sprec.training.engine import Engine, State, Test
-from sprec.training.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.training.objectives import dmpo, dpo, sdpo
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages

@@ -17,7 +17,7 @@ from sprec.generation.decoding import Decoding, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors
 from sprec.generation.rankers import prompts
 from sprec.llm.language_model import Recommender
-from sprec.llm.similarity import mean_hidden
+from sprec.negatives.hidden_states import mean_hidden
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.training.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import Material, NegativeSampler
 
 
 def by_exposure(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.training.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import Material, NegativeSampler
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.llm.progress import track
-from sprec.training.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import Material, NegativeSampler
 
 
 @dataclass(frozen=True)

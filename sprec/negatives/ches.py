@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.llm.similarity import ches
-from sprec.training.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.hidden_states import ches
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.grounding import nearest
-from sprec.training.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import Material, NegativeSampler
 
 
 @dataclass(frozen=True)
