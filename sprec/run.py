@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.experiment.config import Settings, validated
-from sprec.runtime.apart import KilledError, apart
-from sprec.runtime.ending import EndedError, heeding
+from sprec.processes.forked import KilledError, apart
+from sprec.processes.signals import EndedError, heeding
 from sprec.runtime.redaction import redact_text
 
 TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line

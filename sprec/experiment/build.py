@@ -24,7 +24,7 @@ from sprec.llm.chat_template import framed
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.llm.precision import Precision, precision
-from sprec.runtime.group import Group, Work, alone
+from sprec.processes.torchrun import Group, Work, alone
 from sprec.runtime.store import Stage, Store
 from sprec.runtime.tracking import Tracker
 from sprec.seeds import derived, stream

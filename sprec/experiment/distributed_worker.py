@@ -15,7 +15,7 @@ import torch.distributed as dist
 from sprec.algorithm import Method
 from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.experiment.config import Settings, validated
-from sprec.runtime.group import FAILS, SAYS, Work
+from sprec.processes.torchrun import FAILS, SAYS, Work
 from sprec.runtime.stage import Stage
 from sprec.runtime.store import Store
 from sprec.training.engine import Engine, State

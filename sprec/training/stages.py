@@ -20,7 +20,7 @@ from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import NegativeSampler, paired
-from sprec.runtime.group import Work, alone
+from sprec.processes.torchrun import Work, alone
 from sprec.runtime.store import Result, Stage, Store
 from sprec.seeds import derived, stream
 from sprec.training.engine import Engine, State, Test

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import collate
-from sprec.runtime.ending import EndedError, heeding
+from sprec.processes.signals import EndedError, heeding
 from sprec.seeds import stream
 from sprec.training.objectives import sft
 from sprec.training.tuner import Schedule, Tuner, adamw, settled, tune, validation_loss

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from sprec.runtime.apart import KilledError, apart
-from sprec.runtime.ending import heeding
+from sprec.processes.forked import KilledError, apart
+from sprec.processes.signals import heeding
 
 WAITING = """
 import os, signal
-from sprec.runtime.apart import apart
+from sprec.processes.forked import apart
 
 def work():
     print(os.getpid(), flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.runtime.group import Group, GroupError, _followed, alone
+from sprec.processes.torchrun import Group, GroupError, _followed, alone
 from sprec.runtime.stage import Stage
 
 SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
@@ -28,7 +28,7 @@ def test_one_process_does_the_work_itself(tmp_path):
 def test_members_read_settings_stage_and_folder_from_a_file_that_does_not_stay(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(
-        "sprec.runtime.group._followed",
+        "sprec.processes.torchrun._followed",
         lambda command: told.append(json.loads(Path(command[-1]).read_text())),
     )
     Group({"seed": 3}, devices=2)(SFT, None)(tmp_path)
@@ -72,7 +72,7 @@ def test_a_missing_command_names_the_key():
 def test_a_group_ends_with_the_run_that_is_killed():
     child = "import os, signal; print('sprec says', os.getpid(), flush=True); signal.pause()"
     parent = (
-        "import logging, sys; from sprec.runtime.group import _followed;"
+        "import logging, sys; from sprec.processes.torchrun import _followed;"
         "logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s');"
         f"_followed([sys.executable, '-c', {child!r}])"
     )

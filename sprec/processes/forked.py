@@ -6,8 +6,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar, cast
 
-from sprec.runtime.ending import EndedError
-from sprec.runtime.group import dying_with_parent
+from sprec.processes.signals import EndedError
+from sprec.processes.torchrun import dying_with_parent
 
 Answer = TypeVar("Answer")
 FORK = multiprocessing.get_context("fork")  # what was set up so far comes along
