@@ -10,7 +10,7 @@ from benchmarks.measure import Step, Work
 from sprec.experiment.build import build, stored
 from sprec.experiment.config import Settings
 from sprec.experiment.session import Session
-from sprec.runtime.records import StageEntry
+from sprec.records.run_record import StageEntry
 
 SURE = "negatives=constrained"
 """A model that was tuned for a few steps may write no title; the best of the catalogue's is always one."""

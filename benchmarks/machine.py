@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from sprec.llm.precision import has_bf16
-from sprec.runtime.provenance import Provenance, provenance
+from sprec.records.provenance import Provenance, provenance
 
 SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (1536, 576, 1536), (2048, 1536, 576), (512, 576, 49152))
 """Products of (rows × inner) by (inner × columns): square ones and those of SmolLM2-135M."""

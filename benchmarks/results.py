@@ -12,7 +12,7 @@ import sprec
 from benchmarks.checks import derived
 from benchmarks.machine import Machine
 from benchmarks.measure import Check, Growth, Outcome
-from sprec.runtime.decoding import decode
+from sprec.records.from_json import decode
 from sprec.runtime.files import write_whole
 
 

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sprec.records.run_record import FILE_NAME, RunRecord
 from sprec.report.formats import show
 from sprec.report.tables import Table
-from sprec.runtime.records import FILE_NAME, RunRecord
 
 if TYPE_CHECKING:
     from sprec.data.catalog import Catalog

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sprec.experiment.config import Settings, validated
 from sprec.processes.forked import KilledError, apart
 from sprec.processes.signals import EndedError, heeding
-from sprec.runtime.redaction import redact_text
+from sprec.records.redaction import redact_text
 
 TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line
 USER_ERRORS = (
@@ -114,10 +114,10 @@ class SweepTable(Callback):
         """Read the jobs' records below the sweep's folder and show their table, if there are any."""
         from rich.console import Console
 
+        from sprec.records.run_record import find_records
         from sprec.report.formats import show
         from sprec.report.kinds import KINDS
         from sprec.report.tables import Choice, tables
-        from sprec.runtime.records import find_records
 
         records = [record for _, record in find_records([self.folder])]
         for table in tables(KINDS[self.table], records, Choice(differences=False)) if records else ():

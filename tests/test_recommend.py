@@ -16,8 +16,8 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.experiment.config import validated
 from sprec.experiment.session import Session
 from sprec.recommend import main, tuned
+from sprec.records.run_record import RunRecord, StageEntry
 from sprec.run import CONF
-from sprec.runtime.records import RunRecord, StageEntry
 from sprec.training.stages import PREDICTIONS
 
 SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=128", "budget.iteration_rows=16"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sprec.runtime.lists import unpacked
-from sprec.runtime.records import RunRecord
+from sprec.records.packed_ids import unpacked
+from sprec.records.run_record import RunRecord
 from tests import commands
 
 ROOT = Path(__file__).parents[1]

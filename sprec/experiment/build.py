@@ -25,8 +25,8 @@ from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.llm.precision import Precision, precision
 from sprec.processes.torchrun import Group, Work, alone
+from sprec.records.tracking import Tracker
 from sprec.runtime.store import Stage, Store
-from sprec.runtime.tracking import Tracker
 from sprec.seeds import derived, stream
 from sprec.training.engine import Engine, State
 from sprec.training.rows import Sizes

@@ -17,7 +17,7 @@ from sprec.costs.tokens import Tokens
 from sprec.data.download.sources import home
 from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
 from sprec.experiment.config import Settings
-from sprec.runtime.decoding import decode
+from sprec.records.from_json import decode
 from sprec.runtime.files import write_whole
 from sprec.training.engine import Engine, State, Test
 

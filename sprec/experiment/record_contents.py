@@ -10,8 +10,8 @@ from jaxtyping import Int
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses, genre_share
-from sprec.runtime.items import Item
-from sprec.runtime.records import Shown
+from sprec.records.run_record import Shown
+from sprec.records.shown_items import Item
 
 SHOWN = 20
 """Users whose history, target and written titles every record holds."""

@@ -17,7 +17,7 @@ from sprec.generation.rankers import Ranker
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import TUNED, Recommender
 from sprec.recommend import Tuned
-from sprec.runtime.records import RunRecord
+from sprec.records.run_record import RunRecord
 from sprec.training.engine import Engine
 
 

@@ -22,11 +22,9 @@ from sprec.experiment import plan
 from sprec.experiment.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.experiment.config import Settings
 from sprec.experiment.record_contents import curve, history_genres, items, shown, shown_items
-from sprec.report.formats import show
-from sprec.report.tables import Table, run_table
-from sprec.runtime.lists import packed
-from sprec.runtime.provenance import provenance
-from sprec.runtime.records import (
+from sprec.records.packed_ids import packed
+from sprec.records.provenance import provenance
+from sprec.records.run_record import (
     FILE_NAME,
     DatasetEntry,
     Evaluation,
@@ -36,8 +34,10 @@ from sprec.runtime.records import (
     WeightsEntry,
     now,
 )
+from sprec.records.tracking import Tracker
+from sprec.report.formats import show
+from sprec.report.tables import Table, run_table
 from sprec.runtime.store import Result, Stage
-from sprec.runtime.tracking import Tracker
 from sprec.training.engine import State, Test
 from sprec.training.rows import Sizes
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from sprec.records.run_record import RecordError, RunRecord, find_records
 from sprec.report.arms import Arm, arms, by_setting
 from sprec.report.explain import explain
 from sprec.report.formats import FORMATS
@@ -17,7 +18,6 @@ from sprec.report.references import Reference, references
 from sprec.report.table import Table
 from sprec.report.table_html import document
 from sprec.report.tables import Choice, mixture, run_table, tables
-from sprec.runtime.records import RecordError, RunRecord, find_records
 
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sprec.runtime.records import Evaluation, RunRecord
+from sprec.records.run_record import Evaluation, RunRecord
 
 NOT_A_SETTING = frozenset(
     {

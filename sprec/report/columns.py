@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sprec.runtime.records import Evaluation
+from sprec.records.run_record import Evaluation
 
 METRICS = {"hr": "HR", "ndcg": "NDCG", "div_ratio": "Div", "or_ratio": "OR", "mgu": "MGU", "dgu": "DGU"}
 """Column heads of the metrics, in the order of the columns."""

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sprec.records.redaction import redact_text
+from sprec.records.run_record import RecordError, RunRecord, find_records
 from sprec.report.dashboard_keys import tracked
 from sprec.report.formats import markdown
 from sprec.report.tables import ablation_tables
-from sprec.runtime.records import RecordError, RunRecord, find_records
-from sprec.runtime.redaction import redact_text
 
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.arms import counts, settings
 from sprec.report.tables import METRICS
-from sprec.runtime.records import Evaluation, RunRecord
 
 ITERATION = "iteration"
 """The axis of scores."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprec.evaluation.jackknife import influence
-from sprec.runtime.lists import unpacked
-from sprec.runtime.records import Evaluation, RunRecord
+from sprec.records.packed_ids import unpacked
+from sprec.records.run_record import Evaluation, RunRecord
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]

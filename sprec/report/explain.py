@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sprec.records.run_record import RunRecord
 from sprec.report.arms import by_setting
 from sprec.report.columns import OFF_CATALOG, head
 from sprec.report.kinds import Kind
@@ -10,7 +11,6 @@ from sprec.report.missing import commit
 from sprec.report.rows import Row, Source, rows
 from sprec.report.table import text
 from sprec.report.tables import cell_of
-from sprec.runtime.records import RunRecord
 
 SAME = 1e-9
 

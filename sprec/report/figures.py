@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sprec.records.run_record import RunRecord
 from sprec.report.figures_charts import unchecked
 from sprec.report.figures_curves import curves
 from sprec.report.figures_kinds import Absent, Figure, Scene
@@ -15,7 +16,6 @@ from sprec.report.figures_scores import iterations, plane
 from sprec.report.figures_series import baselines, cutoffs, traces
 from sprec.report.figures_shares import genres, ranks
 from sprec.report.figures_style import looks
-from sprec.runtime.records import RunRecord
 
 Drawn: TypeAlias = Figure | Absent
 

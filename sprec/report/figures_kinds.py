@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.figures_charts import Chart
 from sprec.report.figures_series import Trace
 from sprec.report.figures_style import Look
 from sprec.report.table import Table
-from sprec.runtime.records import Evaluation, RunRecord
 
 Marks: TypeAlias = Literal["line", "mark", "both"]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from sprec.records.run_record import Evaluation
 from sprec.report import figures_charts as charts
 from sprec.report.columns import METRICS, OFF_CATALOG, head, sign
 from sprec.report.figures_charts import Point
@@ -9,7 +10,6 @@ from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures_series import Estimate, Trace, change, score
 from sprec.report.figures_style import INITIAL, MUTED, Look
 from sprec.report.table import Cell, Table
-from sprec.runtime.records import Evaluation
 
 APART = 0.07
 """Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""

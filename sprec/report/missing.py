@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
+from sprec.records.run_record import RunRecord
 from sprec.report.arms import Arm, settings, tested
 from sprec.report.kinds import Kind
 from sprec.report.rows import INITIAL_LABEL, Row
-from sprec.runtime.records import RunRecord
 
 
 def remarks(rows: Sequence[Row], records: Sequence[RunRecord]) -> list[str]:

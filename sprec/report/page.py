@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sprec.records.run_record import RecordError, RunRecord, find_records
 from sprec.report.arms import Setting, by_setting
 from sprec.report.figures import Drawn, figures
 from sprec.report.figures_export import Format, check_packages, drawing, slug, write
 from sprec.report.figures_kinds import Figure
 from sprec.report.page_html import render
 from sprec.report.page_parts import LEVELS, page
-from sprec.runtime.records import RecordError, RunRecord, find_records
 
 MOST_BYTES = 1_500_000
 """The size of a page at most: mail and chat take it."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sprec.records.run_record import RunRecord
 from sprec.report.arms import Setting
 from sprec.report.figures import Drawn
 from sprec.report.figures_kinds import Absent, Figure
@@ -14,7 +15,6 @@ from sprec.report.page_people import People, people
 from sprec.report.page_runs import Run, overview, run
 from sprec.report.table import Table
 from sprec.report.tables import run_table, tables
-from sprec.runtime.records import RunRecord
 
 Scene: TypeAlias = tuple[Setting, Sequence[RunRecord], Sequence[Drawn]]
 

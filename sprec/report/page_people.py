@@ -8,9 +8,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int
 
+from sprec.records.run_record import Evaluation, RunRecord, Shown
 from sprec.report.figures_kinds import Absent
 from sprec.report.figures_series import Trace, cutoffs, lists
-from sprec.runtime.records import Evaluation, RunRecord, Shown
 
 USERS = 6
 """Users that a page shows unasked."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sprec.records.run_record import RunRecord
 from sprec.report.table import Table
-from sprec.runtime.records import RunRecord
 
 
 @dataclass(frozen=True)

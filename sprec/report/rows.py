@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.arms import ITERATIONS, Arm, arms, last, rankings, settings, tested
 from sprec.report.kinds import Kind
-from sprec.runtime.records import Evaluation, RunRecord
 
 INITIAL_LABEL = "initial_sft"
 """The label of the evaluation of the model that all iterations start from."""

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sprec.records.run_record import RunRecord
 from sprec.report.arms import Setting, by_setting, rankings, split, tested
 from sprec.report.columns import METRICS, better, group, head, score_keys, sign
 from sprec.report.kinds import ABLATION, INITIAL, Kind
@@ -13,7 +14,6 @@ from sprec.report.missing import commit, gaps, remarks, unfinished
 from sprec.report.references import Reference, reported
 from sprec.report.rows import INITIAL_LABEL, Row, heads, model, rows
 from sprec.report.table import Cell, Difference, Mark, Spread, Table
-from sprec.runtime.records import RunRecord
 
 __all__ = ["METRICS", "Cell", "Spread", "Table"]
 

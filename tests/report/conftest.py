@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sprec.runtime.records import DatasetEntry, Evaluation, Rows, RunRecord, WeightsEntry
+from sprec.records.run_record import DatasetEntry, Evaluation, Rows, RunRecord, WeightsEntry
 
 METRICS = ("hr", "ndcg", "div_ratio", "or_ratio", "mgu", "dgu")
 

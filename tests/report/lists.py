@@ -4,9 +4,9 @@ import numpy as np
 
 from sprec.evaluation.metrics import genre_masses, genre_share
 from sprec.evaluation.scores import score
-from sprec.runtime.items import Item
-from sprec.runtime.lists import packed
-from sprec.runtime.records import Evaluation, RunRecord, Shown
+from sprec.records.packed_ids import packed
+from sprec.records.run_record import Evaluation, RunRecord, Shown
+from sprec.records.shown_items import Item
 
 GENRES = ("Action", "Comedy", "Crime", "Drama", "Romance", "War")
 ITEMS = 300

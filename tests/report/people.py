@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sprec.runtime.lists import packed
-from sprec.runtime.records import Evaluation, Item, Shown, StageEntry
+from sprec.records.packed_ids import packed
+from sprec.records.run_record import Evaluation, Item, Shown, StageEntry
 
 TITLES = (
     "<script>document.title='broken'</script>",

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sprec.records.run_record import StageEntry
 from sprec.report.explain import explain
 from sprec.report.kinds import KINDS
-from sprec.runtime.records import StageEntry
 
 from .conftest import evaluations
 from .lists import ranked, targets, with_lists

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sprec.records.run_record import DatasetEntry, Rows
 from sprec.report.__main__ import main
-from sprec.runtime.records import DatasetEntry, Rows
 
 from .lists import ranked, targets, with_lists
 

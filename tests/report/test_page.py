@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sprec.records.run_record import DatasetEntry, Rows
 from sprec.report import __main__ as report
 from sprec.report import page as page_module
 from sprec.report.page import fitting, main, sceneries
-from sprec.runtime.records import DatasetEntry, Rows
 
 from .conftest import evaluations
 from .people import TITLES, full

@@ -2,11 +2,11 @@
 
 import pytest
 
+from sprec.records.run_record import WeightsEntry
 from sprec.report.kinds import KINDS
 from sprec.report.missing import command
 from sprec.report.rows import rows
 from sprec.report.tables import Choice, tables
-from sprec.runtime.records import WeightsEntry
 
 from .conftest import evaluation, evaluations
 

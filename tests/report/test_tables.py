@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sprec.records.run_record import DatasetEntry, Rows, WeightsEntry
 from sprec.report.tables import Spread, ablation_table, ablation_tables, provenance, run_table
-from sprec.runtime.records import DatasetEntry, Rows, WeightsEntry
 
 from .conftest import evaluation, evaluations
 

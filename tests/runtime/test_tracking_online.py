@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.runtime.tracking import Wandb
+from sprec.records.tracking import Wandb
 from tests.wandb_server import WandbServer
 
 RUN = {"config": {"seed": 3}, "group": "ablation", "job_type": "sprec", "tags": ["toy"], "name": "sprec-3"}
@@ -47,7 +47,7 @@ def ended(tracker):
 
 def said(caplog):
     """Warnings of the tracker; W&B logs for itself."""
-    ours = [each for each in caplog.records if each.name == "sprec.runtime.tracking"]
+    ours = [each for each in caplog.records if each.name == "sprec.records.tracking"]
     return [each.getMessage() for each in ours if each.levelno >= logging.WARNING]
 
 

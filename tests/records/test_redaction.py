@@ -2,7 +2,7 @@
 
 import pytest
 
-from sprec.runtime.redaction import is_secret, redact, redact_text
+from sprec.records.redaction import is_secret, redact, redact_text
 
 
 @pytest.mark.parametrize(

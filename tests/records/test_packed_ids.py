@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sprec.runtime.lists import packed, unpacked
+from sprec.records.packed_ids import packed, unpacked
 
 
 def test_there_and_back_for_any_width():

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from sprec.runtime.decoding import decode, plain
+from sprec.records.from_json import decode, plain
+from sprec.records.migrations import migrated
+from sprec.records.redaction import redact, redact_text
+from sprec.records.shown_items import Columns, Items, columns
+from sprec.records.shown_items import Item as Item
 from sprec.runtime.files import write_whole
-from sprec.runtime.items import Columns, Items, columns
-from sprec.runtime.items import Item as Item
-from sprec.runtime.migrations import migrated
-from sprec.runtime.redaction import redact, redact_text
 
 SCHEMA = 2
 """The layout of `run.json` that is written here; older ones are migrated when they are read."""
@@ -71,7 +71,7 @@ class Evaluation:
     """Scores of one model over `n` users (N), of whom `n_in_catalog` have a target in the catalogue (N').
 
     `iteration` is None where nothing is iterated. A score of NaN means "not defined here". `lists` are
-    the recommended ids `[n, k]` as `sprec.runtime.lists.packed` writes them, "" where they are unknown;
+    the recommended ids `[n, k]` as `sprec.records.packed_ids.packed` writes them, "" where they are unknown;
     `written` are the titles that the model wrote for the `shown` users, empty where nothing writes.
     """
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.runtime.items import Item
-from sprec.runtime.records import (
+from sprec.records.run_record import (
     DatasetEntry,
     Evaluation,
     RecordError,
@@ -22,6 +21,7 @@ from sprec.runtime.records import (
     WeightsEntry,
     find_records,
 )
+from sprec.records.shown_items import Item
 
 RECORD = RunRecord(
     command="sprec dataset=toy",
@@ -303,7 +303,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path):
 
 
 def test_reading_records_imports_the_standard_library_only():
-    script = "import sys, sprec.runtime.records; print(*{name.split('.')[0] for name in sys.modules})"
+    script = "import sys, sprec.records.run_record; print(*{name.split('.')[0] for name in sys.modules})"
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     foreign = set(out.split()) - sys.stdlib_module_names - {"sprec"}
     assert not foreign & {"numpy", "torch", "wandb", "filelock", "polars", "pydantic", "transformers"}

@@ -5,8 +5,8 @@ from importlib.metadata import version
 
 import pytest
 
-from sprec.runtime import provenance as module
-from sprec.runtime.provenance import provenance
+from sprec.records import provenance as module
+from sprec.records.provenance import provenance
 
 
 def git(folder, *arguments):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.runtime.tracking import Silent, Tracker, Wandb
+from sprec.records.tracking import Silent, Tracker, Wandb
 
 RUN = {
     "config": {"seed": 3, "tracker": {"api_key": "secret"}},
@@ -58,7 +58,7 @@ def exit_code(written):
 
 def said(caplog):
     """What the tracker said; W&B logs for itself."""
-    return [record.getMessage() for record in caplog.records if record.name == "sprec.runtime.tracking"]
+    return [record.getMessage() for record in caplog.records if record.name == "sprec.records.tracking"]
 
 
 def spoil(monkeypatch, tracker, error):
@@ -211,7 +211,7 @@ def test_silent_tracks_nothing(tmp_path):
 
 
 def test_nothing_is_imported_before_a_run_is_tracked():
-    script = "import sys, sprec.runtime.tracking; sys.exit('wandb' in sys.modules)"
+    script = "import sys, sprec.records.tracking; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

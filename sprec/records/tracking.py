@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from sprec.runtime.redaction import redact, redact_text
+from sprec.records.redaction import redact, redact_text
 
 if TYPE_CHECKING:
     import wandb

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sprec.runtime.decoding import decode, plain
+from sprec.records.from_json import decode, plain
 
 
 @dataclass(frozen=True)
