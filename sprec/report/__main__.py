@@ -24,8 +24,8 @@ PLACES = (Path("multirun"), Path("outputs"))
 
 COMMANDS = {
     "page": "sprec.report.page",
-    "dashboard": "sprec.report.dashboard",
-    "wandb-sweep": "sprec.report.sweeps",
+    "dashboard": "sprec.report.dashboards.workspace",
+    "wandb-sweep": "sprec.report.dashboards.sweep_export",
 }
 """Modules whose `main(arguments)` makes something else than tables."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from sprec.report.dashboard_keys import ITERATION, Tracked, head
+from sprec.report.dashboards.keys import ITERATION, Tracked, head
 from sprec.report.tables import METRICS
 
 # Both say that they are typed, and are not as far as a strict check goes.

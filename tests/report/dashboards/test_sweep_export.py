@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sprec.experiment.config import validated
 from sprec.report.__main__ import main
-from sprec.report.sweeps import FOLDER, SWEEPS, sweep
+from sprec.report.dashboards.sweep_export import FOLDER, SWEEPS, sweep
 from sprec.run import CONF
 
 NAMES = [path.stem for path in sorted(SWEEPS.glob("*.yaml"))]

@@ -11,7 +11,7 @@ import pytest
 
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.report.__main__ import main
-from sprec.report.dashboard_keys import factors, tracked
+from sprec.report.dashboards.keys import factors, tracked
 from tests.wandb_server import WandbServer
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from typing import Any
 
 from sprec.records.redaction import redact_text
 from sprec.records.run_record import RecordError, RunRecord, find_records
-from sprec.report.dashboard_keys import tracked
+from sprec.report.dashboards.keys import tracked
 from sprec.report.formats import markdown
 from sprec.report.tables import ablation_tables
 
@@ -49,7 +49,7 @@ class PublishError(RuntimeError):
 
 def dashboard(records: Sequence[RunRecord], *, entity: str, project: str, name: str) -> tuple[Any, Any]:
     """Return the workspace and the report of these runs."""
-    from sprec.report.dashboard_panels import report, workspace
+    from sprec.report.dashboards.panels import report, workspace
 
     names = tracked(records)
     written = report(
