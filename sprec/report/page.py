@@ -9,9 +9,9 @@ from typing import get_args
 
 from sprec.records.run_record import RecordError, RunRecord, find_records
 from sprec.report.arms import Setting, by_setting
-from sprec.report.figures import Drawn, figures
-from sprec.report.figures_export import Format, check_packages, drawing, slug, write
-from sprec.report.figures_kinds import Figure
+from sprec.report.figures.figure_kinds import Figure
+from sprec.report.figures.make import Drawn, figures
+from sprec.report.figures.save import Format, check_packages, drawing, slug, write
 from sprec.report.page_html import render
 from sprec.report.page_parts import LEVELS, page
 

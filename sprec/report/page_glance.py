@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from sprec.report.columns import OFF_CATALOG, head, sign
 from sprec.report.comparing import compare
-from sprec.report.figures_series import Trace, cutoffs, score
+from sprec.report.figures.series import Trace, cutoffs, score
 from sprec.report.rows import Row, Source
 from sprec.report.table import Difference
 from sprec.report.tables import FEW_RUNS

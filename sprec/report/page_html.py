@@ -6,8 +6,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from sprec.report.figures_kinds import Marks, Panel
-from sprec.report.figures_style import Look, recolouring
+from sprec.report.figures.figure_kinds import Marks, Panel
+from sprec.report.figures.style import Look, recolouring
 from sprec.report.page_parts import Page
 from sprec.report.table import Table, signed
 from sprec.report.table_html import html

@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from sprec.records.run_record import RunRecord
 from sprec.report.arms import Setting
-from sprec.report.figures import Drawn
-from sprec.report.figures_kinds import Absent, Figure
-from sprec.report.figures_series import traces
+from sprec.report.figures.figure_kinds import Absent, Figure
+from sprec.report.figures.make import Drawn
+from sprec.report.figures.series import traces
 from sprec.report.kinds import ABLATION, MAIN, Kind
 from sprec.report.page_glance import Glance, glances
 from sprec.report.page_people import People, people

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int
 
 from sprec.records.run_record import Evaluation, RunRecord, Shown
-from sprec.report.figures_kinds import Absent
-from sprec.report.figures_series import Trace, cutoffs, lists
+from sprec.report.figures.figure_kinds import Absent
+from sprec.report.figures.series import Trace, cutoffs, lists
 
 USERS = 6
 """Users that a page shows unasked."""

@@ -227,7 +227,7 @@ def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
 
 @pytest.mark.usefixtures("undrawn")
 def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
-    monkeypatch.setattr("sprec.report.figures_export.PACKAGES", ("altair", "no_such_package"))
+    monkeypatch.setattr("sprec.report.figures.save.PACKAGES", ("altair", "no_such_package"))
     status, _, err = said(capsys, folder, "--output", folder / "page.html")
     assert status == 2
     assert "no_such_package is not installed; add the extra: pip install 'sprec[report]'" in err

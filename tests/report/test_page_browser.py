@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sprec.report.figures_style import PAIRS
+from sprec.report.figures.style import PAIRS
 from sprec.report.page import main
 
 from .browser import CHROMIUM, chromium

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.report.figures_series import traces
+from sprec.report.figures.series import traces
 from sprec.report.page_glance import glances, verdict
 from sprec.report.table import Difference
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.report.figures_kinds import Absent
-from sprec.report.figures_series import traces
+from sprec.report.figures.figure_kinds import Absent
+from sprec.report.figures.series import traces
 from sprec.report.page_people import people
 
 from .people import TITLES, full

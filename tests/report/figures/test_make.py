@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.report.figures import figures
-from sprec.report.figures_export import drawing, slug, write
-from sprec.report.figures_kinds import Absent, Figure
-from sprec.report.figures_style import NEUTRALS, PAIRS
+from sprec.report.figures.figure_kinds import Absent, Figure
+from sprec.report.figures.make import figures
+from sprec.report.figures.save import drawing, slug, write
+from sprec.report.figures.style import NEUTRALS, PAIRS
 
 from .conftest import evaluation, evaluations
 from .people import GENRES, full

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.figures_charts import Chart
-from sprec.report.figures_series import Trace
-from sprec.report.figures_style import Look
+from sprec.report.figures.charts import Chart
+from sprec.report.figures.series import Trace
+from sprec.report.figures.style import Look
 from sprec.report.table import Table
 
 Marks: TypeAlias = Literal["line", "mark", "both"]

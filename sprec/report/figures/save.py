@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from xml.etree import ElementTree
 
-from sprec.report.figures_charts import Chart, joined, unchecked
-from sprec.report.figures_kinds import Figure
-from sprec.report.figures_style import theme
+from sprec.report.figures.charts import Chart, joined, unchecked
+from sprec.report.figures.figure_kinds import Figure
+from sprec.report.figures.style import theme
 
 Format: TypeAlias = Literal["svg", "png", "pdf"]
 VEGA_LITE = "6.4"

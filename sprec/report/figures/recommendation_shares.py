@@ -9,11 +9,11 @@ import numpy as np
 
 from sprec.records.packed_ids import unpacked
 from sprec.records.run_record import RunRecord
-from sprec.report import figures_charts as charts
-from sprec.report.figures_charts import TOP, Point
-from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
-from sprec.report.figures_series import Trace, exposure, genre_shares, mean_exposure
-from sprec.report.figures_style import INITIAL, INK, Look
+from sprec.report.figures import charts
+from sprec.report.figures.charts import TOP, Point
+from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
+from sprec.report.figures.series import Trace, exposure, genre_shares, mean_exposure
+from sprec.report.figures.style import INITIAL, INK, Look
 from sprec.report.table import Cell, Table
 
 POINTS = 60

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sprec.records.run_record import RunRecord
-from sprec.report.figures_charts import unchecked
-from sprec.report.figures_curves import curves
-from sprec.report.figures_kinds import Absent, Figure, Scene
-from sprec.report.figures_scores import iterations, plane
-from sprec.report.figures_series import baselines, cutoffs, traces
-from sprec.report.figures_shares import genres, ranks
-from sprec.report.figures_style import looks
+from sprec.report.figures.charts import unchecked
+from sprec.report.figures.figure_kinds import Absent, Figure, Scene
+from sprec.report.figures.recommendation_shares import genres, ranks
+from sprec.report.figures.score_figures import iterations, plane
+from sprec.report.figures.series import baselines, cutoffs, traces
+from sprec.report.figures.style import looks
+from sprec.report.figures.training_curves import curves
 
 Drawn: TypeAlias = Figure | Absent
 

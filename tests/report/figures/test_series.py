@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sprec.report.figures_series import (
+from sprec.report.figures.series import (
     baselines,
     change,
     estimate,

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sprec.report.figures_style import GROUND, MUTED, NEUTRALS, PAIRS, looks, recolouring, span
+from sprec.report.figures.style import GROUND, MUTED, NEUTRALS, PAIRS, looks, recolouring, span
 
 SIGHT = {
     "trichromat": np.eye(3),

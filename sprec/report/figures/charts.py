@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from sprec.report.figures_style import GROUND, HEIGHT, INK, MUTED, WIDTH, Look, channel, span
+from sprec.report.figures.style import GROUND, HEIGHT, INK, MUTED, WIDTH, Look, channel, span
 
 Chart: TypeAlias = Any
 Point: TypeAlias = Mapping[str, Any]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sprec.report import figures_charts as charts
-from sprec.report.figures_charts import Point
-from sprec.report.figures_kinds import Absent, Figure, Panel, Scene, told
-from sprec.report.figures_series import Trace
-from sprec.report.figures_style import Look
+from sprec.report.figures import charts
+from sprec.report.figures.charts import Point
+from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
+from sprec.report.figures.series import Trace
+from sprec.report.figures.style import Look
 from sprec.report.table import Cell, Table
 
 POINTS = 60
