@@ -23,7 +23,7 @@ PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""
 
 COMMANDS = {
-    "page": "sprec.report.page",
+    "page": "sprec.report.page.render",
     "dashboard": "sprec.report.dashboards.workspace",
     "wandb-sweep": "sprec.report.dashboards.sweep_export",
 }

@@ -209,4 +209,4 @@ def test_reading_page_or_dashboard_goes_to_their_own_options(monkeypatch):
     module = type("Module", (), {"main": staticmethod(lambda arguments: asked.append(arguments) or 0)})
     monkeypatch.setattr("sprec.report.__main__.import_module", lambda name: asked.append(name) or module)
     assert main(["page", "x", "--output", "y"]) == 0
-    assert asked == ["sprec.report.page", ["x", "--output", "y"]]
+    assert asked == ["sprec.report.page.render", ["x", "--output", "y"]]

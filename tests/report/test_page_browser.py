@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from sprec.report.figures.style import PAIRS
-from sprec.report.page import main
+from sprec.report.page.render import main
 
 from .browser import CHROMIUM, chromium
 from .conftest import evaluation

@@ -4,7 +4,7 @@ import pytest
 
 from sprec.report.figures.figure_kinds import Absent
 from sprec.report.figures.series import traces
-from sprec.report.page_people import people
+from sprec.report.page.users import people
 
 from .people import TITLES, full
 

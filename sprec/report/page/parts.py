@@ -10,9 +10,9 @@ from sprec.report.figures.figure_kinds import Absent, Figure
 from sprec.report.figures.make import Drawn
 from sprec.report.figures.series import traces
 from sprec.report.kinds import ABLATION, MAIN, Kind
-from sprec.report.page_glance import Glance, glances
-from sprec.report.page_people import People, people
-from sprec.report.page_runs import Run, overview, run
+from sprec.report.page.runs import Run, overview, run
+from sprec.report.page.summary import Glance, glances
+from sprec.report.page.users import People, people
 from sprec.report.table import Table
 from sprec.report.tables import run_table, tables
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sprec.report.figures.series import traces
-from sprec.report.page_glance import glances, verdict
+from sprec.report.page.summary import glances, verdict
 from sprec.report.table import Difference
 
 from .conftest import evaluations

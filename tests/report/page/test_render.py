@@ -7,8 +7,8 @@ import pytest
 
 from sprec.records.run_record import DatasetEntry, Rows
 from sprec.report import __main__ as report
-from sprec.report import page as page_module
-from sprec.report.page import fitting, main, sceneries
+from sprec.report.page import render as page_module
+from sprec.report.page.render import fitting, main, sceneries
 
 from .conftest import evaluations
 from .people import TITLES, full

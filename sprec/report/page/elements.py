@@ -8,7 +8,7 @@ from typing import Any
 
 from sprec.report.figures.figure_kinds import Marks, Panel
 from sprec.report.figures.style import Look, recolouring
-from sprec.report.page_parts import Page
+from sprec.report.page.parts import Page
 from sprec.report.table import Table, signed
 from sprec.report.table_html import html
 
