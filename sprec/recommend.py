@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sprec.records.run_record import FILE_NAME, RunRecord
-from sprec.report.formats import show
-from sprec.report.tables import Table
+from sprec.report.tables.assemble import Table
+from sprec.report.tables.formats import show
 
 if TYPE_CHECKING:
     from sprec.data.catalog import Catalog

@@ -115,9 +115,9 @@ class SweepTable(Callback):
         from rich.console import Console
 
         from sprec.records.run_record import find_records
-        from sprec.report.formats import show
-        from sprec.report.kinds import KINDS
-        from sprec.report.tables import Choice, tables
+        from sprec.report.tables.assemble import Choice, tables
+        from sprec.report.tables.formats import show
+        from sprec.report.tables.table_kinds import KINDS
 
         records = [record for _, record in find_records([self.folder])]
         for table in tables(KINDS[self.table], records, Choice(differences=False)) if records else ():

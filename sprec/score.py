@@ -15,8 +15,8 @@ from jaxtyping import Int
 
 from sprec.evaluation.released_eval import Reading, released, robust
 from sprec.evaluation.scores import Scores, score
-from sprec.report.formats import show
-from sprec.report.tables import METRICS, Cell, Table
+from sprec.report.tables.assemble import METRICS, Cell, Table
+from sprec.report.tables.formats import show
 
 if TYPE_CHECKING:
     from sprec.generation.grounding import Embedder

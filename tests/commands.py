@@ -29,7 +29,7 @@ WARM.set_forkserver_preload(
             "sprec.report.__main__",
             "wandb",
         ),
-        *("sprec.report.tables", "lightning.pytorch", "transformers.models.llama.modeling_llama"),
+        *("sprec.report.tables.assemble", "lightning.pytorch", "transformers.models.llama.modeling_llama"),
     ]
 )
 

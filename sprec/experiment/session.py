@@ -35,8 +35,8 @@ from sprec.records.run_record import (
     now,
 )
 from sprec.records.tracking import Tracker
-from sprec.report.formats import show
-from sprec.report.tables import Table, run_table
+from sprec.report.tables.assemble import Table, run_table
+from sprec.report.tables.formats import show
 from sprec.runtime.store import Result, Stage
 from sprec.training.engine import State, Test
 from sprec.training.rows import Sizes

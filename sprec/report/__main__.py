@@ -10,14 +10,14 @@ from importlib import import_module
 from pathlib import Path
 
 from sprec.records.run_record import RecordError, RunRecord, find_records
-from sprec.report.arms import Arm, arms, by_setting
-from sprec.report.explain import explain
-from sprec.report.formats import FORMATS
-from sprec.report.kinds import KINDS, MAIN
-from sprec.report.references import Reference, references
-from sprec.report.table import Table
-from sprec.report.table_html import document
-from sprec.report.tables import Choice, mixture, run_table, tables
+from sprec.report.tables.arms import Arm, arms, by_setting
+from sprec.report.tables.assemble import Choice, mixture, run_table, tables
+from sprec.report.tables.explain import explain
+from sprec.report.tables.formats import FORMATS
+from sprec.report.tables.html_table import document
+from sprec.report.tables.reference_values import Reference, references
+from sprec.report.tables.table import Table
+from sprec.report.tables.table_kinds import KINDS, MAIN
 
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""

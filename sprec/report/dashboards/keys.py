@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.arms import counts, settings
-from sprec.report.tables import METRICS
+from sprec.report.tables.arms import counts, settings
+from sprec.report.tables.assemble import METRICS
 
 ITERATION = "iteration"
 """The axis of scores."""

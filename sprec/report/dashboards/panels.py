@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from sprec.report.dashboards.keys import ITERATION, Tracked, head
-from sprec.report.tables import METRICS
+from sprec.report.tables.assemble import METRICS
 
 # Both say that they are typed, and are not as far as a strict check goes.
 wr: Any = import_module("wandb_workspaces.reports.v2")

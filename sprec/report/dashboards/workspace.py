@@ -15,8 +15,8 @@ from typing import Any
 from sprec.records.redaction import redact_text
 from sprec.records.run_record import RecordError, RunRecord, find_records
 from sprec.report.dashboards.keys import tracked
-from sprec.report.formats import markdown
-from sprec.report.tables import ablation_tables
+from sprec.report.tables.assemble import ablation_tables
+from sprec.report.tables.formats import markdown
 
 PLACES = (Path("multirun"), Path("outputs"))
 """Where runs are looked for when no path is given."""

@@ -8,7 +8,7 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.figures.charts import Chart
 from sprec.report.figures.series import Trace
 from sprec.report.figures.style import Look
-from sprec.report.table import Table
+from sprec.report.tables.table import Table
 
 Marks: TypeAlias = Literal["line", "mark", "both"]
 

@@ -14,7 +14,7 @@ from sprec.report.figures.charts import TOP, Point
 from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures.series import Trace, exposure, genre_shares, mean_exposure
 from sprec.report.figures.style import INITIAL, INK, Look
-from sprec.report.table import Cell, Table
+from sprec.report.tables.table import Cell, Table
 
 POINTS = 60
 """Points of an exposure curve at most."""

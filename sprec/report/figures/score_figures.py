@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from sprec.records.run_record import Evaluation
-from sprec.report.columns import METRICS, OFF_CATALOG, head, sign
 from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
 from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures.series import Estimate, Trace, change, score
 from sprec.report.figures.style import INITIAL, MUTED, Look
-from sprec.report.table import Cell, Table
+from sprec.report.tables.columns import METRICS, OFF_CATALOG, head, sign
+from sprec.report.tables.table import Cell, Table
 
 APART = 0.07
 """Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""

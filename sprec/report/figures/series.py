@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from sprec.evaluation.metrics import genre_masses, genre_share, occurrences
 from sprec.records.packed_ids import unpacked
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.arms import Arm, arms, rankings, tested
+from sprec.report.tables.arms import Arm, arms, rankings, tested
 
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 """Student's t with 1 to 10 degrees of freedom at 97.5 %."""

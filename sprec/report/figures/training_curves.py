@@ -12,7 +12,7 @@ from sprec.report.figures.charts import Point
 from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
 from sprec.report.figures.series import Trace
 from sprec.report.figures.style import Look
-from sprec.report.table import Cell, Table
+from sprec.report.tables.table import Cell, Table
 
 POINTS = 60
 """Points of a stage's curve that are drawn."""

@@ -9,8 +9,8 @@ from typing import Any
 from sprec.report.figures.figure_kinds import Marks, Panel
 from sprec.report.figures.style import Look, recolouring
 from sprec.report.page.parts import Page
-from sprec.report.table import Table, signed
-from sprec.report.table_html import html
+from sprec.report.tables.html_table import html
+from sprec.report.tables.table import Table, signed
 
 GLYPHS = {
     "circle": '<circle cx="14" cy="7" r="4.2" fill="{}"/>',

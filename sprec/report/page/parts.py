@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sprec.records.run_record import RunRecord
-from sprec.report.arms import Setting
 from sprec.report.figures.figure_kinds import Absent, Figure
 from sprec.report.figures.make import Drawn
 from sprec.report.figures.series import traces
-from sprec.report.kinds import ABLATION, MAIN, Kind
 from sprec.report.page.runs import Run, overview, run
 from sprec.report.page.summary import Glance, glances
 from sprec.report.page.users import People, people
-from sprec.report.table import Table
-from sprec.report.tables import run_table, tables
+from sprec.report.tables.arms import Setting
+from sprec.report.tables.assemble import run_table, tables
+from sprec.report.tables.table import Table
+from sprec.report.tables.table_kinds import ABLATION, MAIN, Kind
 
 Scene: TypeAlias = tuple[Setting, Sequence[RunRecord], Sequence[Drawn]]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import get_args
 
 from sprec.records.run_record import RecordError, RunRecord, find_records
-from sprec.report.arms import Setting, by_setting
 from sprec.report.figures.figure_kinds import Figure
 from sprec.report.figures.make import Drawn, figures
 from sprec.report.figures.save import Format, check_packages, drawing, slug, write
 from sprec.report.page.elements import render
 from sprec.report.page.parts import LEVELS, page
+from sprec.report.tables.arms import Setting, by_setting
 
 MOST_BYTES = 1_500_000
 """The size of a page at most: mail and chat take it."""

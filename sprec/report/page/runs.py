@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sprec.records.run_record import RunRecord
-from sprec.report.table import Table
+from sprec.report.tables.table import Table
 
 
 @dataclass(frozen=True)

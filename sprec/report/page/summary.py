@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sprec.report.columns import OFF_CATALOG, head, sign
-from sprec.report.comparing import compare
 from sprec.report.figures.series import Trace, cutoffs, score
-from sprec.report.rows import Row, Source
-from sprec.report.table import Difference
-from sprec.report.tables import FEW_RUNS
+from sprec.report.tables.assemble import FEW_RUNS
+from sprec.report.tables.columns import OFF_CATALOG, head, sign
+from sprec.report.tables.differences import compare
+from sprec.report.tables.table import Difference
+from sprec.report.tables.table_rows import Row, Source
 
 Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
 

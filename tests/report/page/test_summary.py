@@ -4,7 +4,7 @@ import pytest
 
 from sprec.report.figures.series import traces
 from sprec.report.page.summary import glances, verdict
-from sprec.report.table import Difference
+from sprec.report.tables.table import Difference
 
 from .conftest import evaluations
 from .people import evaluated, full

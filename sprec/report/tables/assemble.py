@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sprec.records.run_record import RunRecord
-from sprec.report.arms import Setting, by_setting, rankings, split, tested
-from sprec.report.columns import METRICS, better, group, head, score_keys, sign
-from sprec.report.kinds import ABLATION, INITIAL, Kind
-from sprec.report.marks import marks
-from sprec.report.missing import commit, gaps, remarks, unfinished
-from sprec.report.references import Reference, reported
-from sprec.report.rows import INITIAL_LABEL, Row, heads, model, rows
-from sprec.report.table import Cell, Difference, Mark, Spread, Table
+from sprec.report.tables.arms import Setting, by_setting, rankings, split, tested
+from sprec.report.tables.columns import METRICS, better, group, head, score_keys, sign
+from sprec.report.tables.marks import marks
+from sprec.report.tables.missing import commit, gaps, remarks, unfinished
+from sprec.report.tables.reference_values import Reference, reported
+from sprec.report.tables.table import Cell, Difference, Mark, Spread, Table
+from sprec.report.tables.table_kinds import ABLATION, INITIAL, Kind
+from sprec.report.tables.table_rows import INITIAL_LABEL, Row, heads, model, rows
 
 __all__ = ["METRICS", "Cell", "Spread", "Table"]
 
@@ -155,7 +155,7 @@ def _tables(kind: Kind, setting: Setting, records: Sequence[RunRecord], choice: 
 def _differences(
     found: Sequence[Row], against: Row | None, keys: Sequence[str]
 ) -> dict[tuple[int, str], Difference]:
-    from sprec.report.comparing import compare  # numpy only where there is something to compute
+    from sprec.report.tables.differences import compare
 
     return compare(found, against, keys)
 

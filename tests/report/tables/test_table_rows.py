@@ -3,10 +3,10 @@
 import pytest
 
 from sprec.records.run_record import WeightsEntry
-from sprec.report.kinds import KINDS
-from sprec.report.missing import command
-from sprec.report.rows import rows
-from sprec.report.tables import Choice, tables
+from sprec.report.tables.assemble import Choice, tables
+from sprec.report.tables.missing import command
+from sprec.report.tables.table_kinds import KINDS
+from sprec.report.tables.table_rows import rows
 
 from .conftest import evaluation, evaluations
 

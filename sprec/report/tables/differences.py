@@ -6,10 +6,10 @@ import numpy as np
 
 from sprec.evaluation.paired_tests import SET_METRICS, intervals, swap_tests
 from sprec.evaluation.significance import holm, sign_flip
-from sprec.report.arms import tested
-from sprec.report.evidence import Evidence, Floats
-from sprec.report.rows import INITIAL_LABEL, Row, Source
-from sprec.report.table import Difference
+from sprec.report.tables.arms import tested
+from sprec.report.tables.per_user_values import Evidence, Floats
+from sprec.report.tables.table import Difference
+from sprec.report.tables.table_rows import INITIAL_LABEL, Row, Source
 
 Pairs = Sequence[tuple[Source, Source]]
 """A row's and its baseline's evaluations, seed by seed."""

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from sprec.report.table import Difference, Spread, Table
-from sprec.report.table_latex import latex
+from sprec.report.tables.latex_table import latex
+from sprec.report.tables.table import Difference, Spread, Table
 
 METRICS = ("HR", "NDCG", "Div", "OR", "MGU", "DGU")
 COLUMNS = ("method", "negatives", "seeds", "N", *(f"{name}@{k}" for k in (1, 5) for name in METRICS), "off")

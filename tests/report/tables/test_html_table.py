@@ -2,8 +2,8 @@
 
 from html.parser import HTMLParser
 
-from sprec.report.table import Table
-from sprec.report.table_html import document, html
+from sprec.report.tables.html_table import document, html
+from sprec.report.tables.table import Table
 
 TABLE = Table(
     title="<script>alert(1)</script>",

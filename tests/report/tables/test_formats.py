@@ -4,8 +4,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from sprec.report.formats import csv, markdown, show
-from sprec.report.table import Difference, Spread, Table
+from sprec.report.tables.formats import csv, markdown, show
+from sprec.report.tables.table import Difference, Spread, Table
 
 TABLE = Table(
     title="R&B_100% | ~best~",

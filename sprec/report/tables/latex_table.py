@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sprec.report.table import Cell, Difference, Spread, Table, signed, text
+from sprec.report.tables.table import Cell, Difference, Spread, Table, signed, text
 
 ESCAPES = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}

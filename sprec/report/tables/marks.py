@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-from sprec.report.columns import better, sign
-from sprec.report.table import Mark
+from sprec.report.tables.columns import better, sign
+from sprec.report.tables.table import Mark
 
 
 def marks(

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 
 from sprec.records.run_record import RunRecord
-from sprec.report.arms import Arm, settings, tested
-from sprec.report.kinds import Kind
-from sprec.report.rows import INITIAL_LABEL, Row
+from sprec.report.tables.arms import Arm, settings, tested
+from sprec.report.tables.table_kinds import Kind
+from sprec.report.tables.table_rows import INITIAL_LABEL, Row
 
 
 def remarks(rows: Sequence[Row], records: Sequence[RunRecord]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sprec.records.run_record import DatasetEntry, Rows, WeightsEntry
-from sprec.report.tables import Spread, ablation_table, ablation_tables, provenance, run_table
+from sprec.report.tables.assemble import Spread, ablation_table, ablation_tables, provenance, run_table
 
 from .conftest import evaluation, evaluations
 

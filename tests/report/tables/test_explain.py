@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sprec.records.run_record import StageEntry
-from sprec.report.explain import explain
-from sprec.report.kinds import KINDS
+from sprec.report.tables.explain import explain
+from sprec.report.tables.table_kinds import KINDS
 
 from .conftest import evaluations
 from .lists import ranked, targets, with_lists

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.arms import ITERATIONS, Arm, arms, last, rankings, settings, tested
-from sprec.report.kinds import Kind
+from sprec.report.tables.arms import ITERATIONS, Arm, arms, last, rankings, settings, tested
+from sprec.report.tables.table_kinds import Kind
 
 INITIAL_LABEL = "initial_sft"
 """The label of the evaluation of the model that all iterations start from."""

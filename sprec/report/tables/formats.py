@@ -6,9 +6,9 @@ from csv import writer
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from sprec.report.table import Cell, Difference, Spread, Table, text
-from sprec.report.table_html import html
-from sprec.report.table_latex import latex
+from sprec.report.tables.html_table import html
+from sprec.report.tables.latex_table import latex
+from sprec.report.tables.table import Cell, Difference, Spread, Table, text
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod

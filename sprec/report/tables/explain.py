@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sprec.records.run_record import RunRecord
-from sprec.report.arms import by_setting
-from sprec.report.columns import OFF_CATALOG, head
-from sprec.report.kinds import Kind
-from sprec.report.missing import commit
-from sprec.report.rows import Row, Source, rows
-from sprec.report.table import text
-from sprec.report.tables import cell_of
+from sprec.report.tables.arms import by_setting
+from sprec.report.tables.assemble import cell_of
+from sprec.report.tables.columns import OFF_CATALOG, head
+from sprec.report.tables.missing import commit
+from sprec.report.tables.table import text
+from sprec.report.tables.table_kinds import Kind
+from sprec.report.tables.table_rows import Row, Source, rows
 
 SAME = 1e-9
 
@@ -101,7 +101,7 @@ def _run(seed: int, source: Source, key: str, places: Mapping[int, Path]) -> lis
 
 def _checked(source: Source, key: str) -> str:
     """Say whether the lists in the record give the number that it states."""
-    from sprec.report.evidence import Evidence  # numpy
+    from sprec.report.tables.per_user_values import Evidence
 
     record, evaluation = source.record, source.evaluation
     evidence = Evidence([record])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from sprec.report.table import Cell
+from sprec.report.tables.table import Cell
 
 THIRD_PARTIES = Path(__file__).with_name("reference.toml")
 """Measured by third parties with the released code. The paper's own values are nobody's to guess."""

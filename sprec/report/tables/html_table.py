@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from sprec.report.table import Mark, Table, text
+from sprec.report.tables.table import Mark, Table, text
 
 STYLE = """
 :root { color-scheme: light dark }

@@ -1,6 +1,6 @@
 import pytest
 
-from sprec.report.arms import arms, by_setting, last, rankings
+from sprec.report.tables.arms import arms, by_setting, last, rankings
 
 from .conftest import evaluation, evaluations
 
