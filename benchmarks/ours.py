@@ -18,7 +18,7 @@ from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, microbatches
 from sprec.llm.language_model import Recommender
-from sprec.runtime.store import Store
+from sprec.store.store import Store
 from sprec.training import tuner
 from sprec.training.engine import State
 from sprec.training.objectives import Objective, dpo, sdpo, sft

@@ -13,7 +13,7 @@ from benchmarks.checks import derived
 from benchmarks.machine import Machine
 from benchmarks.measure import Check, Growth, Outcome
 from sprec.records.from_json import decode
-from sprec.runtime.files import write_whole
+from sprec.store.atomic_files import write_whole
 
 
 @dataclass

@@ -20,7 +20,7 @@ from sprec.generation.rankers import Ranker
 from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.engines.fast.shared_prompt_batch import Row, learning, microbatches
 from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
-from sprec.runtime.store import Stage, Store
+from sprec.store.store import Stage, Store
 from sprec.training.engine import Engine, State, Test
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages

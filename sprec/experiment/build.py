@@ -26,8 +26,8 @@ from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.llm.precision import Precision, precision
 from sprec.processes.torchrun import Group, Work, alone
 from sprec.records.tracking import Tracker
-from sprec.runtime.store import Stage, Store
 from sprec.seeds import derived, stream
+from sprec.store.store import Stage, Store
 from sprec.training.engine import Engine, State
 from sprec.training.rows import Sizes
 from sprec.training.tuner import Schedule

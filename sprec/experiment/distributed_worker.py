@@ -16,8 +16,8 @@ from sprec.algorithm import Method
 from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.experiment.config import Settings, validated
 from sprec.processes.torchrun import FAILS, SAYS, Work
-from sprec.runtime.stage import Stage
-from sprec.runtime.store import Store
+from sprec.store.stage import Stage
+from sprec.store.store import Store
 from sprec.training.engine import Engine, State
 from sprec.training.rows import Sizes
 from sprec.training.stages import Stages

@@ -18,7 +18,7 @@ from sprec.data.download.sources import home
 from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
 from sprec.experiment.config import Settings
 from sprec.records.from_json import decode
-from sprec.runtime.files import write_whole
+from sprec.store.atomic_files import write_whole
 from sprec.training.engine import Engine, State, Test
 
 PROFILE = "speed.json"

@@ -37,7 +37,7 @@ from sprec.records.run_record import (
 from sprec.records.tracking import Tracker
 from sprec.report.tables.assemble import Table, run_table
 from sprec.report.tables.formats import show
-from sprec.runtime.store import Result, Stage
+from sprec.store.store import Result, Stage
 from sprec.training.engine import State, Test
 from sprec.training.rows import Sizes
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages

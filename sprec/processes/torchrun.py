@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from sprec.runtime.stage import Stage
+from sprec.store.stage import Stage
 
 log = logging.getLogger(__name__)
 

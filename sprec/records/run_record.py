@@ -12,7 +12,7 @@ from sprec.records.migrations import migrated
 from sprec.records.redaction import redact, redact_text
 from sprec.records.shown_items import Columns, Items, columns
 from sprec.records.shown_items import Item as Item
-from sprec.runtime.files import write_whole
+from sprec.store.atomic_files import write_whole
 
 SCHEMA = 2
 """The layout of `run.json` that is written here; older ones are migrated when they are read."""

@@ -21,8 +21,8 @@ from sprec.generation.rankers import Baseline
 from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import NegativeSampler, paired
 from sprec.processes.torchrun import Work, alone
-from sprec.runtime.store import Result, Stage, Store
 from sprec.seeds import derived, stream
+from sprec.store.store import Result, Stage, Store
 from sprec.training.engine import Engine, State, Test
 from sprec.training.objectives import Objective, sft
 from sprec.training.rows import Pair, Sizes, encoded, positives

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sprec.processes.torchrun import Group, GroupError, _followed, alone
-from sprec.runtime.stage import Stage
+from sprec.store.stage import Stage
 
 SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sprec.runtime.store import Stage, Store
+from sprec.store.store import Stage, Store
 
 SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
 
@@ -16,7 +16,7 @@ SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
 PROCESS = """
 import logging, sys
 from pathlib import Path
-from sprec.runtime.store import Stage, Store
+from sprec.store.store import Stage, Store
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 

@@ -15,8 +15,8 @@ from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.rankers import Beam
 from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
-from sprec.runtime.store import Store
 from sprec.seeds import stream
+from sprec.store.store import Store
 from sprec.training.engine import Engine, State, Test
 from sprec.training.objectives import dmpo, dpo, sdpo
 from sprec.training.rows import Sizes

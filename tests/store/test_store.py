@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from sprec.runtime.store import Stage, Store, StoreError
+from sprec.store.store import Stage, Store, StoreError
 
 SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
 DPO = Stage("dpo", 1, {"beta": 0.1}, {"sft": SFT.key})
@@ -19,7 +19,7 @@ DPO = Stage("dpo", 1, {"beta": 0.1}, {"sft": SFT.key})
 PROCESS = """
 import logging, sys
 from pathlib import Path
-from sprec.runtime.store import Stage, Store
+from sprec.store.store import Stage, Store
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 

@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 
 from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
-from sprec.runtime.files import sync, sync_tree, write_through
-from sprec.runtime.stage import Stage
+from sprec.store.atomic_files import sync, sync_tree, write_through
+from sprec.store.stage import Stage
 
 __all__ = ["Result", "Stage", "Store", "StoreError"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sprec.runtime.files import sync_tree, write_whole
+from sprec.store.atomic_files import sync_tree, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -32,6 +32,6 @@ def test_a_tree_is_synced_files_and_folders_alike(tmp_path, monkeypatch):
     (tmp_path / "sub" / "file").write_text("x")
     (tmp_path / "broken").symlink_to("nowhere")
     synced = []
-    monkeypatch.setattr("sprec.runtime.files.sync", synced.append)
+    monkeypatch.setattr("sprec.store.atomic_files.sync", synced.append)
     sync_tree(tmp_path)
     assert synced == [tmp_path / "sub" / "file", tmp_path / "sub", tmp_path]

@@ -5,7 +5,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from sprec.runtime.stage import Stage
+from sprec.store.stage import Stage
 
 SFT = Stage("sft", 1, {"rows": 8, "rate": 1e-4, "modules": ["q", "v"]}, {"data": "d1", "weights": "w1"})
 
