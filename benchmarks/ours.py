@@ -19,10 +19,10 @@ from sprec.generation.decoding import Greedy, complete
 from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, microbatches
 from sprec.llm.language_model import Recommender
 from sprec.store.store import Store
-from sprec.training import tuner
+from sprec.training import trainer
 from sprec.training.engine import State
 from sprec.training.objectives import Objective, dpo, sdpo, sft
-from sprec.training.rows import Sizes
+from sprec.training.row_sampling import Sizes
 from sprec.training.stages import Stages
 
 OWN, RELEASED = "own", "released"
@@ -49,7 +49,7 @@ def step(setting: Setting) -> Step:
 def adamw(model: Recommender) -> Optimizer:
     """Return the optimiser of the tuned weights, as runs have one for each stage."""
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    return tuner.adamw(tuner.settled(weights), 2e-5)
+    return trainer.adamw(trainer.settled(weights), 2e-5)
 
 
 def _step(setting: Setting, rows: list[Row], optimiser: Optimizer) -> Step:
@@ -71,7 +71,7 @@ def training_step(
 
     def take() -> Work:
         reference = (
-            tuner.reference_log_probs(model, rows, batch_tokens=reading_tokens)
+            trainer.reference_log_probs(model, rows, batch_tokens=reading_tokens)
             if negatives
             else torch.zeros(len(rows), 1)
         )

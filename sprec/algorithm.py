@@ -10,12 +10,12 @@ from torch import Tensor
 
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline, Ranker
-from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import NegativeSampler, told
+from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import State, Test
+from sprec.training.row_weights import Weighting
 from sprec.training.stages import Stages
-from sprec.training.tuner import Schedule
-from sprec.training.weights import Weighting
+from sprec.training.trainer import Schedule
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sprec.experiment.build import _check_devices, _method, build, processes
 from sprec.experiment.config import validated
 from sprec.negatives import Semantic
 from sprec.run import CONF
-from sprec.training.weights import GenreBalance
+from sprec.training.row_weights import GenreBalance
 
 GROUP_NAMES = (
     *("dataset", "embeddings", "ranking", "budget", "trainer"),

@@ -17,15 +17,15 @@ from sprec.costs.tokens import Tokens
 from sprec.data.examples import Examples
 from sprec.generation.decoding import TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
-from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.engines.fast.shared_prompt_batch import Row, learning, microbatches
 from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
 from sprec.store.store import Stage, Store
+from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State, Test
-from sprec.training.rows import Sizes
+from sprec.training.row_sampling import Sizes
+from sprec.training.row_weights import Weighting
 from sprec.training.stages import Stages
-from sprec.training.tuner import Schedule
-from sprec.training.weights import Weighting
+from sprec.training.trainer import Schedule
 
 SAMPLE = 256
 """Rows whose tokens are counted; a stage with more rows costs so many times as much."""

@@ -21,16 +21,16 @@ from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import Weights
 from sprec.llm.chat_template import framed
-from sprec.llm.counterfactual import Counterfactual
 from sprec.llm.language_model import Lora, Recommender, quiet
 from sprec.llm.precision import Precision, precision
 from sprec.processes.torchrun import Group, Work, alone
 from sprec.records.tracking import Tracker
 from sprec.seeds import derived, stream
 from sprec.store.store import Stage, Store
+from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State
-from sprec.training.rows import Sizes
-from sprec.training.tuner import Schedule
+from sprec.training.row_sampling import Sizes
+from sprec.training.trainer import Schedule
 
 make: Any = instantiate
 ENTROPY_BITS = 53  # so that any reader of JSON has the number whole

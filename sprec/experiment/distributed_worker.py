@@ -19,7 +19,7 @@ from sprec.processes.torchrun import FAILS, SAYS, Work
 from sprec.store.stage import Stage
 from sprec.store.store import Store
 from sprec.training.engine import Engine, State
-from sprec.training.rows import Sizes
+from sprec.training.row_sampling import Sizes
 from sprec.training.stages import Stages
 
 

@@ -39,7 +39,7 @@ from sprec.report.tables.assemble import Table, run_table
 from sprec.report.tables.formats import show
 from sprec.store.store import Result, Stage
 from sprec.training.engine import State, Test
-from sprec.training.rows import Sizes
+from sprec.training.row_sampling import Sizes
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)

@@ -18,16 +18,16 @@ from sprec.data.prompts import Step
 from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
-from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import NegativeSampler, paired
 from sprec.processes.torchrun import Work, alone
 from sprec.seeds import derived, stream
 from sprec.store.store import Result, Stage, Store
+from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State, Test
 from sprec.training.objectives import Objective, sft
-from sprec.training.rows import Pair, Sizes, encoded, positives
-from sprec.training.tuner import Schedule, reference_log_probs, tune
-from sprec.training.weights import Weighting
+from sprec.training.row_sampling import Pair, Sizes, encoded, positives
+from sprec.training.row_weights import Weighting
+from sprec.training.trainer import Schedule, reference_log_probs, tune
 
 log = logging.getLogger(__name__)
 VERSION = 5  # of what stages compute: 5 since attention goes by blocks

@@ -97,7 +97,7 @@ def test_a_process_that_fails_ends_the_run_with_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: loss is nan at step 2, rows [")
     assert "Traceback" not in done.stderr
-    assert "sprec/training/tuner.py" in (tmp_path / "traceback.txt").read_text()
+    assert "sprec/training/trainer.py" in (tmp_path / "traceback.txt").read_text()
 
 
 def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.training.objectives import dpo
-from sprec.training.tuner import reference_log_probs
+from sprec.training.trainer import reference_log_probs
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

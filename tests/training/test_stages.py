@@ -13,16 +13,16 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.rankers import Beam
-from sprec.llm.counterfactual import Counterfactual
 from sprec.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
 from sprec.seeds import stream
 from sprec.store.store import Store
+from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State, Test
 from sprec.training.objectives import dmpo, dpo, sdpo
-from sprec.training.rows import Sizes
+from sprec.training.row_sampling import Sizes
+from sprec.training.row_weights import GenreBalance
 from sprec.training.stages import Stages
-from sprec.training.tuner import Schedule
-from sprec.training.weights import GenreBalance
+from sprec.training.trainer import Schedule
 
 SCHEDULE = Schedule(1, 8, 1e-4, 1, 1.0, 2048)
 SIZES = Sizes(64, 16)

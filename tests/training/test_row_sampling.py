@@ -4,7 +4,7 @@ import pytest
 
 from sprec.data.examples import Example, Examples
 from sprec.data.prompts import Prompt, released
-from sprec.training.rows import Sizes, encoded, positives
+from sprec.training.row_sampling import Sizes, encoded, positives
 
 TRAIN = Examples.of([Example((i,), i + 1) for i in range(50)])
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
 from sprec.llm.language_model import Recommender
 from sprec.llm.progress import track
-from sprec.training import processes
+from sprec.training import distributed
 from sprec.training.objectives import Objective
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Tuner(lightning.LightningModule):
         optimiser.zero_grad(set_to_none=False)
         rows = [self.rows[number] for number in numbers]
         widths, even = [row.width for row in rows], self.recommender.sharded
-        groups = processes.shared(widths, self.schedule.batch_tokens, even=even)
+        groups = distributed.shared(widths, self.schedule.batch_tokens, even=even)
         weights = self.weights[numbers]
         if self.per_batch:
             weights = weights.mean().expand(len(rows))
@@ -121,7 +121,7 @@ class Tuner(lightning.LightningModule):
             raise FloatingPointError(
                 f"loss is {values['loss']} at step {batch_idx + 1}, rows {numbers}; lower the learning rate"
             )
-        processes.sum_gradients(self.model.parameters())
+        distributed.sum_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip_norm)
         optimiser.step()
         shape.step()
@@ -153,7 +153,7 @@ class Tuner(lightning.LightningModule):
         """Return loss and margin per row of the step, over the rows of all processes."""
         keys = ("loss", "margin") if self.reference.shape[1] > 1 else ("loss",)
         sums = [sum(total[key] for total in totals) for key in keys]
-        whole = processes.summed(torch.tensor(sums, dtype=torch.float64)).tolist()
+        whole = distributed.summed(torch.tensor(sums, dtype=torch.float64)).tolist()
         return {key: value / rows for key, value in zip(keys, whole, strict=True)}
 
     def _backward(
@@ -213,11 +213,11 @@ def reference_log_probs(
     found = torch.zeros(len(rows), len(rows[0].answers))
     model.model.eval()
     with torch.no_grad():
-        groups = processes.shared([row.width for row in rows], batch_tokens, even=model.sharded)
+        groups = distributed.shared([row.width for row in rows], batch_tokens, even=model.sharded)
         for group in track(groups, label, len(groups)):
             passed = model.log_probs(collate([rows[i] for i in group or [0]])).cpu()
             found[group] = passed[: len(group)]
-    return processes.summed(found)
+    return distributed.summed(found)
 
 
 def validation_loss(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> float:
@@ -260,7 +260,7 @@ def tune(
         enable_progress_bar=False,
         **trainer,
     )
-    torch.manual_seed((torch_seed + processes.rank()) % 2**63)  # dropout differs between processes
+    torch.manual_seed((torch_seed + distributed.rank()) % 2**63)  # dropout differs between processes
     model.model.train()
     loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
     if tuner.choice.step:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sprec.data.examples import Example
-from sprec.training.weights import GenreBalance, genre_balance
+from sprec.training.row_weights import GenreBalance, genre_balance
 
 
 def test_genres_that_targets_neglect_weigh_more_and_targets_without_genre_weigh_one():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import microbatches
-from sprec.training import processes
+from sprec.training import distributed
 
 WIDTHS = [5, 90, 7, 40, 41, 6, 88]
 
@@ -14,18 +14,18 @@ def among(monkeypatch):
     """Return what each of so many processes gets."""
 
     def among(count, widths, tokens=100, **options):
-        monkeypatch.setattr(processes, "count", lambda: count)
+        monkeypatch.setattr(distributed, "count", lambda: count)
         found = []
         for rank in range(count):
-            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-            found.append(processes.shared(widths, tokens, **options))
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+            found.append(distributed.shared(widths, tokens, **options))
         return found
 
     return among
 
 
 def test_one_process_gets_the_microbatches_of_all_rows():
-    assert processes.shared(WIDTHS, 100) == microbatches(WIDTHS, 100)
+    assert distributed.shared(WIDTHS, 100) == microbatches(WIDTHS, 100)
 
 
 def test_every_row_is_one_processes_and_the_longest_go_round_first(among):
@@ -46,7 +46,7 @@ def test_processes_that_share_out_weights_get_equally_many_microbatches(among):
 def test_nothing_changes_where_one_process_sums():
     values = torch.tensor([1.0, 2.0])
     weight = torch.nn.Parameter(values)
-    processes.sum_gradients([weight])
+    distributed.sum_gradients([weight])
     assert weight.grad is None
-    assert processes.summed(values) is values
-    assert (processes.rank(), processes.count()) == (0, 1)
+    assert distributed.summed(values) is values
+    assert (distributed.rank(), distributed.count()) == (0, 1)

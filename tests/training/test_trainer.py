@@ -9,7 +9,7 @@ from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.processes.signals import EndedError, heeding
 from sprec.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.tuner import Schedule, Tuner, adamw, settled, tune, validation_loss
+from sprec.training.trainer import Schedule, Tuner, adamw, settled, tune, validation_loss
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -124,7 +124,7 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
         seen.append({name: value.clone() for name, value in model.tuned().items()})
         return next(told)
 
-    monkeypatch.setattr("sprec.training.tuner.validation_loss", scripted)
+    monkeypatch.setattr("sprec.training.trainer.validation_loss", scripted)
     model = make(4)
     tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, choose_every=2))
     assert len(seen) == 3
@@ -133,7 +133,7 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
 
 
 def test_one_candidate_is_no_choice(make, catalog, monkeypatch):
-    monkeypatch.delattr("sprec.training.tuner.validation_loss")
+    monkeypatch.delattr("sprec.training.trainer.validation_loss")
     assert len(tuned(make(4), catalog, sft, replace(SCHEDULE, choose_every=2))) == 2
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sprec.llm.counterfactual import Counterfactual, falling
 from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, learning
+from sprec.training.counterfactual import Counterfactual, falling
 
 CFT = Counterfactual(effect=0.1, last=0.25)
 
