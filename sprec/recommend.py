@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,27 +17,15 @@ if TYPE_CHECKING:
     from sprec.data.catalog import Catalog
     from sprec.experiment.reload import Answer
 
-TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
-"""Names of stages that make a model, and how the label of the stage begins that ranks with it."""
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A model of the run: its label, and the name and key of the stage that made it."""
-
-    label: str
-    stage: str
-    key: str
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print titles and scores of each state of a run; return 0, or 2 after one line on what is wrong."""
     options = _parser().parse_args(arguments)
     try:
         record = read(options.run)
-        models = tuned(record)
-        from sprec.experiment.reload import Asked
+        from sprec.experiment.reload import Asked, tuned
 
+        models = tuned(record)
         asked = Asked.of(record)
         history = items(options.history, asked.dataset.catalog)
         answers = list(asked.answers(models, history, k=options.k))
@@ -60,26 +48,6 @@ def read(folder: Path) -> RunRecord:
     below = sorted(path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{FILE_NAME}"))
     hint = f"; {len(below)} below it have one, such as {below[-1]}" if below else ""
     raise ValueError(f"{folder} has no {FILE_NAME}: it is no output folder of a run{hint}")
-
-
-def tuned(record: RunRecord) -> list[Tuned]:
-    """Return the models that the run ranked with, in their order; `ValueError` where it has none.
-
-    A model is what the last tuning stage before its evaluation made.
-    """
-    found, last = [], None
-    for stage in record.stages:
-        if stage.name in TUNING:
-            last = stage
-        elif last and stage.label.startswith(EVALUATING):
-            found.append(Tuned(stage.label.removeprefix(EVALUATING), last.name, last.key))
-    if found:
-        return found
-    if record.method in {stage.label for stage in record.stages if stage.name == "baseline"}:
-        raise ValueError(
-            f"{record.method} stores its lists and no model that could be asked; take a run with an LLM"
-        )
-    raise ValueError(f"the run is {record.status} and ranked with no model yet; go on with: {record.command}")
 
 
 def items(history: Sequence[str], catalog: "Catalog") -> tuple[int, ...]:

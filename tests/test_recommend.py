@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 
 from sprec.data.readers.toy import toy_dataset
 from sprec.experiment.config import validated
+from sprec.experiment.reload import tuned
 from sprec.experiment.session import Session
-from sprec.recommend import main, tuned
+from sprec.recommend import main
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.run import CONF
 from sprec.training.stages import PREDICTIONS

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sprec.data.examples import Examples
 from sprec.evaluation.lists import without_history
 from sprec.evaluation.metrics import Lists, ndcg
-from sprec.llm.progress import track
+from sprec.progress import track
 
 log = logging.getLogger(__name__)
 USERS_AT_ONCE = 512

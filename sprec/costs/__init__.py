@@ -1,0 +1,1 @@
+"""What a stage costs: FLOPs, bytes and seconds, before it is run."""

@@ -4,7 +4,7 @@
 
 FLOPs are the necessary ones of `sprec.costs.flops`. Bytes are what moves through memory beside the products:
 activations, scores of attention, logits, weights, and the cache when titles are written. Peak, bandwidth
-and the seconds of a call are measured (`sprec.costs.machine_speed`). The constants below were fitted on two AMD EPYC
+and the seconds of a call are measured (`machine_speed`). The constants below were fitted on two AMD EPYC
 cores to training, reading and writing passes of SmolLM2-135M (bfloat16, r 16) and of `base_llm=tiny`.
 """
 

@@ -50,7 +50,7 @@ def score(
     `ranked` is at least as wide as the largest cutoff, `histories` are the rows' item ids of any
     length, `masses` comes from `genre_masses`. Accuracy is averaged over all rows, `div_ratio` and
     `or_ratio` are divided by k times the rows whose target is in the catalogue. `popularity` counts each
-    item's training interactions and adds MRR and exposure (see `sprec.evaluation.exposure_metrics`); `head_hr`
+    item's training interactions and adds MRR and exposure (see `exposure_metrics`); `head_hr`
     or `tail_hr` is left out where no target is of that group. `ValueError` for a cutoff out of range,
     no row, or rows that do not match.
 

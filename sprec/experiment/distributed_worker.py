@@ -1,4 +1,4 @@
-"""One process of a group: `python -m sprec.experiment.distributed_worker FILE`, started by torchrun for a stage of a run."""
+"""One process of a group, started by torchrun: `python -m sprec.experiment.distributed_worker FILE`."""
 
 import json
 import logging

@@ -16,9 +16,20 @@ from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import TUNED, Recommender
-from sprec.recommend import Tuned
 from sprec.records.run_record import RunRecord
 from sprec.training.engine import Engine
+
+TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
+"""Names of stages that make a model, and how the label of the stage begins that ranks with it."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model of the run: its label, and the name and key of the stage that made it."""
+
+    label: str
+    stage: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,26 @@ class Asked:
         titles = self.dataset.catalog.titles
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
         return Answer(label, written, unit, tuple((titles[item], score) for item, score in pairs))
+
+
+def tuned(record: RunRecord) -> list[Tuned]:
+    """Return the models that the run ranked with, in their order; `ValueError` where it has none.
+
+    A model is what the last tuning stage before its evaluation made.
+    """
+    found, last = [], None
+    for stage in record.stages:
+        if stage.name in TUNING:
+            last = stage
+        elif last and stage.label.startswith(EVALUATING):
+            found.append(Tuned(stage.label.removeprefix(EVALUATING), last.name, last.key))
+    if found:
+        return found
+    if record.method in {stage.label for stage in record.stages if stage.name == "baseline"}:
+        raise ValueError(
+            f"{record.method} stores its lists and no model that could be asked; take a run with an LLM"
+        )
+    raise ValueError(f"the run is {record.status} and ranked with no model yet; go on with: {record.command}")
 
 
 def _settings(record: RunRecord) -> Settings:

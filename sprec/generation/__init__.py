@@ -1,0 +1,1 @@
+"""Titles from a language model: decoding, beam search, grounding, rankers."""

@@ -16,7 +16,7 @@ from sprec.llm.engines.fast import prefix_cache
 from sprec.llm.engines.fast.prefix_cache import Answers
 from sprec.llm.engines.fast.shared_prompt_batch import microbatches
 from sprec.llm.language_model import Recommender
-from sprec.llm.progress import track
+from sprec.progress import track
 
 __all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
 

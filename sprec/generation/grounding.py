@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, Wheel
-from sprec.llm.progress import track
+from sprec.progress import track
 
 QUERIES, ITEMS = 1024, 4096
 """Distances held at a time: 16 MB in float32, however large the catalogue."""

@@ -19,7 +19,7 @@ from transformers import (
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Folder, Source
-from sprec.llm.progress import track
+from sprec.progress import track
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sprec.llm.engines.fast.attention import Packing
 from sprec.llm.engines.fast.shared_prompt_batch import Batch, Row, collate, microbatches
 from sprec.llm.language_model import Recommender
-from sprec.llm.progress import track
+from sprec.progress import track
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.llm.progress import track
 from sprec.negatives.base import Material, NegativeSampler
+from sprec.progress import track
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Process groups, forked jobs and signals."""

@@ -42,7 +42,8 @@ def alone(stage: Stage, work: Work) -> Work:
 class Group:
     """Has the work of a stage done by `devices` processes on each of `nodes` machines.
 
-    Each runs `python -m sprec.experiment.distributed_worker FILE`, and FILE names `settings`, the stage and its folder, which all
+    Each runs `python -m sprec.experiment.distributed_worker FILE`.
+    FILE names `settings`, the stage and its folder, which all
     machines must see. `spread` is the command that starts another once on each machine (`srun …`).
     """
 

@@ -1,0 +1,1 @@
+"""What a run leaves behind: run.json, its provenance, and what is tracked elsewhere."""

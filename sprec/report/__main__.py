@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="show what others report; FILE holds values that you typed in, as sprec/report/reference.toml",
+        help="show what others report; FILE holds values that you typed in, as in reference.toml",
     )
     add("--explain", metavar="ROW,SCORE", help="say where a number comes from, e.g. 'sprec,ndcg@5'")
     return parser

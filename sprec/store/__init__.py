@@ -1,0 +1,1 @@
+"""Content-addressed stages, and files that are written whole."""

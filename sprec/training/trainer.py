@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
 from sprec.llm.language_model import Recommender
-from sprec.llm.progress import track
+from sprec.progress import track
 from sprec.training import distributed
 from sprec.training.objectives import Objective
 

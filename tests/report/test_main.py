@@ -8,8 +8,7 @@ import pytest
 
 from sprec.records.run_record import DatasetEntry, Rows
 from sprec.report.__main__ import main
-
-from .lists import ranked, targets, with_lists
+from tests.report.lists import ranked, targets, with_lists
 
 REPOSITORY = Path(__file__).parents[2]
 

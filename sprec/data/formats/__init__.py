@@ -1,0 +1,1 @@
+"""Layouts that raw files come in, whatever the dataset."""

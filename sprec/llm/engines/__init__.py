@@ -1,0 +1,1 @@
+"""Engines that compute log-probabilities and hidden states of a language model."""

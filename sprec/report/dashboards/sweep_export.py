@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 SWEEPS = next(root / "conf" / "sweep" for root in (HERE, HERE.parent) if (root / "conf").is_dir())
 """The sweeps that there are: beside the code in a checkout, inside it when installed."""
 

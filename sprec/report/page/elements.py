@@ -65,4 +65,4 @@ def _scrolling(table: Table) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return files("sprec.report").joinpath(name).read_text(encoding="utf-8")
+    return files("sprec.report.page").joinpath(name).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from sprec.report.__main__ import main
 from sprec.report.dashboards.keys import factors, tracked
 from tests.wandb_server import WandbServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOY = [
     *("dataset=toy", "base_llm=tiny", "embeddings=ngrams", "tracker=offline", "trainer.threads=1"),
     *("budget.sft_rows=512", "budget.iteration_rows=16", "budget.test_rows=8", "budget.iterations=1"),

@@ -7,9 +7,8 @@ from sprec.report.figures.figure_kinds import Absent, Figure
 from sprec.report.figures.make import figures
 from sprec.report.figures.save import drawing, slug, write
 from sprec.report.figures.style import NEUTRALS, PAIRS
-
-from .conftest import evaluation, evaluations
-from .people import GENRES, full
+from tests.report.conftest import evaluation, evaluations
+from tests.report.people import GENRES, full
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from sprec.report.figures.series import (
     student,
     traces,
 )
-
-from .conftest import evaluation, evaluations
-from .people import GENRES, LISTS, evaluated, full
+from tests.report.conftest import evaluation, evaluations
+from tests.report.people import GENRES, LISTS, evaluated, full
 
 
 def test_student_agrees_with_scipy_to_three_digits():

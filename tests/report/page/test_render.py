@@ -9,9 +9,8 @@ from sprec.records.run_record import DatasetEntry, Rows
 from sprec.report import __main__ as report
 from sprec.report.page import render as page_module
 from sprec.report.page.render import fitting, main, sceneries
-
-from .conftest import evaluations
-from .people import TITLES, full
+from tests.report.conftest import evaluations
+from tests.report.people import TITLES, full
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ import pytest
 from sprec.report.figures.series import traces
 from sprec.report.page.summary import glances, verdict
 from sprec.report.tables.table import Difference
-
-from .conftest import evaluations
-from .people import evaluated, full
+from tests.report.conftest import evaluations
+from tests.report.people import evaluated, full
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import pytest
 from sprec.report.figures.figure_kinds import Absent
 from sprec.report.figures.series import traces
 from sprec.report.page.users import people
-
-from .people import TITLES, full
+from tests.report.people import TITLES, full
 
 
 def test_user_has_history_target_and_titles_before_and_after(make):

@@ -1,8 +1,7 @@
 import pytest
 
 from sprec.report.tables.arms import arms, by_setting, last, rankings
-
-from .conftest import evaluation, evaluations
+from tests.report.conftest import evaluation, evaluations
 
 
 def config(seed, **changes):

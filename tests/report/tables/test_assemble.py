@@ -6,8 +6,7 @@ import pytest
 
 from sprec.records.run_record import DatasetEntry, Rows, WeightsEntry
 from sprec.report.tables.assemble import Spread, ablation_table, ablation_tables, provenance, run_table
-
-from .conftest import evaluation, evaluations
+from tests.report.conftest import evaluation, evaluations
 
 NOTE = (
     "N 1000; seeds 0; commit abcdef0123; dataset movie_lens (0123456789ab); "

@@ -9,9 +9,8 @@ import pytest
 from sprec.records.run_record import StageEntry
 from sprec.report.tables.explain import explain
 from sprec.report.tables.table_kinds import KINDS
-
-from .conftest import evaluations
-from .lists import ranked, targets, with_lists
+from tests.report.conftest import evaluations
+from tests.report.lists import ranked, targets, with_lists
 
 
 @pytest.fixture

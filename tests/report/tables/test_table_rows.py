@@ -7,8 +7,7 @@ from sprec.report.tables.assemble import Choice, tables
 from sprec.report.tables.missing import command
 from sprec.report.tables.table_kinds import KINDS
 from sprec.report.tables.table_rows import rows
-
-from .conftest import evaluation, evaluations
+from tests.report.conftest import evaluation, evaluations
 
 
 def config(seed=0, beta=0.1, iterations=1, size=256, **changes):

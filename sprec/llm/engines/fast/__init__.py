@@ -1,0 +1,1 @@
+"""The fast engine: shared-prompt packing and attention by blocks."""

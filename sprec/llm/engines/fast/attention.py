@@ -1,6 +1,6 @@
 """Attention for short sequences over rows that share a prefix.
 
-On CPUs it goes block by block (`sprec.llm.engines.fast.block_attention`): PyTorch's fused kernel is slower there with gradients.
+On CPUs it goes block by block (`block_attention`): PyTorch's fused kernel is slower there with gradients.
 On CUDA fused kernels attend: flash where plain causality is all, else the memory-efficient one.
 """
 

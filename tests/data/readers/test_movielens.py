@@ -8,7 +8,7 @@ import pytest
 from sprec.data.download.sources import Folder, SourceError
 from sprec.data.readers.movielens import MovieLens
 
-LATEST_SMALL = Path(__file__).parents[2].parent / "shared" / "data" / "ml-latest-small"
+LATEST_SMALL = Path(__file__).parents[3].parent / "shared" / "data" / "ml-latest-small"
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 ITEM = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
 LONG = "Long " * 120 + "(2001)"

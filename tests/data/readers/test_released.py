@@ -10,7 +10,7 @@ from sprec.data.examples import Example, Wording
 from sprec.data.readers.released import Released, parse_released, parse_row, read_rows
 from sprec.data.repairs import repair_mojibake
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 MEMBERS = ("train.json.gz", "valid.json.gz", "test.json.gz", "title_genres.json.gz", "eval/*")
 LONG = "Long " * 120 + "Title"
 

@@ -6,10 +6,9 @@ import pytest
 
 from sprec.report.figures.style import PAIRS
 from sprec.report.page.render import main
-
-from .browser import CHROMIUM, chromium
-from .conftest import evaluation
-from .people import TITLES, full
+from tests.report.browser import CHROMIUM, chromium
+from tests.report.conftest import evaluation
+from tests.report.people import TITLES, full
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 

@@ -8,7 +8,7 @@ from sprec.data.download.sources import Folder
 from sprec.data.formats.item_table import listed
 from sprec.data.readers.steam import Steam, _games
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 GAMES = [
     {"id": "10", "app_name": "Half-Life", "title": "Half-Life", "genres": ["Action"], "price": 9.99},
     {"id": "20", "title": 'Tom & Jerry\'s "Ü"', "genres": ["Design &amp; Illustration"]},

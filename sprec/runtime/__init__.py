@@ -1,1 +1,0 @@
-"""Stage store, records, random streams and tracking."""
