@@ -1,15 +1,94 @@
-"""Records of older schemas, brought to the present one: parts that they lack are empty."""
+"""Records of older versions, brought to the present layout. Whoever renames something adds a line here."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 Document = Mapping[str, object]
 
-ITEM_COLUMNS = ("ids", "titles", "popularity", "genres", "genre_sets")
-"""Of schema 2."""
+RENAMED_TARGETS: tuple[tuple[str, str], ...] = (
+    ("sprec.baselines.guided", "sprec.baselines.guided_ranker"),
+    ("sprec.data.sources", "sprec.data.download.sources"),
+    ("sprec.evaluation.evaluate", "sprec.generation.rankers"),
+    ("sprec.llm.decoding", "sprec.generation.decoding"),
+    ("sprec.llm.grounding", "sprec.generation.grounding"),
+    ("sprec.llm.weights", "sprec.llm.base_models"),
+    ("sprec.runtime.tracking", "sprec.records.tracking"),
+    ("sprec.training.negatives", "sprec.negatives"),
+    ("sprec.training.weights", "sprec.training.row_weights"),
+)
+"""Modules, classes and functions that a `_target_` once named, old path and new, in the order of the
+renames: a path goes through all of them, so a class may move first and get its new name in a later line."""
+
+RENAMED_KEYS: tuple[tuple[str, str | None], ...] = ()
+"""Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
+
+ADDED_KEYS: Mapping[str, object] = {}
+"""Dotted configuration keys that older records lack, with the value that means what older code did."""
+
+
+def migrated(document: Document, schema: int) -> Document:
+    """Return the document as `schema` has it; one that is newer, or has no way there, comes back as it is."""
+    while type(number := document.get("schema")) is int and number != schema and number in STEPS:
+        document = STEPS[number](document)
+    config = document.get("config")
+    return {**document, "config": present_config(config)} if isinstance(config, Mapping) else document
+
+
+def present_config(config: Mapping[str, object]) -> dict[str, Any]:
+    """Return a recorded configuration under the present names of its keys and `_target_` paths."""
+    present: dict[str, Any] = _with_present_targets(config)
+    for old, new in RENAMED_KEYS:
+        owner, name = _owner(present, old)
+        if owner is not None and name in owner:
+            value = owner.pop(name)
+            if new is not None:
+                _set_missing(present, new, value)
+    for key, value in ADDED_KEYS.items():
+        _set_missing(present, key, value)
+    return present
+
+
+def present_target(path: str) -> str:
+    """Return the present path of what a `_target_` named.
+
+    >>> present_target("sprec.training.negatives.SelfPlay"), present_target("my_package.weights.Tiny")
+    ('sprec.negatives.SelfPlay', 'my_package.weights.Tiny')
+    """
+    for old, new in RENAMED_TARGETS:
+        if path == old or path.startswith(f"{old}."):
+            path = new + path[len(old) :]
+    return path
+
+
+def _with_present_targets(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            name: present_target(inner)
+            if name == "_target_" and isinstance(inner, str)
+            else _with_present_targets(inner)
+            for name, inner in node.items()
+        }
+    return [_with_present_targets(inner) for inner in node] if isinstance(node, list | tuple) else node
+
+
+def _owner(config: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the mapping that holds a dotted key (None if a parent is missing) and the key's last name."""
+    *parents, name = key.split(".")
+    owner: Any = config
+    for parent in parents:
+        owner = owner.get(parent) if isinstance(owner, dict) else None
+    return owner if isinstance(owner, dict) else None, name
+
+
+def _set_missing(config: dict[str, Any], key: str, value: object) -> None:
+    """Set a dotted key that is not there; without its owner (a shortened configuration) nothing is set."""
+    owner, name = _owner(config, key)
+    if owner is not None:
+        owner.setdefault(name, value)
 
 
 def _from_1(document: Document) -> Document:
-    """Add the parts of schema 2: the lists behind the scores, and what figures and explanations need."""
+    """Add the fields of schema 2: the lists behind the scores, and what figures and explanations need."""
     items: dict[str, list[object]] = {
         "ids": [],
         "titles": [],
@@ -29,10 +108,3 @@ def _from_1(document: Document) -> Document:
 
 STEPS: Mapping[int, Callable[[Document], Document]] = {1: _from_1}
 """What brings a record of each older schema one schema on."""
-
-
-def migrated(document: Document, schema: int) -> Document:
-    """Return the document as `schema` has it; one that is newer, or has no way there, comes back as it is."""
-    while type(number := document.get("schema")) is int and number != schema and number in STEPS:
-        document = STEPS[number](document)
-    return document
