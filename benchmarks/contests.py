@@ -186,7 +186,7 @@ def _iteration(setting: Setting, validated: int) -> Contest:
 
 def _asked(setting: Setting, model: Setting) -> tuple[Shape, Load]:
     own = setting.lent(model)
-    return Shape.of(own.model.base.config, RANK), load(own.encoded())
+    return Shape.of(own.model.base_model.config, RANK), load(own.encoded())
 
 
 def _written(setting: Setting, model: Setting) -> float:

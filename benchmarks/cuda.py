@@ -21,15 +21,15 @@ from sprec.costs.flops import Shape, load, reading, training
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.engines.fast.shared_prompt_batch import Row
-from sprec.llm.language_model import Lora, Recommender, quiet
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
 from sprec.seeds import stream
 
 DENSE = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
 """FLOP per second in bfloat16 without sparsity, as the vendor's data sheets have them."""
 STEPS = {"SFT step": (64, 0), "DPO step": (32, 1), "S-DPO step, 3 negatives": (16, 3)}
 """Rows and negatives."""
-BATCH_TOKENS, READING_TOKENS = 32_768, 131_072  # conf/trainer/gpu.yaml
+BATCH_TOKENS, EVAL_BATCH_TOKENS = 32_768, 131_072  # conf/trainer/gpu.yaml
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Timed:
     peak_bytes: int
 
 
-def rows(model: Recommender, count: int, negatives: int) -> list[Row]:
+def rows(model: LanguageModel, count: int, negatives: int) -> list[TokenRow]:
     """Return rows of the toy dataset, from its first again where it has too few, negatives drawn by name."""
     dataset = toy_dataset()
     titles = dataset.catalog.titles
@@ -54,7 +54,7 @@ def rows(model: Recommender, count: int, negatives: int) -> list[Row]:
     ]
 
 
-def measured(model: Recommender, name: str, step: Step, flops: float, repeats: int) -> Timed:
+def measured(model: LanguageModel, name: str, step: Step, flops: float, repeats: int) -> Timed:
     """Return the median of some steps after one that warms up."""
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -87,14 +87,14 @@ def product_peak(device: torch.device, size: int) -> float:
     return 2 * size**3 / min(_seconds(device, multiply)[0] for _ in range(10))
 
 
-def run(model: Recommender, repeats: int) -> list[Timed]:
+def run(model: LanguageModel, repeats: int) -> list[Timed]:
     """Return all rows for a model."""
-    shape = Shape.of(model.base.config, RANK)
+    shape = Shape.of(model.base_model.config, RANK)
     found = []
     for name, (count, negatives) in STEPS.items():
         asked = rows(model, count, negatives)
         step = training_step(
-            model, asked, adamw(model), batch_tokens=BATCH_TOKENS, reading_tokens=READING_TOKENS
+            model, asked, adamw(model), batch_tokens=BATCH_TOKENS, eval_batch_tokens=EVAL_BATCH_TOKENS
         )
         needed = load(asked)
         flops = training(shape, needed) + (reading(shape, needed) if negatives else 0)
@@ -102,12 +102,12 @@ def run(model: Recommender, repeats: int) -> list[Timed]:
     return [*found, _titles(model, shape, repeats)]
 
 
-def _titles(model: Recommender, shape: Shape, repeats: int) -> Timed:
+def _titles(model: LanguageModel, shape: Shape, repeats: int) -> Timed:
     asked = rows(model, 256, 0)
 
     def write() -> Work:
         prompts = [row.prompt for row in asked]
-        complete(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=READING_TOKENS)
+        complete(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=EVAL_BATCH_TOKENS)
         return Work(len(asked), width(asked))
 
     return measured(model, "self-play, 256 titles", write, reading(shape, load(asked)), repeats)
@@ -144,11 +144,11 @@ def main() -> None:
     if given.device.startswith("cuda") and not torch.cuda.is_available():
         print(f"skipped: CUDA rows of {given.weights or given.shapes}: no CUDA device here")
         return
-    quiet()
+    silence_libraries()
     with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
         model = _model(given, Path(place))
         if given.checkpointing:
-            model.checkpoint()
+            model.checkpoint_activations()
         found = run(model, given.repeats)
     peak = product_peak(model.device, 8192 if model.device.type == "cuda" else 1024)
     name = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "CPU"
@@ -159,7 +159,7 @@ def main() -> None:
     console.print(table(found, title, peak, dense))
 
 
-def _model(given: argparse.Namespace, place: Path) -> Recommender:
+def _model(given: argparse.Namespace, place: Path) -> LanguageModel:
     """Return the model that the arguments name; random weights are written to `place`."""
     dataset, folder = toy_dataset(), given.weights or place
     prompt = Prompt(dataset.wording)
@@ -167,7 +167,7 @@ def _model(given: argparse.Namespace, place: Path) -> Recommender:
         SHAPES[given.shapes].write(folder, [prompt.text(())] * 10 + list(dataset.catalog.titles))
     lora = Lora(rank=RANK, alpha=ALPHA, dropout=0.0)
     formats = {"bf16": True, "fused": given.compile}
-    return Recommender(folder, prompt, lora=lora, device=given.device, cutoff_tokens=512, seed=0, **formats)
+    return LanguageModel(folder, prompt, lora=lora, device=given.device, cutoff_tokens=512, seed=0, **formats)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from benchmarks.setting import Setting
 from sprec.algorithm import Method
 from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, microbatches
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, microbatches
+from sprec.llm.language_model import LanguageModel
 from sprec.store.store import Store
 from sprec.training import trainer
 from sprec.training.engine import State
@@ -36,7 +36,7 @@ def objective(negatives: int) -> Objective:
     return partial(dpo, beta=0.1) if negatives == 1 else partial(sdpo, beta=1.0)
 
 
-def width(rows: Sequence[Row]) -> int:
+def width(rows: Sequence[TokenRow]) -> int:
     """Return the tokens of prompts and answers."""
     return sum(len(row.prompt) + sum(map(len, row.answers)) for row in rows)
 
@@ -46,23 +46,28 @@ def step(setting: Setting) -> Step:
     return _step(setting, setting.encoded(), adamw(setting.model))
 
 
-def adamw(model: Recommender) -> Optimizer:
+def adamw(model: LanguageModel) -> Optimizer:
     """Return the optimiser of the tuned weights, as runs have one for each stage."""
-    weights = [weight for weight in model.model.parameters() if weight.requires_grad]
+    weights = [weight for weight in model.network.parameters() if weight.requires_grad]
     return trainer.adamw(trainer.settled(weights), 2e-5)
 
 
-def _step(setting: Setting, rows: list[Row], optimiser: Optimizer) -> Step:
+def _step(setting: Setting, rows: list[TokenRow], optimiser: Optimizer) -> Step:
     tokens = setting.settings.trainer
     return training_step(
         *(setting.model, rows, optimiser),
         batch_tokens=tokens.batch_tokens,
-        reading_tokens=tokens.reading_tokens,
+        eval_batch_tokens=tokens.eval_batch_tokens,
     )
 
 
 def training_step(
-    model: Recommender, rows: list[Row], optimiser: Optimizer, *, batch_tokens: int, reading_tokens: int
+    model: LanguageModel,
+    rows: list[TokenRow],
+    optimiser: Optimizer,
+    *,
+    batch_tokens: int,
+    eval_batch_tokens: int,
 ) -> Step:
     """Return the optimiser step on these rows, with the loss for so many answers."""
     negatives = len(rows[0].answers) - 1
@@ -71,11 +76,11 @@ def training_step(
 
     def take() -> Work:
         reference = (
-            trainer.reference_log_probs(model, rows, batch_tokens=reading_tokens)
+            trainer.reference_log_probs(model, rows, batch_tokens=eval_batch_tokens)
             if negatives
             else torch.zeros(len(rows), 1)
         )
-        model.model.train()
+        model.network.train()
         optimiser.zero_grad(set_to_none=False)
         for group in microbatches([row.width for row in rows], batch_tokens):
             _backward(model, [rows[i] for i in group], reference[group], loss, len(rows))
@@ -86,7 +91,9 @@ def training_step(
     return take
 
 
-def _backward(model: Recommender, rows: list[Row], reference: Tensor, loss: Objective, count: int) -> None:
+def _backward(
+    model: LanguageModel, rows: list[TokenRow], reference: Tensor, loss: Objective, count: int
+) -> None:
     """Add the gradient of some of `count` rows; as in a run, nothing of the pass outlives it."""
     policy = model.log_probs(collate(rows))
     (loss(policy, reference.to(policy.device)).sum() / count).backward()
@@ -102,7 +109,7 @@ def titles(setting: Setting) -> Step:
             prompts,
             Greedy(),
             np.random.default_rng(0),
-            batch_tokens=setting.settings.trainer.reading_tokens,
+            batch_tokens=setting.settings.trainer.eval_batch_tokens,
         )
         assert len(written) == len(prompts)
         return Work(len(prompts), sum(map(len, prompts)))
@@ -146,15 +153,15 @@ def teach(setting: Setting, folder: Path, steps: int) -> Step:
     return take
 
 
-def _tuned(model: Recommender, rows: list[Row], steps: int, tokens: int) -> None:
-    optimiser = torch.optim.AdamW([w for w in model.model.parameters() if w.requires_grad], lr=1e-3)
+def _tuned(model: LanguageModel, rows: list[TokenRow], steps: int, tokens: int) -> None:
+    optimiser = torch.optim.AdamW([w for w in model.network.parameters() if w.requires_grad], lr=1e-3)
     size = -(-len(rows) // steps)
     for start in range(0, len(rows), size):
         _fit(model, optimiser, rows[start : start + size], tokens)
 
 
-def _fit(model: Recommender, optimiser: Optimizer, rows: list[Row], tokens: int) -> None:
-    model.model.train()
+def _fit(model: LanguageModel, optimiser: Optimizer, rows: list[TokenRow], tokens: int) -> None:
+    model.network.train()
     optimiser.zero_grad()
     for group in microbatches([row.width for row in rows], tokens):
         _backward(model, [rows[i] for i in group], torch.zeros(len(group), 1), sft, len(rows))
@@ -170,7 +177,7 @@ def over_rows(setting: Setting, sizes: Sequence[int]) -> Step:
 def over_negatives(setting: Setting, sizes: Sequence[int]) -> Step:
     """Return steps with so many negatives each, one after the other, with one optimiser as in a run."""
     optimiser = adamw(setting.model)
-    rows = [[Row(row.prompt, row.answers[: size + 1]) for row in setting.encoded()] for size in sizes]
+    rows = [[TokenRow(row.prompt, row.answers[: size + 1]) for row in setting.encoded()] for size in sizes]
     return in_turn([_step(setting, part, optimiser) for part in rows])
 
 

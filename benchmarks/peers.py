@@ -18,7 +18,7 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import width
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import TITLE_TOKENS
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 from sprec.llm.language_model import PROJECTIONS
 from sprec.training.objectives import sdpo
 
@@ -200,7 +200,7 @@ def sdpo_full(setting: Setting, batch: int) -> Step:
     return take
 
 
-def full_log_probs(model: Any, rows: Sequence[Row]) -> Float[Tensor, "rows answers"]:
+def full_log_probs(model: Any, rows: Sequence[TokenRow]) -> Float[Tensor, "rows answers"]:
     """Return summed log-probabilities from padded full sequences, prompt and answer each, all in one pass."""
     pairs = [(row.prompt, answer) for row in rows for answer in row.answers]
     sequences = [torch.tensor([*prompt, *answer]) for prompt, answer in pairs]
@@ -226,7 +226,7 @@ def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> S
     ours = setting.model
     prompts = sorted((list(row.prompt) for row in setting.encoded()), key=len)
     model = _tuned(setting, merged=merged)
-    ends = ours.stops.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
+    ends = ours.stop_tokens.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
     told = {"return_dict_in_generate": True, "output_scores": True}
     options = {"max_new_tokens": TITLE_TOKENS} if stopping else {"max_new_tokens": RELEASED_TOKENS, **told}
 
@@ -289,7 +289,7 @@ def _tuned(setting: Setting, *, merged: bool) -> Any:
     model: Any = get_peft_model(_base(setting), _lora())
     own = dict(model.named_parameters())
     with torch.no_grad():
-        for name, value in setting.model.tuned().items():
+        for name, value in setting.model.tuned_weights().items():
             own[name].copy_(value)
     model = model.merge_and_unload() if merged else model
     if setting.bf16:

@@ -9,7 +9,7 @@ from sprec.costs.flops import Shape
 from sprec.costs.machine_speed import Speed, measured
 from sprec.costs.planned_stages import parts
 from sprec.generation.decoding import TITLE_TOKENS
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 
 def step(setting: Setting, model: Setting) -> float:
@@ -24,18 +24,18 @@ def step(setting: Setting, model: Setting) -> float:
         shape,
         speed,
         batch_tokens=setting.settings.trainer.batch_tokens,
-        reading_tokens=setting.settings.trainer.reading_tokens,
+        eval_batch_tokens=setting.settings.trainer.eval_batch_tokens,
     )
 
 
 def stepped(
-    rows: Sequence[Row], shape: Shape, speed: Speed, *, batch_tokens: int, reading_tokens: int
+    rows: Sequence[TokenRow], shape: Shape, speed: Speed, *, batch_tokens: int, eval_batch_tokens: int
 ) -> float:
     """Return the estimated seconds of an optimiser step on these rows."""
     found = cost.update(shape, speed)
     found += sum((cost.train(shape, part, speed) for part in parts(rows, batch_tokens)), NOTHING)
     if len(rows[0].answers) > 1:
-        found += sum((cost.read(shape, part, speed) for part in parts(rows, reading_tokens)), NOTHING)
+        found += sum((cost.read(shape, part, speed) for part in parts(rows, eval_batch_tokens)), NOTHING)
     return found.seconds
 
 
@@ -44,12 +44,12 @@ def titles(setting: Setting, model: Setting) -> float:
     own = setting.lent(model)
     shape, speed = _told(own)
     found = NOTHING
-    for part in parts(own.encoded(), setting.settings.trainer.reading_tokens):
+    for part in parts(own.encoded(), setting.settings.trainer.eval_batch_tokens):
         lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
         found += cost.write(shape, [row.prompt for row in part], lengths, speed)
     return found.seconds
 
 
 def _told(own: Setting) -> tuple[Shape, Speed]:
-    shape = Shape.of(own.model.base.config, RANK)
+    shape = Shape.of(own.model.base_model.config, RANK)
     return shape, measured(shape, "cpu", bf16=own.bf16)

@@ -12,8 +12,8 @@ from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
 from sprec.experiment.build import build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
-from sprec.llm.engines.fast.shared_prompt_batch import Row, learning
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, with_loss_on
+from sprec.llm.language_model import LanguageModel
 from sprec.seeds import stream
 from sprec.training.engine import Engine
 
@@ -45,7 +45,7 @@ class Setting:
         return engine(built, self.settings, drawn(whole, self.settings), whole.digest)[0]
 
     @cached_property
-    def model(self) -> Recommender:
+    def model(self) -> LanguageModel:
         """The recommender with adapters of r 16."""
         return self.engine.model.load(self.tuned)
 
@@ -92,7 +92,7 @@ class Setting:
             for example, others in zip(self.examples, drawn.tolist(), strict=True)
         ]
 
-    def encoded(self) -> list[Row]:
+    def encoded(self) -> list[TokenRow]:
         """Return the rows as tokens."""
         catalog = self.engine.dataset.catalog.titles
         return [
@@ -100,14 +100,14 @@ class Setting:
             for example, titles in zip(self.examples, self.titles, strict=True)
         ]
 
-    def released(self) -> list[Row]:
+    def released(self) -> list[TokenRow]:
         """Return the rows as the released SFT learns them: all of their tokens, and no end of text.
 
         A line break and an indent follow the title, as its template is written.
         """
         tail = tuple(self.model.tokenizer(f"\n{INDENT}", add_special_tokens=False).input_ids)
-        rows = [Row(row.prompt, (row.answers[0] + tail,)) for row in self.encoded()]
-        return learning(rows, "sequence")
+        rows = [TokenRow(row.prompt, (row.answers[0] + tail,)) for row in self.encoded()]
+        return with_loss_on(rows, "sequence")
 
     def plain(self) -> "Setting":
         """Return this setting for a peer: the C library of its process has its own setting."""

@@ -9,7 +9,7 @@ import pytest
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.llm.base_models import Tiny
-from sprec.llm.language_model import Lora, Recommender
+from sprec.llm.language_model import LanguageModel, Lora
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,6 @@ def make(catalog, tmp_path_factory):
         lora = Lora(rank=rank, alpha=8, dropout=0.0)
         formats = {"bf16": bf16, "fused": fused}
         limits = {"cutoff_tokens": cutoff_tokens, "seed": 0}
-        return Recommender(folder(layers), prompt, lora=lora, device=device, **formats, **limits)
+        return LanguageModel(folder(layers), prompt, lora=lora, device=device, **formats, **limits)
 
     return build

@@ -103,7 +103,7 @@ def test_processes_that_tune_together_are_devices_times_nodes_and_take_a_device_
     assert processes(settings()) == 1
     chosen = settings("trainer=ddp", "trainer.devices=4", "trainer.nodes=2")
     assert processes(chosen) == 8
-    assert chosen.trainer.spread == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
+    assert chosen.trainer.launch_command == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
     with pytest.raises(ValueError, match=r"trainer\.device=cuda:1: .* use trainer\.device=cuda$"):
         _check_devices(2, "cuda:1")
 
@@ -203,7 +203,7 @@ def test_released_experiment_sets_every_trap_by_its_own_switch():
         500,
         True,
     )
-    assert (found.base_llm.quantise, found.trainer.reading) == ("auto", "auto")
+    assert (found.base_llm.quantise, found.trainer.inference_precision) == ("auto", "auto")
     assert (found.base_llm.lora.rank, found.base_llm.lora.dropout) == (16, 0.05)
     assert found.decoding["_target_"].endswith("Greedy")
     assert found.ranking["_target_"].endswith("Grounded")
@@ -211,7 +211,7 @@ def test_released_experiment_sets_every_trap_by_its_own_switch():
 
 def test_each_switch_of_the_released_experiment_goes_back_alone():
     back = ["prompt=alpaca", "rows_seed=null", "budget.initial.choose_every=null", "method.keep_equal=false"]
-    back += ["base_llm.quantise=none", "trainer.reading=same", "base_llm.lora.dropout=0.0"]
+    back += ["base_llm.quantise=none", "trainer.inference_precision=same", "base_llm.lora.dropout=0.0"]
     back += ["budget.initial.learns=history", "budget.sft.learns=title"]
     assert settings("+experiment=released", *back) == settings()
 

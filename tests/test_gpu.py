@@ -33,7 +33,7 @@ def pair(make, *, bf16=False):
     for model in models:
         draw = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            for weight in model.tuned().values():
+            for weight in model.tuned_weights().values():
                 weight.add_((0.05 * torch.randn(weight.shape, generator=draw)).to(weight.device))
     return models
 
@@ -45,10 +45,10 @@ def rows_of(model, catalog):
 
 
 def scored(model, rows):
-    model.model.zero_grad()
+    model.network.zero_grad()
     scores = model.log_probs(collate(rows))
     scores.sum().backward()
-    grads = [weight.grad.cpu() for weight in model.model.parameters() if weight.requires_grad]
+    grads = [weight.grad.cpu() for weight in model.network.parameters() if weight.requires_grad]
     return scores.detach().cpu(), grads
 
 
@@ -75,7 +75,7 @@ def test_titles_and_beams_are_the_cpus(make, catalog):
         for model in (host, device)
     ]
     assert titles[0] == titles[1]
-    trie = Trie.of([host.answer(title) for title in catalog.titles])
+    trie = Trie.of([host.encode_answer(title) for title in catalog.titles])
     found = [beams(model, prompts, trie, k=3, batch_tokens=1000) for model in (host, device)]
     assert found[0][0].tolist() == found[1][0].tolist()
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-2)
@@ -84,11 +84,11 @@ def test_titles_and_beams_are_the_cpus(make, catalog):
 def test_checkpointing_has_the_same_gradients_in_less_memory(make, catalog):
     _, plain = pair(make)
     _, frugal = pair(make)
-    frugal.checkpoint()
+    frugal.checkpoint_activations()
     rows = rows_of(plain, catalog) * 20
     results, peaks = [], []
     for model in (plain, frugal):
-        model.model.train()
+        model.network.train()
         torch.cuda.reset_peak_memory_stats()
         results.append(scored(model, rows))
         peaks.append(torch.cuda.max_memory_allocated())

@@ -17,7 +17,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.generation.guidance import Guidance
 from sprec.generation.rankers import Ranked, Ranker, search
-from sprec.llm.language_model import Recommender
+from sprec.llm.language_model import LanguageModel
 
 WEIGHTS = "model.safetensors"
 
@@ -76,7 +76,13 @@ class Guided(Ranker):
         return replace(self, folder=folder)
 
     def __call__(
-        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+        self,
+        model: LanguageModel,
+        catalog: Catalog,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        batch_tokens: int,
     ) -> Ranked:
         """Return the first k of the best `width` items, of more where histories are left out."""
         guidance = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.costs.machine_speed import Speed
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 SHARE = 0.68
 """Of the product's peak that a pass reaches in its products, smaller and transposed ones among them."""
@@ -56,14 +56,14 @@ def lasting(seconds: float) -> Cost:
     return Cost(0.0, 0.0, seconds)
 
 
-def read(shape: Shape, rows: Sequence[Row], speed: Speed) -> Cost:
+def read(shape: Shape, rows: Sequence[TokenRow], speed: Speed) -> Cost:
     """Return the cost of one pass without gradients over these rows."""
     asked = load(rows)
     moved = _moved(shape, asked, speed) + speed.width * (shape.weights + shape.words)
     return _timed(reading(shape, asked), moved, CALLS * shape.layers, speed)
 
 
-def train(shape: Shape, rows: Sequence[Row], speed: Speed) -> Cost:
+def train(shape: Shape, rows: Sequence[TokenRow], speed: Speed) -> Cost:
     """Return the cost of one pass with gradients over these rows."""
     asked = load(rows)
     moved = GRADIENT * _moved(shape, asked, speed) + 2 * speed.width * (shape.weights + shape.words)
@@ -90,7 +90,7 @@ def write(
     idle = 2 * (shape.weights + shape.words) * max(FEWEST * steps - written, 0)
     moved = speed.width * (steps * (shape.weights + shape.words) + CACHE * shape.cached * sum(kept))
     moved += LOGIT_BYTES * written * shape.vocabulary
-    start = read(shape, [Row(tuple(prompt), ((0,),)) for prompt in prompts], speed)
+    start = read(shape, [TokenRow(tuple(prompt), ((0,),)) for prompt in prompts], speed)
     return start + _timed(flops, moved, steps * CALLS * shape.layers, speed, idle=idle)
 
 

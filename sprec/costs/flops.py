@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sprec.llm.engines.fast.shared_prompt_batch import Row, common_prefix
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, common_prefix
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class Load:
     predicted: int
 
 
-def load(rows: Sequence[Row]) -> Load:
+def load(rows: Sequence[TokenRow]) -> Load:
     """Return the load of one optimiser step on these rows.
 
     Prompts (1, 2, 3) and (1, 2, 4) share two tokens; the answer of two tokens is read up to its first. Pairs:
     1 + 2 in the prefix, then 3 + 4 in each row.
 
-    >>> load([Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4), ((7, 9),))])
+    >>> load([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
     Load(tokens=6, pairs=17, predicted=4)
     """
     shared = common_prefix([row.prompt for row in rows])

@@ -17,7 +17,7 @@ from sprec.costs.tokens import Tokens
 from sprec.data.examples import Examples
 from sprec.generation.decoding import TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
-from sprec.llm.engines.fast.shared_prompt_batch import Row, learning, microbatches
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, microbatches, with_loss_on
 from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
 from sprec.store.store import Stage, Store
 from sprec.training.counterfactual import Counterfactual
@@ -58,7 +58,7 @@ class Gauge:
 class Sample:
     """Some rows that stand for `times` as many; counting the tokens of all takes `seconds`."""
 
-    rows: list[Row]
+    rows: list[TokenRow]
     times: float
     seconds: float
 
@@ -139,7 +139,7 @@ class Priced(Stages):
         """Return the cost of the reference's pass, where there are negatives, and of all optimiser steps."""
         shape, speed = gauge.tokens.shape, gauge.speed
         sample = self._sample(gauge, rows, answers=1 + negatives)
-        learned = learning(sample.rows, schedule.learns)
+        learned = with_loss_on(sample.rows, schedule.learns)
         steps = [learned[at : at + schedule.batch_rows] for at in range(0, len(learned), schedule.batch_rows)]
         passes = [part for step in steps for part in parts(step, schedule.batch_tokens)]
         once = sum((cost.train(shape, part, speed) for part in passes), NOTHING)
@@ -147,8 +147,8 @@ class Priced(Stages):
         reference = self._read(gauge, sample.rows) if negatives else NOTHING
         return (once * schedule.epochs + reference) * sample.times + cost.lasting(sample.seconds)
 
-    def _read(self, gauge: Gauge, rows: Sequence[Row]) -> Cost:
-        passes = parts(rows, self.engine.reading_tokens)
+    def _read(self, gauge: Gauge, rows: Sequence[TokenRow]) -> Cost:
+        passes = parts(rows, self.engine.eval_batch_tokens)
         return sum((cost.read(gauge.tokens.shape, part, gauge.speed) for part in passes), NOTHING)
 
     def _sampled(self, gauge: Gauge, rows: Examples, sampler: NegativeSampler) -> Cost:
@@ -183,7 +183,7 @@ class Priced(Stages):
     def _written(self, gauge: Gauge, rows: Examples, *, beams: int = 1) -> Cost:
         """Return the cost of writing titles, taken to be as long as the true ones."""
         sample, found = self._sample(gauge, rows), NOTHING
-        for part in parts(sample.rows, self.engine.reading_tokens // beams):
+        for part in parts(sample.rows, self.engine.eval_batch_tokens // beams):
             lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
             prompts = [row.prompt for row in part]
             found += cost.write(gauge.tokens.shape, prompts, lengths, gauge.speed, beams=beams)
@@ -208,6 +208,6 @@ class Priced(Stages):
         return max(spent[0] - FEW * each, 0.0), each
 
 
-def parts(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+def parts(rows: Sequence[TokenRow], tokens: int) -> list[list[TokenRow]]:
     """Return the rows as passes take them."""
     return [[rows[i] for i in group] for group in microbatches([row.width for row in rows], tokens)]

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from sprec.costs.flops import Shape
 from sprec.data.prompts import Prompt
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 
 class Tokens:
@@ -19,11 +19,11 @@ class Tokens:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         self.shape = Shape.of(AutoConfig.from_pretrained(folder), rank)
 
-    def row(self, history: Sequence[str], answers: Sequence[str]) -> Row:
-        """Return prompt and answers as `Recommender.encode` does; a prompt over the cutoff keeps its end."""
+    def row(self, history: Sequence[str], answers: Sequence[str]) -> TokenRow:
+        """Return prompt and answers as `LanguageModel.encode`; a prompt over the cutoff keeps its end."""
         start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
         prompt = self._of(self.prompt.text(history))[-self.cutoff_tokens :]
-        return Row((*start, *prompt), tuple(self._of(self.prompt.answer(title)) for title in answers))
+        return TokenRow((*start, *prompt), tuple(self._of(self.prompt.answer(title)) for title in answers))
 
     def _of(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)

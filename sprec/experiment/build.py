@@ -20,9 +20,9 @@ from sprec.experiment.config import Node, Settings, Tuning
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import Weights
-from sprec.llm.chat_template import framed
-from sprec.llm.language_model import Lora, Recommender, quiet
-from sprec.llm.precision import Precision, precision
+from sprec.llm.chat_template import apply_chat_template
+from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
+from sprec.llm.precision import Precision, resolve_precision
 from sprec.processes.torchrun import Group, Work, alone
 from sprec.records.tracking import Tracker
 from sprec.seeds import derived, stream
@@ -55,7 +55,7 @@ class Built:
 
 def build(settings: Settings) -> Built:
     """Return the run's objects; `ValueError` for an unknown device or option."""
-    quiet()
+    silence_libraries()
     device = _device(settings.trainer.device)
     _check_devices(settings.trainer.devices, device)
     _check_shards(settings)
@@ -115,10 +115,10 @@ def engine(
     key = built.weights.digest(_texts(dataset))
     llm = settings.base_llm
 
-    def load(**formats: bool) -> Recommender:
+    def load(**formats: bool) -> LanguageModel:
         """Return the recommender, its weights taken from the store."""
         folder = base_folder(built, dataset)
-        model = Recommender(
+        model = LanguageModel(
             folder,
             prompt(built, dataset, folder, llm.name),
             lora=Lora(**llm.lora.model_dump()),
@@ -131,7 +131,7 @@ def engine(
             seed=derived(settings.seed, "adapter"),
         )
         if settings.trainer.checkpointing:
-            model.checkpoint()
+            model.checkpoint_activations()
         return model
 
     numerics = {
@@ -139,7 +139,7 @@ def engine(
         "bf16": built.precision.bf16,
         "threads": threads(settings),
         "batch_tokens": settings.trainer.batch_tokens,
-        "reading_tokens": settings.trainer.reading_tokens,
+        "eval_batch_tokens": settings.trainer.eval_batch_tokens,
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
         **built.precision.unusual,
@@ -152,10 +152,10 @@ def engine(
         dataset=dataset,
         whole=whole,
         load=partial(load, nf4=built.precision.nf4, sharded=sharded),
-        load_reader=partial(load, fp16=True) if built.precision.fp16 else None,
+        load_inference_model=partial(load, fp16=True) if built.precision.fp16 else None,
         embedder=built.embedder,
         seed=settings.seed,
-        reading_tokens=settings.trainer.reading_tokens,
+        eval_batch_tokens=settings.trainer.eval_batch_tokens,
         numerics=numerics,
         trainer=trainer,
     )
@@ -164,7 +164,9 @@ def engine(
 
 def prompt(built: Built, dataset: Dataset, folder: Path, name: str) -> Prompt:
     """Return the texts of the run, in the chat template of the folder's tokenizer where they ask for one."""
-    return Prompt(dataset.wording, built.layout.fitted(partial(framed, folder=folder, name=name)))
+    return Prompt(
+        dataset.wording, built.layout.fitted(partial(apply_chat_template, folder=folder, name=name))
+    )
 
 
 def base_folder(built: Built, dataset: Dataset) -> Path:
@@ -186,7 +188,7 @@ def together(settings: Settings, built: Built) -> Callable[[Stage, Work], Work]:
     fixed = {"device": built.device, "threads": threads(settings)}
     trainer = settings.trainer.model_copy(update=fixed)
     resolved = settings.model_copy(update={"trainer": trainer}).model_dump(mode="json")
-    return Group(resolved, trainer.devices, trainer.nodes, trainer.spread)
+    return Group(resolved, trainer.devices, trainer.nodes, trainer.launch_command)
 
 
 def sizes(settings: Settings) -> Sizes:
@@ -198,8 +200,8 @@ def sizes(settings: Settings) -> Sizes:
 
 def _precision(settings: Settings, device: str) -> Precision:
     trainer, llm = settings.trainer, settings.base_llm
-    formats = (trainer.precision, llm.quantise, trainer.reading)
-    return precision(*formats, device=device, rank=llm.lora.rank, compiled=trainer.compile)
+    formats = (trainer.precision, llm.quantise, trainer.inference_precision)
+    return resolve_precision(*formats, device=device, rank=llm.lora.rank, compiled=trainer.compile)
 
 
 def _device(name: str) -> str:

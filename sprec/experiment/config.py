@@ -107,10 +107,10 @@ class TrainerSettings(Part):
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     precision: Literal["auto", "bf16", "float32"]
-    reading: Literal["same", "fp16", "auto"]
+    inference_precision: Literal["same", "fp16", "auto"]
     threads: PositiveInt | None
     batch_tokens: PositiveInt
-    reading_tokens: PositiveInt
+    eval_batch_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
     checkpointing: bool = False
     compile: bool = False
@@ -118,7 +118,7 @@ class TrainerSettings(Part):
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     shard: bool = False
-    spread: tuple[str, ...] = ()
+    launch_command: tuple[str, ...] = ()
 
 
 class StoreSettings(Part):

@@ -15,7 +15,7 @@ from sprec.experiment.build import Built, build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
 from sprec.llm.engines.fast.shared_prompt_batch import collate
-from sprec.llm.language_model import TUNED, Recommender
+from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
 from sprec.training.engine import Engine
 
@@ -96,21 +96,21 @@ class Asked:
             raise ValueError(f"--k {k} does not fit {len(catalog)} items; take 1 to {len(catalog)}")
         folders = [self.built.store.root / model.stage / model.key for model in models]
         for model, folder in zip(models, folders, strict=True):
-            if not (folder / TUNED).is_file():
+            if not (folder / TUNED_FILE).is_file():
                 raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
         yield self._popular(k)
         example = Example(tuple(history[-self.lengths[1] :]), -1)
         for model, folder in zip(models, folders, strict=True):
-            yield self._answer(model.label, self.engine.reader.load(folder), example, k)
+            yield self._answer(model.label, self.engine.inference_model.load(folder), example, k)
 
     def _popular(self, k: int) -> Answer:
         ids = self.dataset.most_popular(k)
         return self._listed("most_popular", None, "training interactions", ids, self.dataset.popularity[ids])
 
-    def _answer(self, label: str, model: Recommender, example: Example, k: int) -> Answer:
+    def _answer(self, label: str, model: LanguageModel, example: Example, k: int) -> Answer:
         """Return what the run's ranker lists, with what it ranks by: a distance, or a probability."""
         ranker, catalog = self._ranker(), self.dataset.catalog
-        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.engine.reading_tokens)
+        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.engine.eval_batch_tokens)
         ids, written = ranked.ids[0][ranked.ids[0] >= 0], ranked.written[0]
         if ranker.uses_embeddings:
             vectors = self.engine.embedder.embed([written, *(catalog.titles[i] for i in ids)])
@@ -132,13 +132,13 @@ class Asked:
         return self.built.ranker
 
     def _log_probs(
-        self, model: Recommender, example: Example, ids: Int[np.ndarray, " k"]
+        self, model: LanguageModel, example: Example, ids: Int[np.ndarray, " k"]
     ) -> Float[np.ndarray, " k"]:
         """Return the log-probability of each title with its closing quote, in nats."""
         titles = self.dataset.catalog.titles
         row = model.encode([titles[i] for i in example.history], [titles[i] for i in ids])
-        model.model.eval()
-        with torch.no_grad(), model.merged():
+        model.network.eval()
+        with torch.no_grad(), model.merged_adapters():
             found: Float[np.ndarray, " k"] = model.log_probs(collate([row]))[0].float().cpu().numpy()
         return found
 

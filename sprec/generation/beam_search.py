@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sprec.generation.guidance import Guide
 from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.prefix_cache import Answers, Prompts
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.prefix_cache import AnswerKVCache, PromptKVCache
+from sprec.llm.language_model import LanguageModel
 
 
 @dataclass
@@ -90,15 +90,15 @@ Found = list[tuple[float, int]]  # score, item
 
 
 def search(
-    model: Recommender, prompts: Sequence[tuple[int, ...]], trie: Trie, k: int, guides: Sequence[Guide]
+    model: LanguageModel, prompts: Sequence[tuple[int, ...]], trie: Trie, k: int, guides: Sequence[Guide]
 ) -> list[list[tuple[float, int]]]:
     """Return (score, item) of the k best titles of each prompt, best first; its guide scores each step.
 
     The beams are those of a search token by token. Where the catalogue leaves one way on, the rest of a title
     is scored in one pass.
     """
-    cache, seen, last = model.read(prompts)
-    state = Answers(Prompts.of(cache, seen), torch.arange(len(prompts), device=model.device))
+    cache, seen, last = model.prefill(prompts)
+    state = AnswerKVCache(PromptKVCache.of(cache, seen), torch.arange(len(prompts), device=model.device))
     scores = _scores(model, last)
     done: list[Found] = [[] for _ in prompts]
     going = [[Beam(0.0, 0, -1, row)] for row in range(len(prompts))]
@@ -110,8 +110,8 @@ def search(
         going = _told(model, state, going, trie)
         open_rows = [beam for beam in chain.from_iterable(going) if not beam.told]
         if open_rows:
-            state = state.chosen(_long(model, [beam.row for beam in open_rows]))
-            hidden = state.step(model.base.model, _long(model, [[beam.token] for beam in open_rows]))
+            state = state.select_rows(_long(model, [beam.row for beam in open_rows]))
+            hidden = state.step(model.base_model.model, _long(model, [[beam.token] for beam in open_rows]))
             scores = _scores(model, hidden[:, 0])
             going = _numbered(going)
     return done
@@ -130,12 +130,12 @@ class _Scores:
         return found
 
 
-def _scores(model: Recommender, hidden: Float[Tensor, "rows size"]) -> _Scores:
-    logits = model.base.lm_head(hidden).float()
+def _scores(model: LanguageModel, hidden: Float[Tensor, "rows size"]) -> _Scores:
+    logits = model.base_model.lm_head(hidden).float()
     return _Scores(logits.cpu().numpy(), logits.logsumexp(-1).cpu().double().numpy())
 
 
-def _long(model: Recommender, numbers: Any) -> Tensor:
+def _long(model: LanguageModel, numbers: Any) -> Tensor:
     return torch.tensor(numbers, device=model.device)
 
 
@@ -163,7 +163,9 @@ def _grow(
     return [beam for beam in grown if beam.node not in trie.items and beam.value > floor]
 
 
-def _told(model: Recommender, state: Answers, going: list[list[Beam]], trie: Trie) -> list[list[Beam]]:
+def _told(
+    model: LanguageModel, state: AnswerKVCache, going: list[list[Beam]], trie: Trie
+) -> list[list[Beam]]:
     """Return the beams, those with one way on told the log-probabilities of all that follows."""
     tails = {
         beam: tail
@@ -174,12 +176,12 @@ def _told(model: Recommender, state: Answers, going: list[list[Beam]], trie: Tri
         return going
     width = max(map(len, tails.values()))
     read = [[beam.token, *tail[:-1]] + [0] * (width - len(tail)) for beam, tail in tails.items()]
-    rows = state.chosen(_long(model, [beam.row for beam in tails]))
-    hidden = rows.step(model.base.model, _long(model, read))
+    rows = state.select_rows(_long(model, [beam.row for beam in tails]))
+    hidden = rows.step(model.base_model.model, _long(model, read))
     lengths = _long(model, [len(tail) for tail in tails.values()])
     places = torch.arange(width, device=model.device) < lengths[:, None]
     labels = _long(model, list(chain.from_iterable(tails.values())))
-    values = iter(token_log_probs(model.base.lm_head, hidden[places], labels).tolist())
+    values = iter(token_log_probs(model.base_model.lm_head, hidden[places], labels).tolist())
     known = {beam: replace(beam, told=tuple(next(values) for _ in tail)) for beam, tail in tails.items()}
     return [[known.get(beam, beam) for beam in beams] for beams in going]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from sprec.generation.beam_search import Trie, search
 from sprec.generation.guidance import ALONE, Guidance
 from sprec.llm.engines.fast import prefix_cache
-from sprec.llm.engines.fast.prefix_cache import Answers
+from sprec.llm.engines.fast.prefix_cache import AnswerKVCache
 from sprec.llm.engines.fast.shared_prompt_batch import microbatches
-from sprec.llm.language_model import Recommender
+from sprec.llm.language_model import LanguageModel
 from sprec.progress import track
 
 __all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
@@ -82,7 +82,7 @@ class Sampled:
 
 @torch.no_grad()
 def complete(
-    model: Recommender,
+    model: LanguageModel,
     prompts: Prompts,
     decoding: Decoding,
     rng: Generator,
@@ -94,10 +94,10 @@ def complete(
 
     A row that is done leaves its batch. Titles longer than `max_tokens` are cut there.
     """
-    model.model.eval()
+    model.network.eval()
     draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
     written: list[list[int]] = [[] for _ in prompts]
-    with model.merged(), model.computing():
+    with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
             tokens = _write(model, [prompts[i] for i in group], decoding, draws[group])
@@ -107,31 +107,31 @@ def complete(
 
 
 def _write(
-    model: Recommender, prompts: Prompts, decoding: Decoding, draws: Float[Tensor, "rows steps"]
+    model: LanguageModel, prompts: Prompts, decoding: Decoding, draws: Float[Tensor, "rows steps"]
 ) -> list[list[int]]:
     """Return the tokens that answer each prompt; one that stands there several times is read once."""
     written: list[list[int]] = [[] for _ in prompts]
     alive = torch.arange(len(prompts), device=model.device)
     places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
     owner = torch.tensor([places[prompt] for prompt in prompts], device=model.device)
-    cache, seen, last = model.read(list(places))
-    state, hidden = Answers(prefix_cache.Prompts.of(cache, seen), owner), last[owner]
+    cache, seen, last = model.prefill(list(places))
+    state, hidden = AnswerKVCache(prefix_cache.PromptKVCache.of(cache, seen), owner), last[owner]
     for step in range(draws.shape[1]):
-        tokens = decoding.pick(model.base.lm_head(hidden).float(), draws[alive, step])
+        tokens = decoding.pick(model.base_model.lm_head(hidden).float(), draws[alive, step])
         for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
             written[row].append(token)
-        going = (~model.stops[tokens]).nonzero()[:, 0]
+        going = (~model.stop_tokens[tokens]).nonzero()[:, 0]
         if not len(going) or step + 1 == draws.shape[1]:
             break
         if len(going) < len(tokens):
-            alive, tokens, state = alive[going], tokens[going], state.chosen(going)
-        hidden = state.step(model.base.model, tokens[:, None])[:, 0]
+            alive, tokens, state = alive[going], tokens[going], state.select_rows(going)
+        hidden = state.step(model.base_model.model, tokens[:, None])[:, 0]
     return written
 
 
 @torch.no_grad()
 def beams(
-    model: Recommender,
+    model: LanguageModel,
     prompts: Prompts,
     trie: Trie,
     *,
@@ -145,10 +145,10 @@ def beams(
     decoding), each prompt's keys held once. With `guidance` each prefix is scored by the model and another
     recommender together. Places without an item hold -1 and minus infinity.
     """
-    model.model.eval()
+    model.network.eval()
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
-    with model.merged(), model.computing():
+    with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.of(group, trie.masses) if guidance else [ALONE] * len(group)

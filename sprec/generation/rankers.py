@@ -16,7 +16,7 @@ from sprec.evaluation.lists import without_history
 from sprec.generation.decoding import Greedy, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors, nearest
 from sprec.generation.guidance import Guidance
-from sprec.llm.language_model import Recommender
+from sprec.llm.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,13 @@ class Ranker(Protocol):
         return self
 
     def __call__(
-        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+        self,
+        model: LanguageModel,
+        catalog: Catalog,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        batch_tokens: int,
     ) -> Ranked:
         """Return k ids per example."""
         ...
@@ -70,12 +76,12 @@ class Baseline(Protocol):
         ...
 
 
-def prompts(model: Recommender, catalog: Catalog, examples: Sequence[Example]) -> list[tuple[int, ...]]:
+def prompts(model: LanguageModel, catalog: Catalog, examples: Sequence[Example]) -> list[tuple[int, ...]]:
     """Return the prompt tokens of each example."""
     return [model.encode([catalog.titles[i] for i in example.history]).prompt for example in examples]
 
 
-def _greedy(model: Recommender, texts: Sequence[tuple[int, ...]], *, batch_tokens: int) -> list[str]:
+def _greedy(model: LanguageModel, texts: Sequence[tuple[int, ...]], *, batch_tokens: int) -> list[str]:
     """Return the greedy title for each prompt."""
     return complete(model, texts, Greedy(), np.random.default_rng(0), batch_tokens=batch_tokens)
 
@@ -89,7 +95,13 @@ class Grounded(Ranker):
     uses_embeddings: ClassVar[bool] = True
 
     def __call__(
-        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+        self,
+        model: LanguageModel,
+        catalog: Catalog,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        batch_tokens: int,
     ) -> Ranked:
         """Return the k nearest items of the written title."""
         written = _greedy(model, prompts(model, catalog, examples), batch_tokens=batch_tokens)
@@ -107,7 +119,13 @@ class Beam(Ranker):
     uses_embeddings: ClassVar[bool] = False
 
     def __call__(
-        self, model: Recommender, catalog: Catalog, examples: Sequence[Example], *, k: int, batch_tokens: int
+        self,
+        model: LanguageModel,
+        catalog: Catalog,
+        examples: Sequence[Example],
+        *,
+        k: int,
+        batch_tokens: int,
     ) -> Ranked:
         """Return the k best of `width` beams, or of more where histories are left out."""
         return search(
@@ -122,7 +140,7 @@ class Beam(Ranker):
 
 
 def search(
-    model: Recommender,
+    model: LanguageModel,
     catalog: Catalog,
     examples: Sequence[Example],
     *,
@@ -138,7 +156,7 @@ def search(
     ones, which are bound to no catalogue.
     """
     texts = prompts(model, catalog, examples)
-    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
     wide, size = width + _longest(examples) * exclude_history, min(k, width)
     found, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens, guidance=guidance)
     kept = _left(found, examples, k=size) if exclude_history else found[:, :size]

@@ -9,7 +9,7 @@ PINNED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 """Qwen3's template leaves room to think, Llama 3's has the day's date, by default one that its card names."""
 
 
-def framed(message: str, *, folder: Path, name: str) -> str:
+def apply_chat_template(message: str, *, folder: Path, name: str) -> str:
     """Return the text after which the LLM of this folder writes its answer to a user's message.
 
     `ValueError` naming the LLM `name` where its tokenizer has no chat template.

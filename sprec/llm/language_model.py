@@ -20,13 +20,13 @@ from transformers.utils import logging
 from sprec.data.prompts import Prompt, Step
 from sprec.llm import adapters, gates, memory, norms, packed, rotary
 from sprec.llm.engines.fast import attention, fsdp
-from sprec.llm.engines.fast.attention import Packing
+from sprec.llm.engines.fast.attention import PackedBatch
 from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.shared_prompt_batch import PADDING, Batch, Row, collate
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, SharedPromptBatch, TokenRow, collate
 from sprec.llm.fusion import compiled, eager
 from sprec.llm.precision import loading
 
-TUNED = "tuned.safetensors"
+TUNED_FILE = "tuned.safetensors"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -39,7 +39,7 @@ class Lora:
     dropout: float
 
 
-def quiet() -> None:
+def silence_libraries() -> None:
     """Silence what libraries say of themselves: the stages' own lines and bars are the progress."""
     said: Any = logging
     said.set_verbosity_error()
@@ -47,7 +47,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", module=r"(lightning|transformers)\.")
 
 
-class Recommender:
+class LanguageModel:
     """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned.
 
     `sharded` ones tune together, a part of the frozen weights in each process, and pass equally often.
@@ -74,7 +74,7 @@ class Recommender:
             memory.keep()
             memory.bound()
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
-        self.cut = 0
+        self.truncated_prompts = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         half = torch.float16 if fp16 else torch.bfloat16 if bf16 or nf4 else torch.float32
         dtype = half if lora.rank else torch.float32
@@ -84,72 +84,79 @@ class Recommender:
         base.config._attn_implementation = attention.NAME
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.model: nn.Module = _adapted(base, lora) if lora.rank else base
+            self.network: nn.Module = _adapted(base, lora) if lora.rank else base
         self.sharded = sharded
         if sharded:
             fsdp.shard(base, self.device)
         if not nf4:
-            self.model.to(self.device)
-        self.casting = sharded or not adapters.quicken(self.model)  # quick products are of whole weights
+            self.network.to(self.device)
+        self.casts_inputs = sharded or not adapters.quicken(
+            self.network
+        )  # quick products are of whole weights
         fuse = compiled if fused else eager
         for part in (norms, gates, rotary):
-            part.quicken(self.model, fuse)
-        self.base, self.dtype = base, dtype
-        self._initial = {name: value.clone() for name, value in self.tuned().items()}
+            part.quicken(self.network, fuse)
+        self.base_model, self.dtype = base, dtype
+        self._initial = {name: value.clone() for name, value in self.tuned_weights().items()}
 
-    def checkpoint(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Keep the input of each layer alone for the gradient, compute the rest again (Chen et al. 2016)."""
-        self.base.gradient_checkpointing_enable({"use_reentrant": False})
+        self.base_model.gradient_checkpointing_enable({"use_reentrant": False})
 
-    def tuned(self) -> dict[str, Tensor]:
+    def tuned_weights(self) -> dict[str, Tensor]:
         """Return the trainable weights by name."""
         return {
-            name: weight.detach() for name, weight in self.model.named_parameters() if weight.requires_grad
+            name: weight.detach() for name, weight in self.network.named_parameters() if weight.requires_grad
         }
 
     def save(self, folder: Path) -> None:
         """Write the tuned weights as safetensors."""
-        weights = {name: value.cpu().contiguous() for name, value in self.tuned().items()}
-        save_file(weights, folder / TUNED)
+        weights = {name: value.cpu().contiguous() for name, value in self.tuned_weights().items()}
+        save_file(weights, folder / TUNED_FILE)
 
-    def load(self, folder: Path | None) -> "Recommender":
-        """Take the tuned weights of a folder, or the initial ones for None; returns itself, `cut` at 0."""
-        self.cut = 0
-        self.take(load_file(folder / TUNED) if folder else self._initial)
+    def load(self, folder: Path | None) -> "LanguageModel":
+        """Set the tuned weights to a folder's, or to the initial ones for None; returns itself.
+
+        `truncated_prompts` starts at 0 again.
+        """
+        self.truncated_prompts = 0
+        self.set_tuned_weights(load_file(folder / TUNED_FILE) if folder else self._initial)
         return self
 
-    def take(self, weights: Mapping[str, Tensor]) -> None:
+    def set_tuned_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Set tuned weights by name."""
-        own = self.tuned()
+        own = self.tuned_weights()
         with torch.no_grad():
             for name, value in weights.items():
                 own[name].copy_(value)
 
     @cached_property
-    def stops(self) -> Bool[Tensor, " vocabulary"]:
+    def stop_tokens(self) -> Bool[Tensor, " vocabulary"]:
         """Which tokens end a title: those with a quote or line break, and the end of text."""
-        pieces = self.tokenizer.batch_decode([[token] for token in range(self.base.config.vocab_size)])
+        pieces = self.tokenizer.batch_decode([[token] for token in range(self.base_model.config.vocab_size)])
         ends = torch.tensor(['"' in piece or "\n" in piece for piece in pieces])
         if self.tokenizer.eos_token_id is not None:
             ends[self.tokenizer.eos_token_id] = True
         return ends.to(self.device)
 
-    def encode(self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "reading") -> Row:
+    def encode(
+        self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "reading"
+    ) -> TokenRow:
         """Return the tokens of the step's prompt and of the titles that answer it.
 
-        A prompt over the cutoff loses its oldest titles; `cut` counts such prompts since the last `load`.
+        A prompt over the cutoff loses its oldest titles; `truncated_prompts` counts them since `load`.
         """
         kept = list(history)
         tokens = self._tokens(self.prompt.text(kept, step))
         while len(tokens) > self.cutoff_tokens and len(kept) > 1:
             kept = kept[1:]
             tokens = self._tokens(self.prompt.text(kept, step))
-        self.cut += len(kept) < len(history)
+        self.truncated_prompts += len(kept) < len(history)
         first = self.tokenizer.bos_token_id
         start = () if first in (None, tokens[0]) else (first,)  # a chat template may begin with it
-        return Row((*start, *tokens), tuple(self.answer(title) for title in answers))
+        return TokenRow((*start, *tokens), tuple(self.encode_answer(title) for title in answers))
 
-    def answer(self, title: str) -> tuple[int, ...]:
+    def encode_answer(self, title: str) -> tuple[int, ...]:
         """Return the tokens of a title and its closing quote."""
         return self._tokens(self.prompt.answer(title))
 
@@ -157,38 +164,38 @@ class Recommender:
         return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     @contextmanager
-    def computing(self) -> Iterator[None]:
+    def autocast(self) -> Iterator[None]:
         """Multiply in half precision where the base weights are so; adapters stay float32.
 
-        Forwards of peft's would cast what they read (`casting`).
+        Forwards of peft's would cast what they read (`casts_inputs`).
         """
         with ExitStack() as stack:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
-                if self.casting:
-                    stack.enter_context(disable_input_dtype_casting(self.model))
+                if self.casts_inputs:
+                    stack.enter_context(disable_input_dtype_casting(self.network))
             yield
 
     @contextmanager
-    def merged(self) -> Iterator[None]:
+    def merged_adapters(self) -> Iterator[None]:
         """Compute with the adapters added into the base weights: faster, and without gradients."""
         with ExitStack() as stack:
-            stack.enter_context(adapters.merged(self.model))
+            stack.enter_context(adapters.merged(self.network))
             if not self.sharded:
-                stack.enter_context(packed.head(self.base))
+                stack.enter_context(packed.head(self.base_model))
             yield
 
-    def log_probs(self, batch: Batch) -> Float[Tensor, "batch answers"]:
+    def log_probs(self, batch: SharedPromptBatch) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats."""
         batch = batch.to(self.device)
-        with self.computing():
-            read = self.hidden(batch, Packing.of(batch, self.dtype))
-            chosen = token_log_probs(self.base.lm_head, read, batch.labels)
+        with self.autocast():
+            read = self.hidden_states(batch, PackedBatch.of(batch, self.dtype))
+            chosen = token_log_probs(self.base_model.lm_head, read, batch.labels)
         empty: Tensor = chosen.new_zeros(batch.shape)
         return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
 
-    def hidden(
-        self, batch: Batch, packing: Packing, cache: DynamicCache | None = None
+    def hidden_states(
+        self, batch: SharedPromptBatch, packed_batch: PackedBatch, cache: DynamicCache | None = None
     ) -> Float[Tensor, "predicted size"]:
         """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
 
@@ -196,31 +203,34 @@ class Recommender:
         attention. Past the last layer's attention there are only the tokens that predict.
         """
         real, start = batch.segments != PADDING, len(batch.prefix)
-        first, idle = torch.arange(start, device=self.device), batch.prefix.new_zeros(packing.idle)
-        predicting = start + packing.padded[batch.rows, batch.columns]
-        layers: Any = self.base.model.layers
+        first, idle = torch.arange(start, device=self.device), batch.prefix.new_zeros(packed_batch.idle)
+        predicting = start + packed_batch.padded[batch.rows, batch.columns]
+        layers: Any = self.base_model.model.layers
         short = rotary.shortened(layers[-1])
-        found: Tensor = self.base.model(
+        found: Tensor = self.base_model.model(
             torch.cat([batch.prefix, batch.tokens[real], idle])[None],
             position_ids=torch.cat([first, batch.positions[real], idle])[None],
             past_key_values=cache,
             use_cache=cache is not None,
-            packing=packing,
+            packed_batch=packed_batch,
             predicting=predicting,
         ).last_hidden_state[0]
         return found if short else found[predicting]
 
-    def read(
+    def prefill(
         self, prompts: Sequence[tuple[int, ...]]
     ) -> tuple[DynamicCache, Bool[Tensor, "prompts all"], Tensor]:
         """Return keys and values of the prompts, which of them are real, and the hidden state at each end."""
-        batch = collate([Row(prompt, ((0,),)) for prompt in prompts]).to(self.device)
-        packing, cache = Packing.of(batch, self.dtype), DynamicCache()
-        last = self.hidden(batch, packing, cache)
+        batch = collate([TokenRow(prompt, ((0,),)) for prompt in prompts]).to(self.device)
+        packed_batch, cache = PackedBatch.of(batch, self.dtype), DynamicCache()
+        last = self.hidden_states(batch, packed_batch, cache)
         layers: Any = cache.layers
         for layer in layers:
-            layer.keys, layer.values = packing.spread(layer.keys), packing.spread(layer.values)
-        return cache, packing.real, last
+            layer.keys, layer.values = (
+                packed_batch.unpack_to_rows(layer.keys),
+                packed_batch.unpack_to_rows(layer.values),
+            )
+        return cache, packed_batch.real, last
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:

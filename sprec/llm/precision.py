@@ -47,7 +47,7 @@ def has_bf16(device: str) -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def precision(
+def resolve_precision(
     products: str, quantise: str, reading: str, *, device: str, rank: int, compiled: bool = False
 ) -> Precision:
     """Return what the options come to on a device, for adapters of a rank (0: all weights are tuned).
@@ -73,7 +73,7 @@ def precision(
         log.info("base_llm.quantise=auto: %s, so base weights are not 4-bit", missing)
     cpu = device == "cpu"
     if reading == "auto" and cpu:
-        log.info("trainer.reading=auto: the CPU reads with the weights that are tuned, not in fp16")
+        log.info("trainer.inference_precision=auto: the CPU infers with the tuned weights, not in fp16")
     fp16 = reading == "fp16" or (reading == "auto" and not cpu)
     return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0, compiled=compiled)
 

@@ -16,7 +16,7 @@ from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors
 from sprec.generation.rankers import prompts
-from sprec.llm.language_model import Recommender
+from sprec.llm.language_model import LanguageModel
 from sprec.negatives.hidden_states import mean_hidden
 
 
@@ -33,18 +33,18 @@ class Material:
     genres: tuple[str, ...]
     embedder: Embedder
     decoding: Decoding
-    load: Callable[[], Recommender]
+    load: Callable[[], LanguageModel]
     batch_tokens: int
 
     @cached_property
-    def model(self) -> Recommender:
+    def model(self) -> LanguageModel:
         """The model, loaded once."""
         return self.load()
 
     @cached_property
     def trie(self) -> Trie:
         """The catalogue's titles as the model's tokens."""
-        return Trie.of([self.model.answer(title) for title in self.catalog.titles])
+        return Trie.of([self.model.encode_answer(title) for title in self.catalog.titles])
 
     @cached_property
     def vectors(self) -> Float[np.ndarray, "items size"]:

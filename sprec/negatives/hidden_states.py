@@ -6,19 +6,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from sprec.llm.engines.fast.attention import Packing
-from sprec.llm.engines.fast.shared_prompt_batch import Batch, Row, collate, microbatches
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.attention import PackedBatch
+from sprec.llm.engines.fast.shared_prompt_batch import SharedPromptBatch, TokenRow, collate, microbatches
+from sprec.llm.language_model import LanguageModel
 from sprec.progress import track
 
 
 @torch.no_grad()
 def mean_hidden(
-    model: Recommender, rows: Sequence[Row], *, batch_tokens: int
+    model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int
 ) -> Float[np.ndarray, "rows answers size"]:
     """Return, for each answer, the mean of the hidden states from which its tokens are predicted (S/T)."""
-    model.model.eval()
-    size = model.base.config.hidden_size
+    model.network.eval()
+    size = model.base_model.config.hidden_size
     found = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
     groups = microbatches([row.width for row in rows], batch_tokens)
     for group in track(groups, "hidden states", len(groups)):
@@ -40,10 +40,10 @@ def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "ro
     return scores
 
 
-def _means(model: Recommender, batch: Batch) -> Float[np.ndarray, "rows answers size"]:
+def _means(model: LanguageModel, batch: SharedPromptBatch) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of one batch, read in one pass."""
-    with model.computing():
-        read = model.hidden(batch, Packing.of(batch, model.dtype)).float()
+    with model.autocast():
+        read = model.hidden_states(batch, PackedBatch.of(batch, model.dtype)).float()
     sums = read.new_zeros(*batch.shape, read.shape[-1])
     sums.index_put_((batch.rows, batch.answers), read, accumulate=True)
     lengths = read.new_zeros(batch.shape)

@@ -96,7 +96,7 @@ def _followed(command: Sequence[str]) -> None:
         )
     except FileNotFoundError as error:
         raise GroupError(
-            f"trainer.spread: no command {command[0]!r} here; name the one that starts a "
+            f"trainer.launch_command: no command {command[0]!r} here; name the one that starts a "
             "command on each machine of the job"
         ) from error
     try:

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sprec.llm.engines.fast.attention import Packing
+from sprec.llm.engines.fast.attention import PackedBatch
 from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate
+from sprec.llm.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Counterfactual:
     last: float
 
     def scoring(
-        self, model: Recommender, rows: Sequence[Row], blanks: Sequence[Row]
+        self, model: LanguageModel, rows: Sequence[TokenRow], blanks: Sequence[TokenRow]
     ) -> Callable[[Sequence[int]], Float[Tensor, "batch 1"]]:
         """Return the scoring of rows by number; `blanks` are their titles after the prompt without a history.
 
@@ -39,7 +39,9 @@ class Counterfactual:
         pairs = list(zip(rows, blanks, strict=True))
         return lambda chosen: self(model, [pairs[i] for i in chosen])
 
-    def __call__(self, model: Recommender, pairs: Sequence[tuple[Row, Row]]) -> Float[Tensor, "batch 1"]:
+    def __call__(
+        self, model: LanguageModel, pairs: Sequence[tuple[TokenRow, TokenRow]]
+    ) -> Float[Tensor, "batch 1"]:
         """Return the score of each row, in nats; beside it stands the one that has its title but no history.
 
         What a row learns before its title counts as in SFT.
@@ -48,9 +50,9 @@ class Counterfactual:
         batch = collate([*seen, *unseen]).to(model.device)
         titles = [len(row.answers[0]) for row in unseen]
         tail = _tail([len(row.answers[0]) for row in seen], titles).to(model.device)
-        head, split = model.base.lm_head, len(tail)
-        with model.computing():
-            read = model.hidden(batch, Packing.of(batch, model.base.dtype))
+        head, split = model.base_model.lm_head, len(tail)
+        with model.autocast():
+            read = model.hidden_states(batch, PackedBatch.of(batch, model.base_model.dtype))
             found = token_log_probs(head, read[:split], batch.labels[:split])
             caused = _effect(head, read[:split][tail], read[split:], batch.labels[split:])
         weights = torch.cat([falling(count, self.last) for count in titles]).to(model.device)

@@ -10,7 +10,7 @@ from sprec.data.dataset import Dataset
 from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
-from sprec.llm.language_model import Recommender
+from sprec.llm.language_model import LanguageModel
 from sprec.negatives import Material
 
 
@@ -28,29 +28,29 @@ class Engine:
 
     `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
     depends on.
-    `reading_tokens` bounds the padded tokens of a pass that keeps no gradients. `load_reader` gives the copy
-    that writes and ranks titles where that is to compute in another precision than tuning.
+    `eval_batch_tokens` bounds the padded tokens of a pass without gradients. `load_inference_model` loads
+    the copy that writes and ranks titles, where that computes in another precision than training.
     """
 
     dataset: Dataset
     whole: str
-    load: Callable[[], Recommender]
+    load: Callable[[], LanguageModel]
     embedder: Embedder
     seed: int
-    reading_tokens: int
+    eval_batch_tokens: int
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
-    load_reader: Callable[[], Recommender] | None = None
+    load_inference_model: Callable[[], LanguageModel] | None = None
 
     @cached_property
-    def model(self) -> Recommender:
+    def model(self) -> LanguageModel:
         """The recommender, loaded when the first stage needs it."""
         return self.load()
 
     @cached_property
-    def reader(self) -> Recommender:
+    def inference_model(self) -> LanguageModel:
         """The recommender that writes and ranks titles: the one that is tuned, unless it has a copy."""
-        return self.load_reader() if self.load_reader else self.model
+        return self.load_inference_model() if self.load_inference_model else self.model
 
     def material(self, state: State, decoding: Decoding) -> Material:
         """Return what negatives are drawn from, `state` being the model that may be asked."""
@@ -60,8 +60,8 @@ class Engine:
             genres=self.dataset.genres,
             embedder=self.embedder,
             decoding=decoding,
-            load=lambda: self.reader.load(state.folder),
-            batch_tokens=self.reading_tokens,
+            load=lambda: self.inference_model.load(state.folder),
+            batch_tokens=self.eval_batch_tokens,
         )
 
 

@@ -7,8 +7,8 @@ from typing import TypeAlias
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Examples
 from sprec.data.prompts import Step
-from sprec.llm.engines.fast.shared_prompt_batch import Row, learning
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, with_loss_on
+from sprec.llm.language_model import LanguageModel
 from sprec.seeds import stream
 
 Pair: TypeAlias = tuple[Sequence[int], Sequence[int | str]]
@@ -50,8 +50,8 @@ def positives(examples: Examples) -> list[Pair]:
 
 
 def encoded(
-    model: Recommender, catalog: Catalog, pairs: Sequence[Pair], *, step: Step, learns: str
-) -> list[Row]:
+    model: LanguageModel, catalog: Catalog, pairs: Sequence[Pair], *, step: Step, learns: str
+) -> list[TokenRow]:
     """Return the tokens of the step's prompts and answers, predicted as `learns` says (see `learning`)."""
     titles = catalog.titles
     rows = [
@@ -62,4 +62,4 @@ def encoded(
         )
         for history, answers in pairs
     ]
-    return learning(rows, learns)
+    return with_loss_on(rows, learns)

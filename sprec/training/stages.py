@@ -165,12 +165,12 @@ class Stages:
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
-            model, catalog = engine.reader.load(state.folder), engine.dataset.catalog
+            model, catalog = engine.inference_model.load(state.folder), engine.dataset.catalog
             asked = assistant.folder if assistant else None
             ranker = test.ranker.assisted(asked) if asked else test.ranker
-            ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=engine.reading_tokens)
+            ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=engine.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
-            _count(folder, {"prompts_cut": model.cut})
+            _count(folder, {"prompts_cut": model.truncated_prompts})
 
         return self._run(f"evaluate {label}", stage, work)
 
@@ -218,7 +218,7 @@ class Stages:
             schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads both
         width = len(rows[0].answers)
         reference = (
-            reference_log_probs(model, rows, batch_tokens=engine.reading_tokens)
+            reference_log_probs(model, rows, batch_tokens=engine.eval_batch_tokens)
             if width > 1
             else torch.zeros(len(rows), width)
         )
@@ -236,7 +236,7 @@ class Stages:
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)
-        _count(folder, {"prompts_cut": model.cut})
+        _count(folder, {"prompts_cut": model.truncated_prompts})
 
     def _negatives(
         self,
@@ -255,7 +255,7 @@ class Stages:
             examples, rejected, material.catalog, count=sampler.count, keep_equal=keep_equal
         )
         frame.write_parquet(folder / PAIRS)
-        drops |= {"prompts_cut": engine.reader.cut} if sampler.uses_model else {}
+        drops |= {"prompts_cut": engine.inference_model.truncated_prompts} if sampler.uses_model else {}
         _count(folder, drops)
 
 

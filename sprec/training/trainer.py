@@ -13,8 +13,8 @@ from jaxtyping import Float
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from sprec.llm.engines.fast.shared_prompt_batch import Row, collate
-from sprec.llm.language_model import Recommender
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate
+from sprec.llm.language_model import LanguageModel
 from sprec.progress import track
 from sprec.training import distributed
 from sprec.training.objectives import Objective
@@ -63,8 +63,8 @@ class Tuner(lightning.LightningModule):
 
     def __init__(
         self,
-        model: Recommender,
-        rows: Sequence[Row],
+        model: LanguageModel,
+        rows: Sequence[TokenRow],
         reference: Float[Tensor, "rows answers"],
         objective: Objective,
         schedule: Schedule,
@@ -72,12 +72,12 @@ class Tuner(lightning.LightningModule):
         weights: Float[Tensor, " rows"],
         per_batch: bool,
         steps: int,
-        validation: Sequence[Row],
+        validation: Sequence[TokenRow],
         scoring: Scoring | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = model.model
+        self.model = model.network
         self.recommender, self.rows, self.reference = model, rows, reference
         self.scoring = scoring or (lambda chosen: model.log_probs(collate([rows[i] for i in chosen])))
         self.objective, self.schedule, self.steps = objective, schedule, steps
@@ -137,7 +137,7 @@ class Tuner(lightning.LightningModule):
         self.model.train()
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
         if loss < self.choice.loss:
-            weights = {name: value.clone() for name, value in self.recommender.tuned().items()}
+            weights = {name: value.clone() for name, value in self.recommender.tuned_weights().items()}
             self.choice = Choice(step, loss, weights)
 
     def cpu(self) -> Self:
@@ -158,7 +158,7 @@ class Tuner(lightning.LightningModule):
 
     def _backward(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[TokenRow],
         numbers: Sequence[int],
         weights: Float[Tensor, " batch"],
         group: Sequence[int],
@@ -207,11 +207,15 @@ def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[
 
 
 def reference_log_probs(
-    model: Recommender, rows: Sequence[Row], *, batch_tokens: int, label: str = "reference log-probabilities"
+    model: LanguageModel,
+    rows: Sequence[TokenRow],
+    *,
+    batch_tokens: int,
+    label: str = "reference log-probabilities",
 ) -> Float[Tensor, "rows answers"]:
     """Return the frozen model's log-probabilities of all answers; `label` names the progress."""
     found = torch.zeros(len(rows), len(rows[0].answers))
-    model.model.eval()
+    model.network.eval()
     with torch.no_grad():
         groups = distributed.shared([row.width for row in rows], batch_tokens, even=model.sharded)
         for group in track(groups, label, len(groups)):
@@ -220,15 +224,15 @@ def reference_log_probs(
     return distributed.summed(found)
 
 
-def validation_loss(model: Recommender, rows: Sequence[Row], *, batch_tokens: int) -> float:
+def validation_loss(model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int) -> float:
     """Return the mean negative log-likelihood of the rows' predicted tokens, in nats."""
     found = reference_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
     return -float(found.sum()) / sum(len(answer) for row in rows for answer in row.answers)
 
 
 def tune(
-    model: Recommender,
-    rows: Sequence[Row],
+    model: LanguageModel,
+    rows: Sequence[TokenRow],
     reference: Float[Tensor, "rows answers"],
     objective: Objective,
     schedule: Schedule,
@@ -238,7 +242,7 @@ def tune(
     trainer: Mapping[str, Any],
     weights: Float[Tensor, " rows"] | None = None,
     per_batch: bool = False,
-    validation: Sequence[Row] = (),
+    validation: Sequence[TokenRow] = (),
     scoring: Scoring | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
@@ -261,9 +265,9 @@ def tune(
         **trainer,
     )
     torch.manual_seed((torch_seed + distributed.rank()) % 2**63)  # dropout differs between processes
-    model.model.train()
+    model.network.train()
     loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
     if tuner.choice.step:
         log.info("kept the weights after step %d of %d", tuner.choice.step, len(stream))
-        model.take(tuner.choice.weights)
+        model.set_tuned_weights(tuner.choice.weights)
     return tuner.curve

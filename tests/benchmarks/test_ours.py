@@ -7,7 +7,7 @@ from torch import Tensor
 from benchmarks import ours
 from benchmarks.ours import in_turn, objective, over_negatives, over_rows, sdpo
 from benchmarks.setting import Setting, configured
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 
 def test_sdpo_of_one_negative_is_dpo():
@@ -34,7 +34,7 @@ def test_steps_over_sizes_share_one_optimiser(monkeypatch, growth, sizes):
         ours, "adamw", lambda model: made.append(model) or ours.torch.optim.AdamW([Tensor(1)])
     )
     setting = Setting(configured(bf16=False, threads=1), rows=2)
-    row = Row((1, 2), ((3,), (4,), (5,)))
+    row = TokenRow((1, 2), ((3,), (4,), (5,)))
     vars(setting).update(model=None, encoded=lambda: [row, row])
     growth(setting, sizes)
     assert made == [None]

@@ -5,11 +5,11 @@ from sprec.costs import cost, machine_speed
 from sprec.costs.cost import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
 from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.costs.machine_speed import Speed, best, measured
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 SPEED = Speed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)
-ROWS = [Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4), ((7, 9),))]
+ROWS = [TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))]
 # six tokens, seventeen pairs and four logits rows
 MOVED = 2 * (STREAMS * 2 * 6 * (4 + 6) + SCORES * 2 * 2 * 17) + LOGIT_BYTES * 4 * 10
 
@@ -34,7 +34,7 @@ def test_training_moves_and_calls_three_times_as_much_and_reads_weights_twice():
 
 def test_writing_reads_weights_once_a_step_and_each_rows_cache_once_a_token():
     prompts, lengths = [(1, 2, 3), (1, 2, 4, 5)], [2, 5]
-    start = cost.read(SMALL, [Row(prompt, ((0,),)) for prompt in prompts], SPEED)
+    start = cost.read(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
     found = cost.write(SMALL, prompts, lengths, SPEED)
     kept = 2 * 3 + 5 * 4
     assert found.flops - start.flops == 2 * 280 * 7 + 4 * 2 * 2 * 2 * kept
@@ -45,7 +45,7 @@ def test_writing_reads_weights_once_a_step_and_each_rows_cache_once_a_token():
 def test_a_step_of_few_rows_takes_as_long_as_one_of_sixteen():
     def seconds(rows):
         prompts = [(1, 2, number) for number in range(rows)]
-        start = cost.read(SMALL, [Row(prompt, ((0,),)) for prompt in prompts], SPEED)
+        start = cost.read(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
         found = cost.write(SMALL, prompts, [1] * rows, SPEED)
         moved = (found.bytes - start.bytes) / 10
         attention = 4 * 2 * 2 * 2 * 3 * rows / (SHARE * 100)
@@ -57,7 +57,7 @@ def test_a_step_of_few_rows_takes_as_long_as_one_of_sixteen():
 
 def test_beams_write_as_many_titles_as_there_are_beams():
     prompts, lengths = [(1, 2, 3)], [4]
-    start = cost.read(SMALL, [Row(prompts[0], ((0,),))], SPEED)
+    start = cost.read(SMALL, [TokenRow(prompts[0], ((0,),))], SPEED)
     one, three = (cost.write(SMALL, prompts, lengths, SPEED, beams=beams) for beams in (1, 3))
     assert three.flops - start.flops == 3 * (one.flops - start.flops)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from sprec.costs.flops import Load, Shape, load, reading, training
-from sprec.llm.engines.fast.shared_prompt_batch import Row
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 
@@ -32,8 +32,8 @@ def test_without_adapters_every_weight_has_a_gradient_of_its_own():
 
 
 def test_negatives_add_answers_and_no_prompt():
-    one = load([Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4), ((7, 9),))])
-    two = load([Row((1, 2, 3), ((7, 8), (5, 6))), Row((1, 2, 4), ((7, 9), (5, 6)))])
+    one = load([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
+    two = load([TokenRow((1, 2, 3), ((7, 8), (5, 6))), TokenRow((1, 2, 4), ((7, 9), (5, 6)))])
     # the second answer of a row reads one token, which sees three prompt tokens and itself
     assert (two.tokens - one.tokens, two.pairs - one.pairs) == (2, 2 * 4)
     assert two.predicted == 2 * one.predicted
@@ -44,9 +44,9 @@ def test_weights_are_those_of_the_model_itself(make):
     names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     base = sum(
         module.base_layer.weight.numel()
-        for name, module in model.model.named_modules()
+        for name, module in model.network.named_modules()
         if name.endswith(names)
     )
-    shape = Shape.of(model.base.config, 4)
+    shape = Shape.of(model.base_model.config, 4)
     assert shape.weights == base
-    assert shape.adapter_weights == sum(torch.numel(value) for value in model.tuned().values())
+    assert shape.adapter_weights == sum(torch.numel(value) for value in model.tuned_weights().values())

@@ -86,7 +86,7 @@ def test_two_machines_tune_as_one_does(alone, tmp_path):
     spread = tmp_path / "spread"
     spread.write_text(SPREAD)
     spread.chmod(spread.stat().st_mode | stat.S_IXUSR)
-    options = ["trainer=ddp", "trainer.devices=1", "trainer.nodes=2", f"trainer.spread=[{spread}]"]
+    options = ["trainer=ddp", "trainer.devices=1", "trainer.nodes=2", f"trainer.launch_command=[{spread}]"]
     sprec(tmp_path, "method=sft", *options)
     equal(alone["initial sft"], tuned(tmp_path)["initial sft"])
 

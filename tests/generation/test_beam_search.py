@@ -16,7 +16,7 @@ def plain_search(model, prompt, trie, k):
         grown = []
         for value, path, node in going:
             with torch.no_grad():
-                table = model.base(torch.tensor([[*prompt, *path]])).logits[0, -1].log_softmax(-1)
+                table = model.base_model(torch.tensor([[*prompt, *path]])).logits[0, -1].log_softmax(-1)
             grown += [(value + float(table[t]), (*path, t), n) for t, n in trie.children[node].items()]
         grown = sorted(grown, key=lambda beam: (-beam[0], beam[2]))[:k]
         found += [(value, trie.items[node]) for value, _, node in grown if node in trie.items]
@@ -29,7 +29,7 @@ def plain_search(model, prompt, trie, k):
 @pytest.mark.parametrize(("k", "batch_tokens"), [(1, 10_000), (3, 1), (8, 10_000)])
 def test_beams_are_those_of_a_plain_search_without_cache(make, catalog, k, batch_tokens):
     model = make()
-    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
     prompts = prompts_of(model, catalog)[:3]
     ids, scores = beams(model, prompts, trie, k=k, batch_tokens=batch_tokens)
     expected = [plain_search(model, prompt, trie, k) for prompt in prompts]
@@ -41,8 +41,10 @@ def test_passes_end_where_the_catalogue_leaves_no_choice(make, catalog, monkeypa
     model = make()
     paths = [(1, 10, *range(20, 40)), (2, 11, *range(20, 40)), (2, 12, *range(20, 40))]
     passes = []
-    forward = model.base.model.forward
-    monkeypatch.setattr(model.base.model, "forward", lambda *a, **kw: passes.append(a) or forward(*a, **kw))
+    forward = model.base_model.model.forward
+    monkeypatch.setattr(
+        model.base_model.model, "forward", lambda *a, **kw: passes.append(a) or forward(*a, **kw)
+    )
     ids, _ = beams(model, prompts_of(model, catalog)[:1], Trie.of(paths), k=3, batch_tokens=10_000)
     assert sorted(ids[0].tolist()) == [0, 1, 2]
     # the prompt; after the first token one title is settled and two are open; after the second all are

@@ -15,9 +15,9 @@ def prompts_of(model, catalog):
 def slow_greedy(model, prompt, max_tokens):
     written = []
     for _ in range(max_tokens):
-        token = int(model.base(torch.tensor([[*prompt, *written]])).logits[0, -1].argmax())
+        token = int(model.base_model(torch.tensor([[*prompt, *written]])).logits[0, -1].argmax())
         written.append(token)
-        if model.stops[token]:
+        if model.stop_tokens[token]:
             break
     return model.prompt.title(model.tokenizer.decode(written))
 
@@ -38,14 +38,14 @@ def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, ca
             return super().pick(logits, draw)
 
     first, second, third = prompts_of(model, catalog)[:3]
-    asked, reading = [first, second, first, third, second], model.read
+    asked, reading = [first, second, first, third, second], model.prefill
     monkeypatch.setattr(model, "read", lambda prompts: read.extend(prompts) or reading(prompts))
     found = complete(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
     assert found == [slow_greedy(model, prompt, 6) for prompt in asked]
     assert sorted(read) == sorted([first, second, third])
     longest_first = sorted(asked, key=len, reverse=True)
     with torch.no_grad():
-        expected = [model.base(torch.tensor([prompt])).logits[0, -1] for prompt in longest_first]
+        expected = [model.base_model(torch.tensor([prompt])).logits[0, -1] for prompt in longest_first]
     torch.testing.assert_close(seen[0], torch.stack(expected), atol=1e-4, rtol=1e-4)
 
 
@@ -64,7 +64,7 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catal
     model = make()
     prompt = model.encode(catalog.titles[:3]).prompt
     titles = catalog.titles[:12]
-    trie = Trie.of([model.answer(title) for title in titles])
+    trie = Trie.of([model.encode_answer(title) for title in titles])
     ids, scores = beams(model, [prompt], trie, k=12, batch_tokens=10_000)
     with torch.no_grad():
         exact = model.log_probs(collate([model.encode(catalog.titles[:3], titles)]))[0].numpy()
@@ -74,7 +74,7 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catal
 
 def test_beams_hold_distinct_items_of_the_catalogue(make, catalog):
     model = make()
-    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
     ids, scores = beams(model, prompts_of(model, catalog), trie, k=5, batch_tokens=500)
     assert all(len(set(row)) == 5 and min(row) >= 0 for row in ids.tolist())
     assert all(a >= b for row in scores for a, b in itertools.pairwise(row))
@@ -84,18 +84,18 @@ def test_prompt_over_the_cutoff_loses_its_oldest_titles(make, catalog):
     whole = make().encode(catalog.titles[:10])
     model = make(cutoff_tokens=len(whole.prompt) - 5)
     assert len(model.encode(catalog.titles[:10]).prompt) < len(whole.prompt)
-    assert model.cut == 1
+    assert model.truncated_prompts == 1
 
 
 def test_tuned_weights_come_back_from_safetensors(make, tmp_path):
     model = make(4)
-    before = {name: value.clone() for name, value in model.tuned().items()}
+    before = {name: value.clone() for name, value in model.tuned_weights().items()}
     with torch.no_grad():
-        for value in model.tuned().values():
+        for value in model.tuned_weights().values():
             value.add_(1.0)
     model.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tuned.safetensors"]
-    for name, value in model.load(None).tuned().items():
+    for name, value in model.load(None).tuned_weights().items():
         assert torch.equal(value, before[name])
-    for name, value in model.load(tmp_path).tuned().items():
+    for name, value in model.load(tmp_path).tuned_weights().items():
         assert torch.equal(value, before[name] + 1.0)

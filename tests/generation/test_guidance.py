@@ -47,7 +47,7 @@ def test_step_by_hand():
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.8])
 def test_beams_as_wide_as_the_catalogue_rank_it_by_both_recommenders(make, catalog, alpha):
     model, titles = make(), catalog.titles[:15]
-    trie, asked = Trie.of([model.answer(title) for title in titles]), probabilities(15)
+    trie, asked = Trie.of([model.encode_answer(title) for title in titles]), probabilities(15)
     prompts = prompts_of(model, catalog)
     ids, scores = beams(
         model, prompts, trie, k=15, batch_tokens=10_000, guidance=Guidance(asked, alpha=alpha)
@@ -59,7 +59,7 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_both_recommenders(make, catal
 
 def test_alpha_one_is_the_plain_search_to_the_last_bit(make, catalog):
     model = make()
-    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
     prompts, asked = prompts_of(model, catalog), probabilities(len(catalog), spread=400.0)
     assert (asked == 0).any()
     plain = beams(model, prompts, trie, k=4, batch_tokens=500)
@@ -70,7 +70,7 @@ def test_alpha_one_is_the_plain_search_to_the_last_bit(make, catalog):
 
 def test_each_prompt_is_guided_by_its_own_row_however_rows_are_batched(make, catalog):
     model = make()
-    trie = Trie.of([model.answer(title) for title in catalog.titles])
+    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
     asked = np.full((len(HISTORIES), len(catalog)), 1e-9)
     asked[[0, 1, 2], [11, 7, 2]] = 1.0
     for tokens in (1, 100_000):

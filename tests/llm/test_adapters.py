@@ -15,7 +15,7 @@ def tuned(make):
     model = make(4)
     torch.manual_seed(0)
     with torch.no_grad():
-        for weight in model.tuned().values():
+        for weight in model.tuned_weights().values():
             weight.add_(0.1 * torch.randn_like(weight))
     return model
 
@@ -80,7 +80,7 @@ def test_merged_log_probs_are_those_of_the_adapters_and_the_base_comes_back(tune
     before = {name: value.clone() for name, value in tuned.model.state_dict().items()}
     with torch.no_grad():
         apart = tuned.log_probs(batch)
-        with tuned.merged():
+        with tuned.merged_adapters():
             together = tuned.log_probs(batch)
         with tuned.model.disable_adapter():
             without = tuned.log_probs(batch)
@@ -106,4 +106,4 @@ def test_titles_of_merged_weights_are_those_of_the_adapters(tuned, catalog, monk
 def test_adapters_still_learn_after_titles_were_written(tuned, catalog):
     complete(tuned, [rows_of(tuned, catalog)[0].prompt], Greedy(), None, max_tokens=2, batch_tokens=300)
     tuned.log_probs(collate(rows_of(tuned, catalog))).sum().backward()
-    assert all(w.grad is not None for w in tuned.model.parameters() if w.requires_grad)
+    assert all(w.grad is not None for w in tuned.network.parameters() if w.requires_grad)

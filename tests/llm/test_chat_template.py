@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from sprec.data.examples import Wording
 from sprec.data.prompts import Chat, Prompt
-from sprec.llm.chat_template import framed
-from sprec.llm.language_model import Recommender
+from sprec.llm.chat_template import apply_chat_template
+from sprec.llm.language_model import LanguageModel
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
@@ -36,29 +36,34 @@ def tokenizer(tmp_path):
 
 def encode(tokenizer, prompt, cutoff_tokens=512):
     """Return what a recommender with this tokenizer reads: text and answers as text."""
-    model = object.__new__(Recommender)
-    model.tokenizer, model.prompt, model.cutoff_tokens, model.cut = tokenizer, prompt, cutoff_tokens, 0
+    model = object.__new__(LanguageModel)
+    model.tokenizer, model.prompt, model.cutoff_tokens, model.truncated_prompts = (
+        tokenizer,
+        prompt,
+        cutoff_tokens,
+        0,
+    )
     model.device = "cpu"
-    model.base = SimpleNamespace(config=SimpleNamespace(vocab_size=len(tokenizer)))
+    model.base_model = SimpleNamespace(config=SimpleNamespace(vocab_size=len(tokenizer)))
     row = model.encode(["Ran"], ["Heat"])
     return model, tokenizer.decode(row.prompt), tokenizer.decode(row.answers[0])
 
 
 def test_message_stands_in_the_template_before_the_generation_prompt(tokenizer, tmp_path):
     tokenizer(TEMPLATE, bos_token="<s>")
-    assert framed("Hi", folder=tmp_path, name="x") == "<s><user>Hi\n<bot 26 Jul 2024>"
+    assert apply_chat_template("Hi", folder=tmp_path, name="x") == "<s><user>Hi\n<bot 26 Jul 2024>"
 
 
 def test_llm_without_a_chat_template_is_named_with_the_remedy(tokenizer, tmp_path):
     tokenizer()
     with pytest.raises(ValueError, match=r"base_llm=plain has no chat template; use prompt=alpaca or"):
-        framed("Hi", folder=tmp_path, name="plain")
+        apply_chat_template("Hi", folder=tmp_path, name="plain")
 
 
 def test_beginning_of_text_stands_once_whether_or_not_the_template_has_it(tokenizer, tmp_path):
     made = tokenizer(TEMPLATE, bos_token="<s>")
     wording = Wording("Recommend.", "Seen: ")
-    chat = Prompt(wording, Chat().fitted(lambda text: framed(text, folder=tmp_path, name="x")))
+    chat = Prompt(wording, Chat().fitted(lambda text: apply_chat_template(text, folder=tmp_path, name="x")))
     _, text, answer = encode(made, chat)
     assert text == '<s><user>Recommend.\nSeen: "Ran"\n<bot 26 Jul 2024>"'
     assert answer == 'Heat"'
@@ -72,6 +77,6 @@ def test_tokenizers_without_padding_beginning_or_end_are_read(tokenizer, special
     assert text.endswith('### Response:\n"')
     assert answer == 'Heat"'
     quote = model.tokenizer('"').input_ids[0]
-    assert bool(model.stops[quote])
-    assert not bool(model.stops[model.tokenizer("H").input_ids[0]])
-    assert int(model.stops.sum()) == 2 + ("eos_token" in special)
+    assert bool(model.stop_tokens[quote])
+    assert not bool(model.stop_tokens[model.tokenizer("H").input_ids[0]])
+    assert int(model.stop_tokens.sum()) == 2 + ("eos_token" in special)

@@ -6,14 +6,14 @@ from sprec.llm.engines.fast.shared_prompt_batch import collate
 def gradients(model, rows):
     """Return the gradient by the adapters, and the bytes that a pass keeps for it."""
     kept = []
-    model.model.train()
-    model.model.zero_grad()
+    model.network.train()
+    model.network.zero_grad()
     with torch.autograd.graph.saved_tensors_hooks(
         lambda each: kept.append(each.nbytes) or each, lambda each: each
     ):
         scores = model.log_probs(collate(rows))
     scores.square().sum().backward()
-    return [weight.grad.clone() for weight in model.model.parameters() if weight.requires_grad], sum(kept)
+    return [weight.grad.clone() for weight in model.network.parameters() if weight.requires_grad], sum(kept)
 
 
 def test_gradients_are_those_of_kept_activations_and_fewer_are_kept(make, catalog):
@@ -22,9 +22,9 @@ def test_gradients_are_those_of_kept_activations_and_fewer_are_kept(make, catalo
     with torch.no_grad():
         for model in (plain, frugal):
             torch.manual_seed(0)
-            for weight in model.tuned().values():
+            for weight in model.tuned_weights().values():
                 weight.add_(0.05 * torch.randn_like(weight))
-    frugal.checkpoint()
+    frugal.checkpoint_activations()
     expected, much = gradients(plain, rows)
     got, little = gradients(frugal, rows)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)

@@ -3,7 +3,7 @@ import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.fusion import lacking
-from sprec.llm.precision import precision
+from sprec.llm.precision import resolve_precision
 
 
 @pytest.mark.skipif(bool(lacking("cpu")), reason=f"torch.compile needs {lacking('cpu')}")
@@ -13,7 +13,9 @@ def test_compiled_pieces_have_the_scores_and_gradients_of_those_that_are_not(mak
         rows = [model.encode(catalog.titles[i : i + 3], catalog.titles[20 + i : 22 + i]) for i in range(4)]
         scores = model.log_probs(collate(rows))
         scores.square().sum().backward()
-        grads = {name: weight.grad for name, weight in model.model.named_parameters() if weight.requires_grad}
+        grads = {
+            name: weight.grad for name, weight in model.network.named_parameters() if weight.requires_grad
+        }
         return {"scores": scores.detach(), **grads}
 
     expected = results(fused=False)
@@ -24,9 +26,9 @@ def test_compiled_pieces_have_the_scores_and_gradients_of_those_that_are_not(mak
 def test_compiling_without_a_compiler_fails_in_one_line_that_names_it(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match=r"compile=true needs a C\+\+ compiler \(no-such-compiler\)"):
-        precision("bf16", "none", "same", device="cpu", rank=4, compiled=True)
+        resolve_precision("bf16", "none", "same", device="cpu", rank=4, compiled=True)
 
 
 def test_compiled_is_said_where_it_is_so():
-    found = precision("float32", "none", "same", device="cpu", rank=4)
+    found = resolve_precision("float32", "none", "same", device="cpu", rank=4)
     assert (str(found), found.unusual) == ("float32", {})

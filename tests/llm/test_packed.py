@@ -36,25 +36,25 @@ def test_packed_layer_has_the_outputs_of_the_layer(bias, dtype, bound):
 @pytest.mark.parametrize(("dtype", "bound"), formats)
 def test_merged_weights_are_packed_while_they_are_merged(make, dtype, bound):
     model = make(4)
-    model.model.to(dtype)
-    before = {name: weight.clone() for name, weight in model.model.named_parameters()}
-    with adapters.merged(model.model):
-        assert any(isinstance(module, Packed) for module in model.model.modules())
-    assert not any(isinstance(module, Packed) for module in model.model.modules())
-    assert all(torch.equal(before[name], weight) for name, weight in model.model.named_parameters())
+    model.network.to(dtype)
+    before = {name: weight.clone() for name, weight in model.network.named_parameters()}
+    with adapters.merged(model.network):
+        assert any(isinstance(module, Packed) for module in model.network.modules())
+    assert not any(isinstance(module, Packed) for module in model.network.modules())
+    assert all(torch.equal(before[name], weight) for name, weight in model.network.named_parameters())
 
 
 @needs_float32
 def test_output_layer_is_packed_with_the_same_scores_and_comes_back(make, catalog):
     model = make(4)
-    layer = model.base.lm_head
+    layer = model.base_model.lm_head
     batch = collate([model.encode(catalog.titles[i : i + 3], catalog.titles[20:22]) for i in range(3)])
     with torch.no_grad():
         expected = model.log_probs(batch)
-        with model.merged():
-            assert isinstance(model.base.lm_head, Packed)
+        with model.merged_adapters():
+            assert isinstance(model.base_model.lm_head, Packed)
             torch.testing.assert_close(model.log_probs(batch), expected, atol=1e-4, rtol=0)
-    assert model.base.lm_head is layer
+    assert model.base_model.lm_head is layer
 
 
 @needs_float32
@@ -73,8 +73,8 @@ def test_what_does_not_gain_stays_as_it_is(monkeypatch, make):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     assert not gains(torch.zeros(1))
     model = make(4)
-    with model.merged():
-        assert not any(isinstance(module, Packed) for module in model.model.modules())
+    with model.merged_adapters():
+        assert not any(isinstance(module, Packed) for module in model.network.modules())
     monkeypatch.setattr(packed, "OPERATIONS", None)
     assert not gains(torch.zeros(1, dtype=torch.bfloat16))
     assert not gains(torch.zeros(1, dtype=torch.bfloat16, device="meta"))

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import collate
-from sprec.llm.language_model import Lora, Recommender
-from sprec.llm.precision import Precision, loading, precision
+from sprec.llm.language_model import LanguageModel, Lora
+from sprec.llm.precision import Precision, loading, resolve_precision
 
 CUDA = {"device": "cuda:0", "rank": 16}
 
@@ -26,7 +26,7 @@ def quantiser(monkeypatch):
 )
 def test_bfloat16_in_software_is_warned_of(monkeypatch, caplog, units, products, warned):
     monkeypatch.setattr("sprec.llm.precision.has_bf16", lambda device: units)
-    precision(products, "none", "same", device="cpu", rank=16)
+    resolve_precision(products, "none", "same", device="cpu", rank=16)
     assert caplog.text.count("trainer.precision=auto takes float32 here") == warned
 
 
@@ -43,7 +43,7 @@ def test_bfloat16_in_software_is_warned_of(monkeypatch, caplog, units, products,
 )
 def test_options_come_to_what_the_device_has(quantiser, options, where, expected):
     quantiser(True)
-    assert precision(*options, **where) == expected
+    assert resolve_precision(*options, **where) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_four_bits_that_cannot_be_had_are_one_line_and_auto_logs_it(quantiser, c
     with pytest.raises(
         ValueError, match=rf"quantise=nf4 needs a CUDA device.*{reason}.*use .*=auto, or none"
     ):
-        precision("bf16", "nf4", "same", **where)
+        resolve_precision("bf16", "nf4", "same", **where)
     with caplog.at_level(logging.INFO):
-        assert not precision("bf16", "auto", "same", **where).nf4
+        assert not resolve_precision("bf16", "auto", "same", **where).nf4
     assert reason in caplog.text
 
 
@@ -82,10 +82,10 @@ def test_four_bit_weights_are_the_released_kind():
 def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, catalog, tmp_path):
     tuned = make(4)
     with torch.no_grad():
-        for weight in tuned.tuned().values():
+        for weight in tuned.tuned_weights().values():
             weight.add_(0.05 * torch.randn_like(weight))
     tuned.save(tmp_path)
-    reader = Recommender(
+    reader = LanguageModel(
         tuned.tokenizer.name_or_path,
         tuned.prompt,
         lora=Lora(rank=4, alpha=8, dropout=0.0),
@@ -96,8 +96,8 @@ def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, 
         fp16=True,
     ).load(tmp_path)
     row = collate([tuned.encode(catalog.titles[:3], catalog.titles[5:7])])
-    with torch.no_grad(), reader.merged():
+    with torch.no_grad(), reader.merged_adapters():
         found = reader.log_probs(row)
-    assert {weight.dtype for weight in reader.base.model.embed_tokens.parameters()} == {torch.float16}
-    assert {weight.dtype for weight in reader.tuned().values()} == {torch.float32}
+    assert {weight.dtype for weight in reader.base_model.model.embed_tokens.parameters()} == {torch.float16}
+    assert {weight.dtype for weight in reader.tuned_weights().values()} == {torch.float32}
     torch.testing.assert_close(found, tuned.log_probs(row), atol=0.1, rtol=0)

@@ -22,7 +22,7 @@ def material(make):
 
 def slow_mean(model, row, answer):
     text = torch.tensor([[*row.prompt, *answer]])
-    hidden = model.base.model(text).last_hidden_state[0]
+    hidden = model.base_model.model(text).last_hidden_state[0]
     return hidden[len(row.prompt) - 1 : len(row.prompt) - 1 + len(answer)].mean(0).detach().numpy()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, learning
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, with_loss_on
 from sprec.training.counterfactual import Counterfactual, falling
 
 CFT = Counterfactual(effect=0.1, last=0.25)
@@ -16,7 +16,7 @@ def rows_of(model, catalog):
 
 
 def logits(model, prompt, answer):
-    whole = model.base(torch.tensor([[*prompt, *answer]])).logits[0]
+    whole = model.base_model(torch.tensor([[*prompt, *answer]])).logits[0]
     return whole[len(prompt) - 1 : -1]
 
 
@@ -33,13 +33,13 @@ def slow(model, row, *, effect, last):
 
 
 def gradient(model, loss):
-    model.model.zero_grad()
+    model.network.zero_grad()
     loss.backward()
-    return torch.cat([w.grad.flatten() for w in model.model.parameters() if w.requires_grad])
+    return torch.cat([w.grad.flatten() for w in model.network.parameters() if w.requires_grad])
 
 
 def blanks(model, rows):
-    return [Row(model.encode(()).prompt, row.answers) for row in rows]
+    return [TokenRow(model.encode(()).prompt, row.answers) for row in rows]
 
 
 @pytest.fixture(params=[0, 4], ids=["all weights", "adapters"])
@@ -47,7 +47,7 @@ def model(make, request):
     found = make(request.param)
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for weight in found.tuned().values():
+        for weight in found.tuned_weights().values():
             weight.add_(0.1 * torch.randn(weight.shape, generator=draws))
     return found
 
@@ -79,11 +79,12 @@ def test_without_effect_and_with_even_weights_it_is_sft(model, catalog):
 
 def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
     rows = rows_of(model, catalog)
-    learned = learning(rows, "history")
+    learned = with_loss_on(rows, "history")
     found = CFT.scoring(model, learned, blanks(model, rows))(range(4))[:, 0]
     first = [len(whole.answers[0]) - len(row.answers[0]) for whole, row in zip(learned, rows, strict=True)]
     history = [
-        Row(whole.prompt, (whole.answers[0][:count],)) for whole, count in zip(learned, first, strict=True)
+        TokenRow(whole.prompt, (whole.answers[0][:count],))
+        for whole, count in zip(learned, first, strict=True)
     ]
     alone = torch.stack([model.log_probs(collate([row]))[0, 0] for row in history])
     titles = torch.stack([slow(model, row, effect=0.1, last=0.25) for row in rows])
@@ -94,7 +95,7 @@ def test_history_that_changes_nothing_leaves_the_chance_of_any_token(make, catal
     model = make()
     blank = model.encode((), [catalog.titles[3]])
     score = Counterfactual(1.0, 1.0)(model, [(blank, blank)]) - model.log_probs(collate([blank]))
-    chance = -torch.log(torch.tensor(float(model.base.config.vocab_size)))
+    chance = -torch.log(torch.tensor(float(model.base_model.config.vocab_size)))
     torch.testing.assert_close(score[0, 0], len(blank.answers[0]) * chance, atol=1e-3, rtol=1e-5)
 
 

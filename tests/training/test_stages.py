@@ -153,7 +153,7 @@ def prompted(make):
         each.encode = heard
     data = toy_dataset().sampled(None, 4, 4, lambda name: stream(0, name))
     trainer = {"accelerator": "cpu", "devices": 1}
-    options = {"load_reader": lambda: reader}
+    options = {"load_inference_model": lambda: reader}
     return Engine(
         data, data.digest, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options
     ), asked

@@ -62,13 +62,13 @@ def test_a_signal_in_a_step_ends_the_fit_at_once_and_leaves_the_handlers_as_they
 
 def test_rows_of_weight_zero_teach_nothing(make, catalog):
     model = make(4)
-    before = {name: value.clone() for name, value in model.tuned().items()}
+    before = {name: value.clone() for name, value in model.tuned_weights().items()}
     tuned(model, catalog, sft, weights=torch.zeros(4))
-    assert all(torch.equal(before[name], value) for name, value in model.tuned().items())
+    assert all(torch.equal(before[name], value) for name, value in model.tuned_weights().items())
 
 
 def trained(model):
-    return [weight for weight in model.model.parameters() if weight.requires_grad]
+    return [weight for weight in model.network.parameters() if weight.requires_grad]
 
 
 def test_gradients_lie_side_by_side_and_passes_add_to_them(make, catalog):
@@ -121,15 +121,15 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
     seen, told = [], iter([3.0, 1.0, 2.0])
 
     def scripted(model, rows, *, batch_tokens):
-        seen.append({name: value.clone() for name, value in model.tuned().items()})
+        seen.append({name: value.clone() for name, value in model.tuned_weights().items()})
         return next(told)
 
     monkeypatch.setattr("sprec.training.trainer.validation_loss", scripted)
     model = make(4)
     tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, choose_every=2))
     assert len(seen) == 3
-    assert all(torch.equal(seen[1][name], value) for name, value in model.tuned().items())
-    assert any(not torch.equal(seen[2][name], value) for name, value in model.tuned().items())
+    assert all(torch.equal(seen[1][name], value) for name, value in model.tuned_weights().items())
+    assert any(not torch.equal(seen[2][name], value) for name, value in model.tuned_weights().items())
 
 
 def test_one_candidate_is_no_choice(make, catalog, monkeypatch):

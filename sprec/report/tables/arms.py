@@ -13,7 +13,7 @@ NOT_A_SETTING = frozenset(
 )
 """First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
-MEASURED = frozenset({"trainer.precision", "trainer.reading", "trainer.clip_norm"})
+MEASURED = frozenset({"trainer.precision", "trainer.inference_precision", "trainer.clip_norm"})
 """Keys that do change it all the same: number formats, and how far a step may go."""
 
 ITERATIONS = "budget.iterations"
@@ -147,7 +147,7 @@ def settings(record: RunRecord) -> dict[str, object]:
 def counts(key: str) -> bool:
     """Return whether a setting with this dotted key changes what a run measures.
 
-    >>> counts("trainer.reading"), counts("trainer.threads"), counts("method.objective.beta")
+    >>> counts("trainer.inference_precision"), counts("trainer.threads"), counts("method.objective.beta")
     (True, False, True)
     """
     return key in MEASURED or key.split(".")[0] not in NOT_A_SETTING
@@ -164,7 +164,7 @@ def resolved(record: RunRecord) -> dict[str, object]:
         return flat
     return flat | {
         "trainer.precision": formats[0],
-        "trainer.reading": "fp16" if "fp16" in formats else "same",
+        "trainer.inference_precision": "fp16" if "fp16" in formats else "same",
         "base_llm.quantise": "nf4" if "nf4" in formats else "none",
     }
 

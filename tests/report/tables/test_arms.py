@@ -29,15 +29,18 @@ def told(records):
 
 
 def test_runs_that_read_in_another_number_format_are_another_arm(make):
-    auto = {"precision": "auto", "reading": "auto"}
+    auto = {"precision": "auto", "inference_precision": "auto"}
     records = [
-        make(**trainer(0, "bf16", precision="auto", reading="same", threads=1)),
-        make(**trainer(1, "bf16", precision="bf16", reading="same", threads=2)),
+        make(**trainer(0, "bf16", precision="auto", inference_precision="same", threads=1)),
+        make(**trainer(1, "bf16", precision="bf16", inference_precision="same", threads=2)),
         make(**trainer(2, "bf16", **auto)),  # on a CPU: reads in bf16
         make(**trainer(3, "bf16 reading in fp16", **auto)),  # on CUDA
-        make(**trainer(4, "bf16 reading in fp16", precision="bf16", reading="fp16")),
+        make(**trainer(4, "bf16 reading in fp16", precision="bf16", inference_precision="fp16")),
     ]
-    assert told(records) == [("trainer.reading=same", [0, 1, 2]), ("trainer.reading=fp16", [3, 4])]
+    assert told(records) == [
+        ("trainer.inference_precision=same", [0, 1, 2]),
+        ("trainer.inference_precision=fp16", [3, 4]),
+    ]
 
 
 def test_products_and_base_weights_count_as_they_were_and_not_as_they_were_asked_for(make):
@@ -54,13 +57,16 @@ def test_products_and_base_weights_count_as_they_were_and_not_as_they_were_asked
 
 
 def test_precision_that_no_record_names_stays_what_the_configuration_says(make):
-    records = [make(**trainer(0, "")), make(**trainer(1, "", reading="fp16"))]
-    assert told(records) == [("trainer.reading=None", [0]), ("trainer.reading=fp16", [1])]
+    records = [make(**trainer(0, "")), make(**trainer(1, "", inference_precision="fp16"))]
+    assert told(records) == [
+        ("trainer.inference_precision=None", [0]),
+        ("trainer.inference_precision=fp16", [1]),
+    ]
 
 
 @pytest.mark.parametrize(
     ("key", "arms_found"),
-    [("clip_norm", 2), ("batch_tokens", 1), ("reading_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
+    [("clip_norm", 2), ("batch_tokens", 1), ("eval_batch_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
 )
 def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, arms_found):
     records = [make(**trainer(seed, "bf16", **{key: seed + 1})) for seed in (0, 1)]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from sprec.llm.engines.fast import block_attention
-from sprec.llm.engines.fast.prefix_cache import HIDDEN, Answers
-from sprec.llm.engines.fast.shared_prompt_batch import PADDING, Batch
+from sprec.llm.engines.fast.prefix_cache import HIDDEN, AnswerKVCache
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, SharedPromptBatch
 
 NAME = "sprec_short"
 STEP = 64
@@ -24,7 +24,7 @@ LINE = 32
 
 
 @dataclass(frozen=True)
-class Packing:
+class PackedBatch:
     """How one sequence `[prefix | row 0 | row 1 | …]` without padding stands for a batch of rows.
 
     `padded[row, column]` is the place among the rows' tokens, or their number where there is none;
@@ -40,8 +40,8 @@ class Packing:
     bias: Float[Tensor, "batch 1 width all"]
 
     @classmethod
-    def of(cls, batch: Batch, dtype: torch.dtype) -> "Packing":
-        """Return the packing of a batch; scores are computed in `dtype`."""
+    def of(cls, batch: SharedPromptBatch, dtype: torch.dtype) -> "PackedBatch":
+        """Return the layout of a batch; scores are computed in `dtype`."""
         missing = -(len(batch.prefix) + batch.segments.shape[1]) % LINE
         real = nn.functional.pad(batch.segments != PADDING, (0, missing))
         places = real.flatten().nonzero()[:, 0]
@@ -57,7 +57,9 @@ class Packing:
         own = self.padded < len(self.packed) + self.idle
         return torch.cat([own.new_ones(len(own), self.prefix), own], dim=1)
 
-    def spread(self, packed: Float[Tensor, "1 groups tokens size"]) -> Float[Tensor, "batch groups all size"]:
+    def unpack_to_rows(
+        self, packed: Float[Tensor, "1 groups tokens size"]
+    ) -> Float[Tensor, "batch groups all size"]:
         """Return keys or values of one sequence as those of the padded rows, the prefix repeated in each."""
         prefix = packed[:, :, : self.prefix].expand(len(self.padded), -1, -1, -1)
         own = _pad(packed[0, :, self.prefix :].transpose(0, 1), self).transpose(1, 2)
@@ -72,40 +74,46 @@ class _Pad(torch.autograd.Function):
     """From packed to padded rows; each real token stands in one place, so the gradient is a plain look-up."""
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, packing: Packing) -> Tensor:
+    def forward(ctx: Any, tokens: Tensor, packed_batch: PackedBatch) -> Tensor:
         """Return the padded rows, zeros where there is no token."""
-        ctx.packing = packing
-        return _pad(tokens, packing)
+        ctx.packed_batch = packed_batch
+        return _pad(tokens, packed_batch)
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
         """Return the gradient by the packed tokens."""
-        return _pack(gradient[0], ctx.packing), None
+        return _pack(gradient[0], ctx.packed_batch), None
 
 
 class _Pack(torch.autograd.Function):
     """From padded rows to packed."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, packing: Packing) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, packed_batch: PackedBatch) -> Tensor:
         """Return the real tokens, one after the other, and zeros for the idle ones."""
-        ctx.packing = packing
-        return _pack(rows, packing)
+        ctx.packed_batch = packed_batch
+        return _pack(rows, packed_batch)
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
         """Return the gradient by the padded rows."""
-        return _pad(gradient[0], ctx.packing), None
+        return _pad(gradient[0], ctx.packed_batch), None
 
 
-def _pad(tokens: Float[Tensor, "tokens *size"], packing: Packing) -> Float[Tensor, "batch width *size"]:
+def _pad(
+    tokens: Float[Tensor, "tokens *size"], packed_batch: PackedBatch
+) -> Float[Tensor, "batch width *size"]:
     with_zero = torch.cat([tokens, tokens.new_zeros(1, *tokens.shape[1:])])
-    return with_zero.index_select(0, packing.padded.flatten()).view(*packing.padded.shape, *tokens.shape[1:])
+    return with_zero.index_select(0, packed_batch.padded.flatten()).view(
+        *packed_batch.padded.shape, *tokens.shape[1:]
+    )
 
 
-def _pack(rows: Float[Tensor, "batch width *size"], packing: Packing) -> Float[Tensor, "tokens *size"]:
-    found = rows.flatten(0, 1).index_select(0, packing.packed)
-    return torch.cat([found, found.new_zeros(packing.idle, *found.shape[1:])])
+def _pack(
+    rows: Float[Tensor, "batch width *size"], packed_batch: PackedBatch
+) -> Float[Tensor, "tokens *size"]:
+    found = rows.flatten(0, 1).index_select(0, packed_batch.packed)
+    return torch.cat([found, found.new_zeros(packed_batch.idle, *found.shape[1:])])
 
 
 def short_attention(
@@ -116,18 +124,18 @@ def short_attention(
     attention_mask: Tensor | None,
     scaling: float,
     dropout: float = 0.0,
-    packing: Packing | None = None,
-    answers: Answers | None = None,
+    packed_batch: PackedBatch | None = None,
+    answers: AnswerKVCache | None = None,
     **_: object,
 ) -> tuple[Float[Tensor, "batch width heads size"], None]:
     """Return the attended values.
 
-    `attention_mask` is boolean (true = seen) or None for plain causality; with a `packing` the one sequence
-    is attended to as the rows that it stands for, and `answers` see their prompts and themselves.
+    `attention_mask` is boolean (true = seen) or None for plain causality; with a `packed_batch` the one
+    sequence is attended to as the rows that it stands for, and `answers` see their prompts and themselves.
     """
     rate = dropout if module.training else 0.0
-    if packing is not None:
-        return _attend_packed(query * scaling, key, value, packing, rate), None
+    if packed_batch is not None:
+        return _attend_packed(query * scaling, key, value, packed_batch, rate), None
     if answers is not None:
         layer: Any = module.layer_idx
         return answers.attend(layer, query * scaling, key, value), None
@@ -191,22 +199,22 @@ def _attend_packed(
     query: Float[Tensor, "1 heads real size"],
     key: Float[Tensor, "1 groups real size"],
     value: Float[Tensor, "1 groups real size"],
-    packing: Packing,
+    packed_batch: PackedBatch,
     dropout: float,
 ) -> Float[Tensor, "1 real heads size"]:
     """Return the attended values: the prefix sees itself, each row sees the prefix and itself."""
-    shared = packing.prefix
+    shared = packed_batch.prefix
     pad: Any = _Pad.apply
     pack: Any = _Pack.apply
     first_query, first_key, first_value = (each[:, :, :shared] for each in (query, key, value))
-    rows = [pad(each[0, :, shared:].transpose(0, 1), packing) for each in (query, key, value)]
+    rows = [pad(each[0, :, shared:].transpose(0, 1), packed_batch) for each in (query, key, value)]
     own_query, own_key, own_value = (each.transpose(1, 2) for each in rows)
-    count = len(packing.padded)
+    count = len(packed_batch.padded)
     keys, values = (
         torch.cat([head.expand(count, -1, -1, -1), own], dim=2)
         for head, own in ((first_key, own_key), (first_value, own_value))
     )
-    mixed: Tensor = pack(_attend(own_query, keys, values, packing.bias, dropout), packing)[None]
+    mixed: Tensor = pack(_attend(own_query, keys, values, packed_batch.bias, dropout), packed_batch)[None]
     if not shared:
         return mixed
     first = _attend_causal(first_query, first_key, first_value, dropout)

@@ -12,7 +12,7 @@ HIDDEN = -1e4
 
 
 @dataclass
-class Prompts:
+class PromptKVCache:
     """Keys and values of read prompts by layer; `bias` is 0 at their tokens and `HIDDEN` elsewhere."""
 
     keys: list[Float[Tensor, "prompts groups all size"]]
@@ -21,7 +21,7 @@ class Prompts:
     lengths: Int[Tensor, " prompts"]
 
     @classmethod
-    def of(cls, cache: Any, real: Bool[Tensor, "prompts all"]) -> "Prompts":
+    def of(cls, cache: Any, real: Bool[Tensor, "prompts all"]) -> "PromptKVCache":
         """Return the prompts of a filled cache; `real` says which keys are tokens."""
         keys, values = ([getattr(each, name) for each in cache.layers] for name in ("keys", "values"))
         bias = torch.zeros(real.shape, dtype=keys[0].dtype, device=real.device).masked_fill_(~real, HIDDEN)
@@ -30,20 +30,20 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, chosen: Int[Tensor, " fewer"]) -> "Prompts":
+    def select(self, chosen: Int[Tensor, " fewer"]) -> "PromptKVCache":
         """Return copies of some of the prompts."""
         keys, values = ([each[chosen] for each in layers] for layers in (self.keys, self.values))
-        return Prompts(keys, values, self.bias[chosen], self.lengths[chosen])
+        return PromptKVCache(keys, values, self.bias[chosen], self.lengths[chosen])
 
 
-class Answers:
+class AnswerKVCache:
     """One row per answer: the prompt that it continues, and keys and values of its own tokens.
 
     It is the cache of a pass (`past_key_values`) and what `short_attention` attends with (`answers`). All
     rows have read equally many tokens.
     """
 
-    def __init__(self, prompts: Prompts, owner: Int[Tensor, " rows"]) -> None:
+    def __init__(self, prompts: PromptKVCache, owner: Int[Tensor, " rows"]) -> None:
         self.prompts, self.owner, self.read = prompts, owner, 0
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
@@ -52,13 +52,13 @@ class Answers:
     def _grid(self) -> "_Grid":
         return _Grid.of(self.owner, len(self.prompts))
 
-    def chosen(self, rows: Int[Tensor, " fewer"]) -> "Answers":
+    def select_rows(self, rows: Int[Tensor, " fewer"]) -> "AnswerKVCache":
         """Return these rows, in this order, repeated where named twice; prompts that few need are let go."""
         owner, prompts = self.owner[rows], self.prompts
         needed = owner.unique()
         if 2 * len(needed) <= len(prompts):
-            owner, prompts = torch.searchsorted(needed, owner), prompts.take(needed)
-        found = Answers(prompts, owner)
+            owner, prompts = torch.searchsorted(needed, owner), prompts.select(needed)
+        found = AnswerKVCache(prompts, owner)
         found.read = self.read
         found._keys = [each[rows] for each in self._keys]
         found._values = [each[rows] for each in self._values]

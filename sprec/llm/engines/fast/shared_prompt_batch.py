@@ -17,7 +17,7 @@ PADDING = -1
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """Token ids of one prompt and of the answers to it; neither may be empty."""
 
     prompt: tuple[int, ...]
@@ -30,7 +30,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SharedPromptBatch:
     """Rows laid out for one pass of the model.
 
     `segments` is 0 in the prompt, 1 + a in answer a, `PADDING` elsewhere. Predicted token i is `labels[i]`,
@@ -59,9 +59,11 @@ class Batch:
         shared = own.new_ones(*own.shape[:2], len(self.prefix))
         return torch.cat([shared, own], dim=2)[:, None]
 
-    def to(self, device: torch.device | str) -> "Batch":
+    def to(self, device: torch.device | str) -> "SharedPromptBatch":
         """Return the batch on a device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return SharedPromptBatch(
+            **{field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        )
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -74,7 +76,7 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return min(shared, min(map(len, prompts)) - 1)
 
 
-def collate(rows: Sequence[Row]) -> Batch:
+def collate(rows: Sequence[TokenRow]) -> SharedPromptBatch:
     """Return the batch of these rows; all must have equally many answers."""
     if len({len(row.answers) for row in rows}) != 1:
         raise ValueError(f"rows of one batch need equally many answers, got {[len(r.answers) for r in rows]}")
@@ -88,10 +90,12 @@ def collate(rows: Sequence[Row]) -> Batch:
     predicted = [(r, *point) for r, line in enumerate(laid) for point in line[3]]
     where, columns, answers, labels = torch.tensor(predicted).unbind(1)
     prefix = torch.tensor(rows[0].prompt[:shared], dtype=torch.long)
-    return Batch(prefix, tokens, positions, segments, where, columns, answers, labels)
+    return SharedPromptBatch(prefix, tokens, positions, segments, where, columns, answers, labels)
 
 
-def _lay_out(row: Row, shared: int) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
+def _lay_out(
+    row: TokenRow, shared: int
+) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
     """Return a row's tokens, positions and segments, and (column, answer, label) of each predicted token."""
     own = list(row.prompt[shared:])
     tokens, positions, segments = own, list(range(shared, len(row.prompt))), [0] * len(own)
@@ -106,21 +110,21 @@ def _lay_out(row: Row, shared: int) -> tuple[list[int], list[int], list[int], li
     return tokens, positions, segments, predicted
 
 
-def learning(rows: Sequence[Row], part: str) -> list[Row]:
+def with_loss_on(rows: Sequence[TokenRow], part: str) -> list[TokenRow]:
     """Return the rows with more of the prompt among what is predicted; each must have one answer.
 
     `part` is "title" (the answer alone), "history" (what differs between prompts too, hence the titles of
     the history), or "sequence" (all but the first token, as SPRec's released SFT).
 
-    >>> learning([Row((1, 2, 3), ((7,),)), Row((1, 2, 4), ((8,),))], "history")[0]
-    Row(prompt=(1, 2), answers=((3, 7),))
+    >>> with_loss_on([TokenRow((1, 2, 3), ((7,),)), TokenRow((1, 2, 4), ((8,),))], "history")[0]
+    TokenRow(prompt=(1, 2), answers=((3, 7),))
     """
     if part == "title":
         return list(rows)
     if any(len(row.answers) != 1 for row in rows):
         raise ValueError(f"learns={part} is for SFT: rows with several answers learn their titles alone")
     kept = 1 if part == "sequence" else common_prefix([row.prompt for row in rows])
-    return [Row(row.prompt[:kept], (row.prompt[kept:] + row.answers[0],)) for row in rows]
+    return [TokenRow(row.prompt[:kept], (row.prompt[kept:] + row.answers[0],)) for row in rows]
 
 
 def microbatches(widths: Sequence[int], tokens: int) -> list[list[int]]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast import attention
-from sprec.llm.engines.fast.attention import Packing, _attend, _bias, fused
+from sprec.llm.engines.fast.attention import PackedBatch, _attend, _bias, fused
 from sprec.llm.engines.fast.shared_prompt_batch import PADDING, collate
 
 
@@ -23,10 +23,10 @@ def test_packed_rows_have_the_same_scores_and_gradients_with_fused_kernels(make,
     rows = [model.encode(catalog.titles[i : i + 3], catalog.titles[20 + i : 22 + i]) for i in range(4)]
 
     def results():
-        model.model.zero_grad()
+        model.network.zero_grad()
         scores = model.log_probs(collate(rows))
         scores.square().sum().backward()
-        return [scores.detach(), *(w.grad.clone() for w in model.model.parameters() if w.requires_grad)]
+        return [scores.detach(), *(w.grad.clone() for w in model.network.parameters() if w.requires_grad)]
 
     expected = results()
     monkeypatch.setattr(attention, "_attend", fused)
@@ -38,8 +38,12 @@ def test_packed_rows_have_the_same_scores_and_gradients_with_fused_kernels(make,
 def test_scores_stand_in_lines_of_32_whatever_the_prompts_are(make, catalog, titles):
     rows = [make(4).encode(catalog.titles[i : i + titles + i], catalog.titles[:2]) for i in range(3)]
     batch = collate(rows)
-    packing = Packing.of(batch, torch.float32)
-    assert packing.bias.shape[-1] == packing.real.shape[-1] == len(batch.prefix) + packing.padded.shape[1]
-    assert packing.bias.shape[-1] % 32 == 0
+    packed_batch = PackedBatch.of(batch, torch.float32)
+    assert (
+        packed_batch.bias.shape[-1]
+        == packed_batch.real.shape[-1]
+        == len(batch.prefix) + packed_batch.padded.shape[1]
+    )
+    assert packed_batch.bias.shape[-1] % 32 == 0
     tokens = (batch.segments != PADDING).sum(1) + len(batch.prefix)
-    assert packing.real.sum(1).tolist() == tokens.tolist()
+    assert packed_batch.real.sum(1).tolist() == tokens.tolist()

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import Row, collate, learning, microbatches
+from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, microbatches, with_loss_on
 
 
 def alone(model, prompt, answer):
     """Return the log-probability of one answer from one unpadded, unshared sequence."""
     tokens = torch.tensor([[*prompt, *answer]])
-    logits = model.base(tokens).logits[0].log_softmax(-1)
+    logits = model.base_model(tokens).logits[0].log_softmax(-1)
     places = range(len(prompt) - 1, len(prompt) + len(answer) - 1)
     return sum(logits[place, token] for place, token in zip(places, answer, strict=True))
 
@@ -24,7 +24,7 @@ def rows_of(model, catalog, answers):
 def test_log_probs_equal_those_of_single_unpadded_sequences(make, catalog, answers, rank):
     model = make(rank)
     with torch.no_grad():
-        for weight in model.tuned().values():
+        for weight in model.tuned_weights().values():
             weight.add_(0.05 * torch.randn_like(weight))
     rows = rows_of(model, catalog, answers)
     together = model.log_probs(collate(rows))
@@ -37,9 +37,9 @@ def test_gradients_equal_those_of_single_sequences(make, catalog):
     rows = rows_of(model, catalog, 2)
 
     def gradient(scores):
-        model.model.zero_grad()
+        model.network.zero_grad()
         scores.sum().backward()
-        return torch.cat([w.grad.flatten() for w in model.model.parameters() if w.requires_grad])
+        return torch.cat([w.grad.flatten() for w in model.network.parameters() if w.requires_grad])
 
     shared = gradient(model.log_probs(collate(rows)))
     apart = gradient(torch.stack([alone(model, row.prompt, a) for row in rows for a in row.answers]))
@@ -48,7 +48,7 @@ def test_gradients_equal_those_of_single_sequences(make, catalog):
 
 
 def test_prompt_that_all_rows_share_is_laid_out_once():
-    batch = collate([Row((1, 2, 3), ((7, 8),)), Row((1, 2, 4, 5), ((9,),))])
+    batch = collate([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4, 5), ((9,),))])
     assert batch.prefix.tolist() == [1, 2]
     assert batch.tokens.tolist() == [[3, 7], [4, 5]]
     assert batch.positions.tolist() == [[2, 3], [2, 3]]
@@ -57,28 +57,31 @@ def test_prompt_that_all_rows_share_is_laid_out_once():
 
 def test_rows_with_unequal_numbers_of_answers_are_refused():
     with pytest.raises(ValueError, match="equally many answers"):
-        collate([Row((1, 2), ((3,),)), Row((1, 2), ((3,), (4,)))])
+        collate([TokenRow((1, 2), ((3,),)), TokenRow((1, 2), ((3,), (4,)))])
 
 
 def test_learning_moves_what_differs_between_prompts_into_the_answer():
-    rows = [Row((1, 2, 3, 4), ((7, 8),)), Row((1, 2, 5), ((9,),))]
-    assert learning(rows, "title") == rows
-    assert learning(rows, "history") == [Row((1, 2), ((3, 4, 7, 8),)), Row((1, 2), ((5, 9),))]
-    assert learning(rows, "sequence") == [Row((1,), ((2, 3, 4, 7, 8),)), Row((1,), ((2, 5, 9),))]
+    rows = [TokenRow((1, 2, 3, 4), ((7, 8),)), TokenRow((1, 2, 5), ((9,),))]
+    assert with_loss_on(rows, "title") == rows
+    assert with_loss_on(rows, "history") == [TokenRow((1, 2), ((3, 4, 7, 8),)), TokenRow((1, 2), ((5, 9),))]
+    assert with_loss_on(rows, "sequence") == [
+        TokenRow((1,), ((2, 3, 4, 7, 8),)),
+        TokenRow((1,), ((2, 5, 9),)),
+    ]
     with pytest.raises(ValueError, match="titles alone"):
-        learning([Row((1, 2), ((3,), (4,)))], "history")
+        with_loss_on([TokenRow((1, 2), ((3,), (4,)))], "history")
 
 
 def test_learning_the_sequence_scores_every_token_after_the_first(make, catalog):
     model = make(0)
     row = model.encode(catalog.titles[:3], catalog.titles[5:6])
-    whole = model.log_probs(collate(learning([row], "sequence")))
+    whole = model.log_probs(collate(with_loss_on([row], "sequence")))
     single = alone(model, row.prompt[:1], row.prompt[1:] + row.answers[0])
     torch.testing.assert_close(whole[0, 0], single, atol=1e-3, rtol=0)
 
 
 def test_microbatches_keep_every_row_once_within_the_budget():
-    rows = [Row(tuple(range(1, n + 1)), ((5, 6),)) for n in (3, 9, 4, 20)]
+    rows = [TokenRow(tuple(range(1, n + 1)), ((5, 6),)) for n in (3, 9, 4, 20)]
     groups = microbatches([row.width for row in rows], tokens=20)
     assert sorted(i for group in groups for i in group) == [0, 1, 2, 3]
     assert groups == [[3], [1], [2, 0]] or all(len(g) * max(rows[i].width for i in g) <= 21 for g in groups)
