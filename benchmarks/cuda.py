@@ -21,8 +21,8 @@ from sprec.costs.flops import Shape, load, reading, training
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
+from sprec.llm.token_rows import TokenRow
 from sprec.seeds import stream
 
 DENSE = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}

@@ -16,8 +16,8 @@ from benchmarks.setting import Setting
 from sprec.algorithm import Method
 from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, microbatches
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.store.store import Store
 from sprec.training import trainer
 from sprec.training.engine import State
@@ -95,7 +95,7 @@ def _backward(
     model: LanguageModel, rows: list[TokenRow], reference: Tensor, loss: Objective, count: int
 ) -> None:
     """Add the gradient of some of `count` rows; as in a run, nothing of the pass outlives it."""
-    policy = model.log_probs(collate(rows))
+    policy = model.log_probs(rows)
     (loss(policy, reference.to(policy.device)).sum() / count).backward()
 
 

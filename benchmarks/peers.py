@@ -18,8 +18,8 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import width
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import TITLE_TOKENS
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
 from sprec.llm.language_model import PROJECTIONS
+from sprec.llm.token_rows import TokenRow
 from sprec.training.objectives import sdpo
 
 RELEASED_TOKENS, RELEASED_BATCH = 128, 64

@@ -9,7 +9,7 @@ from sprec.costs.flops import Shape
 from sprec.costs.machine_speed import Speed, measured
 from sprec.costs.planned_stages import parts
 from sprec.generation.decoding import TITLE_TOKENS
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 
 def step(setting: Setting, model: Setting) -> float:

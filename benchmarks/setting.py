@@ -12,8 +12,8 @@ from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
 from sprec.experiment.build import build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, with_loss_on
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
 from sprec.training.engine import Engine
 

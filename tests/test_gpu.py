@@ -9,7 +9,6 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sprec.generation.decoding import Greedy, Trie, beams, complete
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 pytestmark = [
     pytest.mark.gpu,
@@ -46,7 +45,7 @@ def rows_of(model, catalog):
 
 def scored(model, rows):
     model.network.zero_grad()
-    scores = model.log_probs(collate(rows))
+    scores = model.log_probs(rows)
     scores.sum().backward()
     grads = [weight.grad.cpu() for weight in model.network.parameters() if weight.requires_grad]
     return scores.detach().cpu(), grads

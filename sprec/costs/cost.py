@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.costs.machine_speed import Speed
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 SHARE = 0.68
 """Of the product's peak that a pass reaches in its products, smaller and transposed ones among them."""

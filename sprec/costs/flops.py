@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, common_prefix
+from sprec.llm.token_rows import TokenRow, common_prefix_length
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def load(rows: Sequence[TokenRow]) -> Load:
     >>> load([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
     Load(tokens=6, pairs=17, predicted=4)
     """
-    shared = common_prefix([row.prompt for row in rows])
+    shared = common_prefix_length([row.prompt for row in rows])
     tokens, pairs = shared, _triangle(0, shared)
     for row in rows:
         pairs += _triangle(shared, len(row.prompt) - shared)

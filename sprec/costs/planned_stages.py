@@ -17,7 +17,7 @@ from sprec.costs.tokens import Tokens
 from sprec.data.examples import Examples
 from sprec.generation.decoding import TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, microbatches, with_loss_on
+from sprec.llm.token_rows import TokenRow, microbatches, with_loss_on
 from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
 from sprec.store.store import Stage, Store
 from sprec.training.counterfactual import Counterfactual

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from sprec.costs.flops import Shape
 from sprec.data.prompts import Prompt
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 
 class Tokens:

@@ -14,7 +14,6 @@ from sprec.data.examples import Example
 from sprec.experiment.build import Built, build, drawn, engine, stored
 from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
 from sprec.training.engine import Engine
@@ -139,7 +138,7 @@ class Asked:
         row = model.encode([titles[i] for i in example.history], [titles[i] for i in ids])
         model.network.eval()
         with torch.no_grad(), model.merged_adapters():
-            found: Float[np.ndarray, " k"] = model.log_probs(collate([row]))[0].float().cpu().numpy()
+            found: Float[np.ndarray, " k"] = model.log_probs([row])[0].float().cpu().numpy()
         return found
 
     def _listed(

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sprec.generation.guidance import Guide
-from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.prefix_cache import AnswerKVCache, PromptKVCache
+from sprec.llm.engines.fast.decoding_state import FastDecodingState
 from sprec.llm.language_model import LanguageModel
 
 
@@ -97,9 +96,8 @@ def search(
     The beams are those of a search token by token. Where the catalogue leaves one way on, the rest of a title
     is scored in one pass.
     """
-    cache, seen, last = model.prefill(prompts)
-    state = AnswerKVCache(PromptKVCache.of(cache, seen), torch.arange(len(prompts), device=model.device))
-    scores = _scores(model, last)
+    state, logits = model.prefill(prompts)
+    scores = _scores(logits)
     done: list[Found] = [[] for _ in prompts]
     going = [[Beam(0.0, 0, -1, row)] for row in range(len(prompts))]
     while any(going):
@@ -111,8 +109,7 @@ def search(
         open_rows = [beam for beam in chain.from_iterable(going) if not beam.told]
         if open_rows:
             state = state.select_rows(_long(model, [beam.row for beam in open_rows]))
-            hidden = state.step(model.base_model.model, _long(model, [[beam.token] for beam in open_rows]))
-            scores = _scores(model, hidden[:, 0])
+            scores = _scores(state.step(_long(model, [[beam.token] for beam in open_rows])))
             going = _numbered(going)
     return done
 
@@ -130,8 +127,7 @@ class _Scores:
         return found
 
 
-def _scores(model: LanguageModel, hidden: Float[Tensor, "rows size"]) -> _Scores:
-    logits = model.base_model.lm_head(hidden).float()
+def _scores(logits: Float[Tensor, "rows vocabulary"]) -> _Scores:
     return _Scores(logits.cpu().numpy(), logits.logsumexp(-1).cpu().double().numpy())
 
 
@@ -164,7 +160,7 @@ def _grow(
 
 
 def _told(
-    model: LanguageModel, state: AnswerKVCache, going: list[list[Beam]], trie: Trie
+    model: LanguageModel, state: FastDecodingState, going: list[list[Beam]], trie: Trie
 ) -> list[list[Beam]]:
     """Return the beams, those with one way on told the log-probabilities of all that follows."""
     tails = {
@@ -177,11 +173,10 @@ def _told(
     width = max(map(len, tails.values()))
     read = [[beam.token, *tail[:-1]] + [0] * (width - len(tail)) for beam, tail in tails.items()]
     rows = state.select_rows(_long(model, [beam.row for beam in tails]))
-    hidden = rows.step(model.base_model.model, _long(model, read))
     lengths = _long(model, [len(tail) for tail in tails.values()])
     places = torch.arange(width, device=model.device) < lengths[:, None]
     labels = _long(model, list(chain.from_iterable(tails.values())))
-    values = iter(token_log_probs(model.base_model.lm_head, hidden[places], labels).tolist())
+    values = iter(rows.tail_log_probs(_long(model, read), places, labels).tolist())
     known = {beam: replace(beam, told=tuple(next(values) for _ in tail)) for beam, tail in tails.items()}
     return [[known.get(beam, beam) for beam in beams] for beams in going]
 

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from sprec.generation.beam_search import Trie, search
 from sprec.generation.guidance import ALONE, Guidance
-from sprec.llm.engines.fast import prefix_cache
-from sprec.llm.engines.fast.prefix_cache import AnswerKVCache
-from sprec.llm.engines.fast.shared_prompt_batch import microbatches
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import microbatches
 from sprec.progress import track
 
 __all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
@@ -112,12 +110,9 @@ def _write(
     """Return the tokens that answer each prompt; one that stands there several times is read once."""
     written: list[list[int]] = [[] for _ in prompts]
     alive = torch.arange(len(prompts), device=model.device)
-    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-    owner = torch.tensor([places[prompt] for prompt in prompts], device=model.device)
-    cache, seen, last = model.prefill(list(places))
-    state, hidden = AnswerKVCache(prefix_cache.PromptKVCache.of(cache, seen), owner), last[owner]
+    state, logits = model.prefill(prompts)
     for step in range(draws.shape[1]):
-        tokens = decoding.pick(model.base_model.lm_head(hidden).float(), draws[alive, step])
+        tokens = decoding.pick(logits, draws[alive, step])
         for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
             written[row].append(token)
         going = (~model.stop_tokens[tokens]).nonzero()[:, 0]
@@ -125,7 +120,7 @@ def _write(
             break
         if len(going) < len(tokens):
             alive, tokens, state = alive[going], tokens[going], state.select_rows(going)
-        hidden = state.step(model.base_model.model, tokens[:, None])[:, 0]
+        logits = state.step(tokens[:, None])
     return written
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from peft import LoraConfig, get_peft_model
 from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
@@ -22,9 +22,12 @@ from sprec.llm import adapters, gates, memory, norms, packed, rotary
 from sprec.llm.engines.fast import attention, fsdp
 from sprec.llm.engines.fast.attention import PackedBatch
 from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.shared_prompt_batch import PADDING, SharedPromptBatch, TokenRow, collate
+from sprec.llm.engines.fast.decoding_state import FastDecodingState
+from sprec.llm.engines.fast.prefix_cache import AnswerKVCache, PromptKVCache
+from sprec.llm.engines.fast.shared_prompt_batch import PADDING, SharedPromptBatch, collate
 from sprec.llm.fusion import compiled, eager
 from sprec.llm.precision import loading
+from sprec.llm.token_rows import PredictedStates, TokenRow
 
 TUNED_FILE = "tuned.safetensors"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -185,16 +188,44 @@ class LanguageModel:
                 stack.enter_context(packed.head(self.base_model))
             yield
 
-    def log_probs(self, batch: SharedPromptBatch) -> Float[Tensor, "batch answers"]:
-        """Return the summed log-probability of each answer, in nats."""
-        batch = batch.to(self.device)
+    def log_probs(self, rows: Sequence[TokenRow]) -> Float[Tensor, "batch answers"]:
+        """Return the summed log-probability of each answer, in nats; all rows have equally many answers."""
+        batch = collate(rows).to(self.device)
         with self.autocast():
-            read = self.hidden_states(batch, PackedBatch.of(batch, self.dtype))
-            chosen = token_log_probs(self.base_model.lm_head, read, batch.labels)
-        empty: Tensor = chosen.new_zeros(batch.shape)
-        return empty.index_put((batch.rows, batch.answers), chosen, accumulate=True)
+            states = self._states(batch, PackedBatch.of(batch, self.dtype))
+            by_token = self.token_log_probs(states, batch.labels)
+        sums: Tensor = by_token.new_zeros(batch.shape)
+        return sums.index_put((batch.rows, batch.answers), by_token, accumulate=True)
 
-    def hidden_states(
+    def hidden_states(self, rows: Sequence[TokenRow]) -> PredictedStates:
+        """Return the last hidden state before each predicted token."""
+        batch = collate(rows).to(self.device)
+        hidden = self._states(batch, PackedBatch.of(batch, self.dtype))
+        return PredictedStates(hidden, batch.rows, batch.answers, batch.labels)
+
+    def token_log_probs(
+        self, hidden: Float[Tensor, "predicted size"], labels: Int[Tensor, " predicted"]
+    ) -> Float[Tensor, " predicted"]:
+        """Return log p(label) at each hidden state, in nats."""
+        return token_log_probs(self.base_model.lm_head, hidden, labels)
+
+    def prefill(
+        self, prompts: Sequence[tuple[int, ...]]
+    ) -> tuple[FastDecodingState, Float[Tensor, "prompts vocabulary"]]:
+        """Read the prompts, equal ones once; return rows to continue and the logits after each prompt."""
+        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+        owner = torch.tensor([places[prompt] for prompt in prompts], device=self.device)
+        batch = collate([TokenRow(prompt, ((0,),)) for prompt in places]).to(self.device)
+        packed_batch, cache = PackedBatch.of(batch, self.dtype), DynamicCache()
+        last = self._states(batch, packed_batch, cache)
+        layers: Any = cache.layers
+        for layer in layers:
+            layer.keys = packed_batch.unpack_to_rows(layer.keys)
+            layer.values = packed_batch.unpack_to_rows(layer.values)
+        rows = AnswerKVCache(PromptKVCache.of(cache, packed_batch.real), owner)
+        return FastDecodingState(self.base_model, rows), self.base_model.lm_head(last[owner]).float()
+
+    def _states(
         self, batch: SharedPromptBatch, packed_batch: PackedBatch, cache: DynamicCache | None = None
     ) -> Float[Tensor, "predicted size"]:
         """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
@@ -207,7 +238,7 @@ class LanguageModel:
         predicting = start + packed_batch.padded[batch.rows, batch.columns]
         layers: Any = self.base_model.model.layers
         short = rotary.shortened(layers[-1])
-        found: Tensor = self.base_model.model(
+        hidden: Tensor = self.base_model.model(
             torch.cat([batch.prefix, batch.tokens[real], idle])[None],
             position_ids=torch.cat([first, batch.positions[real], idle])[None],
             past_key_values=cache,
@@ -215,22 +246,7 @@ class LanguageModel:
             packed_batch=packed_batch,
             predicting=predicting,
         ).last_hidden_state[0]
-        return found if short else found[predicting]
-
-    def prefill(
-        self, prompts: Sequence[tuple[int, ...]]
-    ) -> tuple[DynamicCache, Bool[Tensor, "prompts all"], Tensor]:
-        """Return keys and values of the prompts, which of them are real, and the hidden state at each end."""
-        batch = collate([TokenRow(prompt, ((0,),)) for prompt in prompts]).to(self.device)
-        packed_batch, cache = PackedBatch.of(batch, self.dtype), DynamicCache()
-        last = self.hidden_states(batch, packed_batch, cache)
-        layers: Any = cache.layers
-        for layer in layers:
-            layer.keys, layer.values = (
-                packed_batch.unpack_to_rows(layer.keys),
-                packed_batch.unpack_to_rows(layer.values),
-            )
-        return cache, packed_batch.real, last
+        return hidden if short else hidden[predicting]
 
 
 def _adapted(base: Any, lora: Lora) -> nn.Module:

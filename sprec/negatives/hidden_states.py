@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from sprec.llm.engines.fast.attention import PackedBatch
-from sprec.llm.engines.fast.shared_prompt_batch import SharedPromptBatch, TokenRow, collate, microbatches
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.progress import track
 
 
@@ -22,7 +21,7 @@ def mean_hidden(
     found = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
     groups = microbatches([row.width for row in rows], batch_tokens)
     for group in track(groups, "hidden states", len(groups)):
-        found[group] = _means(model, collate([rows[i] for i in group]).to(model.device))
+        found[group] = _means(model, [rows[i] for i in group])
     return found
 
 
@@ -40,13 +39,13 @@ def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "ro
     return scores
 
 
-def _means(model: LanguageModel, batch: SharedPromptBatch) -> Float[np.ndarray, "rows answers size"]:
-    """Return the means of one batch, read in one pass."""
+def _means(model: LanguageModel, rows: Sequence[TokenRow]) -> Float[np.ndarray, "rows answers size"]:
+    """Return the means of these rows, read in one pass."""
     with model.autocast():
-        read = model.hidden_states(batch, PackedBatch.of(batch, model.dtype)).float()
-    sums = read.new_zeros(*batch.shape, read.shape[-1])
-    sums.index_put_((batch.rows, batch.answers), read, accumulate=True)
-    lengths = read.new_zeros(batch.shape)
-    lengths.index_put_((batch.rows, batch.answers), read.new_ones(len(read)), accumulate=True)
+        states = model.hidden_states(rows)
+    hidden, place = states.hidden.float(), (states.rows, states.answers)
+    shape = (len(rows), len(rows[0].answers))
+    sums = hidden.new_zeros(*shape, hidden.shape[-1]).index_put_(place, hidden, accumulate=True)
+    lengths = hidden.new_zeros(shape).index_put_(place, hidden.new_ones(len(hidden)), accumulate=True)
     means: Float[np.ndarray, "rows answers size"] = (sums / lengths[..., None]).cpu().numpy()
     return means

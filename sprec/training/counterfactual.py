@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from sprec.llm.engines.fast.attention import PackedBatch
-from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow
 
 
 @dataclass(frozen=True)
@@ -47,17 +45,17 @@ class Counterfactual:
         What a row learns before its title counts as in SFT.
         """
         seen, unseen = zip(*pairs, strict=True)
-        batch = collate([*seen, *unseen]).to(model.device)
         titles = [len(row.answers[0]) for row in unseen]
         tail = _tail([len(row.answers[0]) for row in seen], titles).to(model.device)
-        head, split = model.base_model.lm_head, len(tail)
+        split = len(tail)
         with model.autocast():
-            read = model.hidden_states(batch, PackedBatch.of(batch, model.base_model.dtype))
-            found = token_log_probs(head, read[:split], batch.labels[:split])
-            caused = _effect(head, read[:split][tail], read[split:], batch.labels[split:])
+            states = model.hidden_states([*seen, *unseen])
+            with_history, without = states.hidden[:split], states.hidden[split:]
+            found = model.token_log_probs(with_history, states.labels[:split])
+            caused = _effect(model, with_history[tail], without, states.labels[split:])
         weights = torch.cat([falling(count, self.last) for count in titles]).to(model.device)
         found = found.index_put((tail,), weights * (found[tail] + self.effect * caused))
-        return found.new_zeros(len(seen)).index_add(0, batch.rows[:split], found)[:, None]
+        return found.new_zeros(len(seen)).index_add(0, states.rows[:split], found)[:, None]
 
 
 def falling(tokens: int, last: float) -> Float[Tensor, " tokens"]:
@@ -76,11 +74,11 @@ def _tail(answers: Sequence[int], titles: Sequence[int]) -> Bool[Tensor, " predi
 
 
 def _effect(
-    head: nn.Module,
+    model: LanguageModel,
     seen: Float[Tensor, "tokens size"],
     unseen: Float[Tensor, "tokens size"],
     labels: Tensor,
 ) -> Float[Tensor, " tokens"]:
     """Return log p(label) under the difference of logits: the output layer is linear, so that of states."""
-    assert getattr(head, "bias", None) is None
-    return token_log_probs(head, seen.float() - unseen.float(), labels)
+    assert getattr(model.base_model.lm_head, "bias", None) is None
+    return model.token_log_probs(seen.float() - unseen.float(), labels)

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sprec.llm.engines.fast.shared_prompt_batch import microbatches
+from sprec.llm.token_rows import microbatches
 
 
 def rank() -> int:

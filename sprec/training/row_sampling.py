@@ -7,8 +7,8 @@ from typing import TypeAlias
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Examples
 from sprec.data.prompts import Step
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, with_loss_on
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
 
 Pair: TypeAlias = tuple[Sequence[int], Sequence[int | str]]

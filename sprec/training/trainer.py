@@ -13,8 +13,8 @@ from jaxtyping import Float
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow
 from sprec.progress import track
 from sprec.training import distributed
 from sprec.training.objectives import Objective
@@ -79,7 +79,7 @@ class Tuner(lightning.LightningModule):
         self.automatic_optimization = False
         self.model = model.network
         self.recommender, self.rows, self.reference = model, rows, reference
-        self.scoring = scoring or (lambda chosen: model.log_probs(collate([rows[i] for i in chosen])))
+        self.scoring = scoring or (lambda chosen: model.log_probs([rows[i] for i in chosen]))
         self.objective, self.schedule, self.steps = objective, schedule, steps
         self.weights, self.per_batch = weights, per_batch
         self.validation, self.choice = validation, Choice()
@@ -219,7 +219,7 @@ def reference_log_probs(
     with torch.no_grad():
         groups = distributed.shared([row.width for row in rows], batch_tokens, even=model.sharded)
         for group in track(groups, label, len(groups)):
-            passed = model.log_probs(collate([rows[i] for i in group or [0]])).cpu()
+            passed = model.log_probs([rows[i] for i in group or [0]]).cpu()
             found[group] = passed[: len(group)]
     return distributed.summed(found)
 

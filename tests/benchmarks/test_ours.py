@@ -7,7 +7,7 @@ from torch import Tensor
 from benchmarks import ours
 from benchmarks.ours import in_turn, objective, over_negatives, over_rows, sdpo
 from benchmarks.setting import Setting, configured
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 
 def test_sdpo_of_one_negative_is_dpo():

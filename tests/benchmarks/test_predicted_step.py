@@ -4,7 +4,7 @@ from benchmarks.predicted_step import stepped
 from sprec.costs import cost
 from sprec.costs.flops import Shape
 from sprec.costs.machine_speed import Speed
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 SPEED = Speed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)

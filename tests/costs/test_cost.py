@@ -5,7 +5,7 @@ from sprec.costs import cost, machine_speed
 from sprec.costs.cost import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
 from sprec.costs.flops import Load, Shape, load, reading, training
 from sprec.costs.machine_speed import Speed, best, measured
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 SPEED = Speed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from sprec.costs.flops import Load, Shape, load, reading, training
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow
+from sprec.llm.token_rows import TokenRow
 
 SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sprec.generation.decoding import Greedy, Sampled, Trie, beams, complete
+from sprec.llm import language_model
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
@@ -38,8 +39,10 @@ def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, ca
             return super().pick(logits, draw)
 
     first, second, third = prompts_of(model, catalog)[:3]
-    asked, reading = [first, second, first, third, second], model.prefill
-    monkeypatch.setattr(model, "read", lambda prompts: read.extend(prompts) or reading(prompts))
+    asked = [first, second, first, third, second]
+    monkeypatch.setattr(
+        language_model, "collate", lambda rows: read.extend(row.prompt for row in rows) or collate(rows)
+    )
     found = complete(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
     assert found == [slow_greedy(model, prompt, 6) for prompt in asked]
     assert sorted(read) == sorted([first, second, third])
@@ -67,7 +70,7 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catal
     trie = Trie.of([model.encode_answer(title) for title in titles])
     ids, scores = beams(model, [prompt], trie, k=12, batch_tokens=10_000)
     with torch.no_grad():
-        exact = model.log_probs(collate([model.encode(catalog.titles[:3], titles)]))[0].numpy()
+        exact = model.log_probs([model.encode(catalog.titles[:3], titles)])[0].numpy()
     assert ids[0].tolist() == np.argsort(-exact).tolist()
     np.testing.assert_allclose(scores[0], np.sort(exact)[::-1], atol=1e-4)
 

@@ -4,7 +4,6 @@ import torch
 
 from sprec.generation.decoding import Trie, beams
 from sprec.generation.guidance import Guidance, Guide
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 HISTORIES = [(0, 1, 2), (3, 4), (5, 6, 7, 8)]
 
@@ -23,7 +22,7 @@ def exhaustive(model, catalog, titles):
     """Return the log-probability of every title by itself, without a search."""
     rows = [model.encode([catalog.titles[i] for i in history], titles) for history in HISTORIES]
     with torch.no_grad():
-        return model.log_probs(collate(rows)).double().numpy()
+        return model.log_probs(rows).double().numpy()
 
 
 def test_masses_of_prefixes_are_those_of_the_items_that_share_them():

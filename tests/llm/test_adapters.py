@@ -6,7 +6,6 @@ from peft.tuners.lora import Linear
 
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.adapters import quicken
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_adapters_with_dropout_keep_pefts_forward():
 
 
 def test_merged_log_probs_are_those_of_the_adapters_and_the_base_comes_back(tuned, catalog):
-    batch = collate(rows_of(tuned, catalog))
+    batch = rows_of(tuned, catalog)
     before = {name: value.clone() for name, value in tuned.model.state_dict().items()}
     with torch.no_grad():
         apart = tuned.log_probs(batch)
@@ -105,5 +104,5 @@ def test_titles_of_merged_weights_are_those_of_the_adapters(tuned, catalog, monk
 
 def test_adapters_still_learn_after_titles_were_written(tuned, catalog):
     complete(tuned, [rows_of(tuned, catalog)[0].prompt], Greedy(), None, max_tokens=2, batch_tokens=300)
-    tuned.log_probs(collate(rows_of(tuned, catalog))).sum().backward()
+    tuned.log_probs(rows_of(tuned, catalog)).sum().backward()
     assert all(w.grad is not None for w in tuned.network.parameters() if w.requires_grad)

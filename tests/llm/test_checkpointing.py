@@ -1,7 +1,5 @@
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import collate
-
 
 def gradients(model, rows):
     """Return the gradient by the adapters, and the bytes that a pass keeps for it."""
@@ -11,7 +9,7 @@ def gradients(model, rows):
     with torch.autograd.graph.saved_tensors_hooks(
         lambda each: kept.append(each.nbytes) or each, lambda each: each
     ):
-        scores = model.log_probs(collate(rows))
+        scores = model.log_probs(rows)
     scores.square().sum().backward()
     return [weight.grad.clone() for weight in model.network.parameters() if weight.requires_grad], sum(kept)
 

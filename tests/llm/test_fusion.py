@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.fusion import lacking
 from sprec.llm.precision import resolve_precision
 
@@ -11,7 +10,7 @@ def test_compiled_pieces_have_the_scores_and_gradients_of_those_that_are_not(mak
     def results(*, fused):
         model = make(4, fused=fused)
         rows = [model.encode(catalog.titles[i : i + 3], catalog.titles[20 + i : 22 + i]) for i in range(4)]
-        scores = model.log_probs(collate(rows))
+        scores = model.log_probs(rows)
         scores.square().sum().backward()
         grads = {
             name: weight.grad for name, weight in model.network.named_parameters() if weight.requires_grad

@@ -4,7 +4,6 @@ from torch import nn
 
 from sprec.llm import adapters, packed
 from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.packed import Packed, gains
 
 needs_float32 = pytest.mark.skipif(
@@ -48,7 +47,7 @@ def test_merged_weights_are_packed_while_they_are_merged(make, dtype, bound):
 def test_output_layer_is_packed_with_the_same_scores_and_comes_back(make, catalog):
     model = make(4)
     layer = model.base_model.lm_head
-    batch = collate([model.encode(catalog.titles[i : i + 3], catalog.titles[20:22]) for i in range(3)])
+    batch = [model.encode(catalog.titles[i : i + 3], catalog.titles[20:22]) for i in range(3)]
     with torch.no_grad():
         expected = model.log_probs(batch)
         with model.merged_adapters():

@@ -4,7 +4,6 @@ import logging
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.llm.language_model import LanguageModel, Lora
 from sprec.llm.precision import Precision, loading, resolve_precision
 
@@ -95,7 +94,7 @@ def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, 
         seed=0,
         fp16=True,
     ).load(tmp_path)
-    row = collate([tuned.encode(catalog.titles[:3], catalog.titles[5:7])])
+    row = [tuned.encode(catalog.titles[:3], catalog.titles[5:7])]
     with torch.no_grad(), reader.merged_adapters():
         found = reader.log_probs(row)
     assert {weight.dtype for weight in reader.base_model.model.embed_tokens.parameters()} == {torch.float16}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, with_loss_on
+from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.training.counterfactual import Counterfactual, falling
 
 CFT = Counterfactual(effect=0.1, last=0.25)
@@ -74,7 +74,7 @@ def test_gradients_go_through_both_passes(model, catalog):
 def test_without_effect_and_with_even_weights_it_is_sft(model, catalog):
     rows = rows_of(model, catalog)
     found = Counterfactual(0.0, 1.0).scoring(model, rows, blanks(model, rows))(range(4))
-    torch.testing.assert_close(found, model.log_probs(collate(rows)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, model.log_probs(rows), atol=1e-5, rtol=1e-5)
 
 
 def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
@@ -86,7 +86,7 @@ def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
         TokenRow(whole.prompt, (whole.answers[0][:count],))
         for whole, count in zip(learned, first, strict=True)
     ]
-    alone = torch.stack([model.log_probs(collate([row]))[0, 0] for row in history])
+    alone = torch.stack([model.log_probs([row])[0, 0] for row in history])
     titles = torch.stack([slow(model, row, effect=0.1, last=0.25) for row in rows])
     torch.testing.assert_close(found, alone - titles, atol=1e-3, rtol=1e-5)
 
@@ -94,7 +94,7 @@ def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
 def test_history_that_changes_nothing_leaves_the_chance_of_any_token(make, catalog):
     model = make()
     blank = model.encode((), [catalog.titles[3]])
-    score = Counterfactual(1.0, 1.0)(model, [(blank, blank)]) - model.log_probs(collate([blank]))
+    score = Counterfactual(1.0, 1.0)(model, [(blank, blank)]) - model.log_probs([blank])
     chance = -torch.log(torch.tensor(float(model.base_model.config.vocab_size)))
     torch.testing.assert_close(score[0, 0], len(blank.answers[0]) * chance, atol=1e-3, rtol=1e-5)
 

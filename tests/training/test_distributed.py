@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import microbatches
+from sprec.llm.token_rows import microbatches
 from sprec.training import distributed
 
 WIDTHS = [5, 90, 7, 40, 41, 6, 88]

@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.training.objectives import dpo
 from sprec.training.trainer import reference_log_probs
 
@@ -36,7 +35,7 @@ def test_dpo_loss_equals_that_of_trl_on_the_same_batch(make, catalog, tmp_path):
     with torch.no_grad():
         for weight in model.network.parameters():
             weight.add_(0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
-        ours = dpo(model.log_probs(collate(rows)), ours_before, beta=0.1).mean()
+        ours = dpo(model.log_probs(rows), ours_before, beta=0.1).mean()
     trainer = trainer_of(model, untuned, tmp_path)
     batch = trainer.data_collator(
         [

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import collate
 from sprec.processes.signals import EndedError, heeding
 from sprec.seeds import stream
 from sprec.training.objectives import sft
@@ -77,7 +76,7 @@ def test_gradients_lie_side_by_side_and_passes_add_to_them(make, catalog):
     settled(trained(model))
     for _ in range(2):
         for each in (model, other):
-            each.log_probs(collate(rows)).sum().backward()
+            each.log_probs(rows).sum().backward()
     assert len({weight.grad.untyped_storage().data_ptr() for weight in trained(model)}) == 1
     assert any(weight.grad.any() for weight in trained(other))
     for got, wanted in zip(trained(model), trained(other), strict=True):
@@ -141,7 +140,7 @@ def test_validation_loss_is_per_predicted_token(make, catalog):
     model = make(0)
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 + i : 10 + i]) for i in range(3)]
     with torch.no_grad():
-        total = sum(float(model.log_probs(collate([row]))) for row in rows)
+        total = sum(float(model.log_probs([row])) for row in rows)
     tokens = sum(len(row.answers[0]) for row in rows)
     assert validation_loss(model, rows, batch_tokens=500) == pytest.approx(-total / tokens, rel=1e-5)
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from sprec.llm.engines.fast.shared_prompt_batch import TokenRow, collate, microbatches, with_loss_on
+from sprec.llm.engines.fast.shared_prompt_batch import collate
+from sprec.llm.token_rows import TokenRow, with_loss_on
 
 
 def alone(model, prompt, answer):
@@ -27,7 +28,7 @@ def test_log_probs_equal_those_of_single_unpadded_sequences(make, catalog, answe
         for weight in model.tuned_weights().values():
             weight.add_(0.05 * torch.randn_like(weight))
     rows = rows_of(model, catalog, answers)
-    together = model.log_probs(collate(rows))
+    together = model.log_probs(rows)
     single = torch.stack([torch.stack([alone(model, row.prompt, a) for a in row.answers]) for row in rows])
     torch.testing.assert_close(together, single, atol=1e-4, rtol=0)
 
@@ -41,7 +42,7 @@ def test_gradients_equal_those_of_single_sequences(make, catalog):
         scores.sum().backward()
         return torch.cat([w.grad.flatten() for w in model.network.parameters() if w.requires_grad])
 
-    shared = gradient(model.log_probs(collate(rows)))
+    shared = gradient(model.log_probs(rows))
     apart = gradient(torch.stack([alone(model, row.prompt, a) for row in rows for a in row.answers]))
     torch.testing.assert_close(shared, apart, atol=1e-4, rtol=1e-4)
     assert shared.abs().max() > 0
@@ -60,28 +61,9 @@ def test_rows_with_unequal_numbers_of_answers_are_refused():
         collate([TokenRow((1, 2), ((3,),)), TokenRow((1, 2), ((3,), (4,)))])
 
 
-def test_learning_moves_what_differs_between_prompts_into_the_answer():
-    rows = [TokenRow((1, 2, 3, 4), ((7, 8),)), TokenRow((1, 2, 5), ((9,),))]
-    assert with_loss_on(rows, "title") == rows
-    assert with_loss_on(rows, "history") == [TokenRow((1, 2), ((3, 4, 7, 8),)), TokenRow((1, 2), ((5, 9),))]
-    assert with_loss_on(rows, "sequence") == [
-        TokenRow((1,), ((2, 3, 4, 7, 8),)),
-        TokenRow((1,), ((2, 5, 9),)),
-    ]
-    with pytest.raises(ValueError, match="titles alone"):
-        with_loss_on([TokenRow((1, 2), ((3,), (4,)))], "history")
-
-
 def test_learning_the_sequence_scores_every_token_after_the_first(make, catalog):
     model = make(0)
     row = model.encode(catalog.titles[:3], catalog.titles[5:6])
-    whole = model.log_probs(collate(with_loss_on([row], "sequence")))
+    whole = model.log_probs(with_loss_on([row], "sequence"))
     single = alone(model, row.prompt[:1], row.prompt[1:] + row.answers[0])
     torch.testing.assert_close(whole[0, 0], single, atol=1e-3, rtol=0)
-
-
-def test_microbatches_keep_every_row_once_within_the_budget():
-    rows = [TokenRow(tuple(range(1, n + 1)), ((5, 6),)) for n in (3, 9, 4, 20)]
-    groups = microbatches([row.width for row in rows], tokens=20)
-    assert sorted(i for group in groups for i in group) == [0, 1, 2, 3]
-    assert groups == [[3], [1], [2, 0]] or all(len(g) * max(rows[i].width for i in g) <= 21 for g in groups)
