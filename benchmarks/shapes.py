@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sprec.llm.base_models import Tiny
+from sprec.llm.base_models import TinyLlama
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Shapes:
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Write random weights, and a tokenizer trained on these texts, as a transformers folder."""
-        Tiny("shapes", hidden=8, layers=1, heads=2, vocabulary=600).write(folder, texts)  # for its tokenizer
+        TinyLlama("shapes", hidden=8, layers=1, heads=2, vocabulary=600).write(
+            folder, texts
+        )  # for its tokenizer
         config = LlamaConfig(
             num_hidden_layers=self.layers,
             hidden_size=self.hidden,

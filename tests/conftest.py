@@ -8,7 +8,7 @@ import pytest
 
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
-from sprec.llm.base_models import Tiny
+from sprec.llm.base_models import TinyLlama
 from sprec.llm.language_model import LanguageModel, Lora
 
 
@@ -34,7 +34,7 @@ def make(catalog, tmp_path_factory):
     @cache
     def folder(layers):
         place = tmp_path_factory.mktemp("tiny")
-        Tiny("tiny", hidden=32, layers=layers, heads=4, vocabulary=600).write(place, texts)
+        TinyLlama("tiny", hidden=32, layers=layers, heads=4, vocabulary=600).write(place, texts)
         return place
 
     def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False, fused=False, layers=2):

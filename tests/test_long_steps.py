@@ -12,7 +12,6 @@ from sprec.data.formats.json_lines import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
-from sprec.llm import base_models
 from sprec.negatives import Material, Semantic
 
 
@@ -39,16 +38,6 @@ def test_semantic_negatives(terminal):
     )
     Semantic(similar=True)(list(data.split.test)[:3], material, np.random.default_rng(0))
     assert "semantic negatives" in terminal()
-
-
-def test_reading_a_gguf_file_in_place_of_the_bar_of_transformers(terminal):
-    reader = base_models.modeling_gguf_pytorch_utils
-    theirs = reader.tqdm
-    with base_models._told():
-        assert list(reader.tqdm(["a", "b"], desc="Converting")) == ["a", "b"]
-    assert "reading GGUF tensors" in (told := terminal())
-    assert "Converting" not in told
-    assert reader.tqdm is theirs
 
 
 def test_pips_download_and_what_pip_says_around_it(terminal):

@@ -19,7 +19,7 @@ from sprec.data.prompts import AS_ALPACA, Layout, Prompt
 from sprec.experiment.config import Node, Settings, Tuning
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
-from sprec.llm.base_models import Weights
+from sprec.llm.base_models import WeightSource
 from sprec.llm.chat_template import apply_chat_template
 from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
@@ -42,7 +42,7 @@ class Built:
     """The objects of one run, nothing loaded yet."""
 
     reader: Reader
-    weights: Weights
+    weights: WeightSource
     layout: Layout
     embedder: Embedder
     ranker: Ranker

@@ -1,8 +1,10 @@
 """Where a base LLM comes from: a wheel with a GGUF file, a hub name, a folder, or a seed."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,33 +16,32 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    modeling_gguf_pytorch_utils,
 )
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Folder, Source
-from sprec.progress import track
 
+log = logging.getLogger(__name__)
 SPECIAL = ("<unk>", "<s>", "</s>")
 
 
-class Weights(Protocol):
-    """Writes a base LLM as a transformers folder (safetensors only)."""
+class WeightSource(Protocol):
+    """Writes a base LLM as a transformers folder, weights as safetensors."""
 
     name: str
 
     def digest(self, texts: Sequence[str]) -> str:
-        """Return what the weights depend on, as a SHA-256 hex."""
+        """Return the SHA-256, in hex, of all that the weights depend on."""
         ...
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write model and tokenizer; `texts` are what a tokenizer may be trained on."""
+        """Write model and tokenizer; a tokenizer may be trained on `texts`."""
         ...
 
 
 @dataclass(frozen=True)
 class Gguf:
-    """A GGUF file, dequantised once to bfloat16 (a 4-bit file loses nothing that matters by that)."""
+    """A GGUF file, dequantised once to bfloat16, whose 8 bits of mantissa hold what 4-bit weights carry."""
 
     name: str
     source: Source
@@ -53,28 +54,17 @@ class Gguf:
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Dequantise and save; needs the package `gguf`."""
         place = next(self.source.fetch().rglob(self.file)).parent
-        with _told():
-            read = AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
-        config = LlamaConfig.from_dict(
-            {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
-        )
-        model = LlamaForCausalLM(config)
-        model.load_state_dict(read.state_dict())
+        log.info("reading %s", self.file)
+        with redirect_stderr(StringIO()):  # transformers' progress bar has no other switch
+            dequantised = AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
+        settings = dequantised.config.to_dict()
+        settings.pop("quantization_config", None)
+        # A model read from GGUF refuses to be saved, hence the copy into a fresh one.
+        model = LlamaForCausalLM(LlamaConfig.from_dict(settings))
+        model.load_state_dict(dequantised.state_dict())
         torch.nn.Module.to(model, torch.bfloat16)
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(place, gguf_file=self.file).save_pretrained(folder)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Show the reading of a GGUF file as every long step: transformers' own bar cannot be turned off."""
-    reader: Any = modeling_gguf_pytorch_utils
-    theirs = reader.tqdm
-    reader.tqdm = lambda tensors, **_: track(tensors, "reading GGUF tensors", len(tensors))
-    try:
-        yield
-    finally:
-        reader.tqdm = theirs
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ class Pretrained:
         return fingerprint("pretrained", source=content)
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
-        """Copy model and tokenizer; only safetensors are read and no code of the hub is run."""
+        """Copy model and tokenizer; reads safetensors alone and runs no code from the hub."""
         options = {"revision": self.revision, "trust_remote_code": False}
         try:
             model = AutoModelForCausalLM.from_pretrained(
@@ -110,8 +100,8 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
-class Tiny:
-    """A small Llama drawn from a seed, with a tokenizer trained on the catalogue: no download at all."""
+class TinyLlama:
+    """A small Llama of random weights with a tokenizer trained on the catalogue; downloads nothing."""
 
     name: str
     hidden: int
@@ -125,8 +115,8 @@ class Tiny:
         return fingerprint("tiny", **self.__dict__, texts=list(texts))
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
-        """Train the tokenizer, draw the weights, save both."""
-        tokenizer = _tokenizer(texts, self.vocabulary)
+        """Train the tokenizer, initialise the weights from the seed, save both."""
+        tokenizer = _train_tokenizer(texts, self.vocabulary)
         tokenizer.save_pretrained(folder)
         config = LlamaConfig(
             vocab_size=len(tokenizer),
@@ -144,8 +134,8 @@ class Tiny:
             LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def _tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer trained on these texts, without a padding token as Llama's."""
+def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer trained on these texts; like Llama's it has no padding token."""
     bpe = Tokenizer(models.BPE(unk_token=SPECIAL[0]))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -154,8 +144,8 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast
         vocab_size=vocabulary, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(texts, trainer)
-    make: Any = PreTrainedTokenizerFast
-    made: PreTrainedTokenizerFast = make(
+    wrap: Any = PreTrainedTokenizerFast  # its constructor is untyped
+    tokenizer: PreTrainedTokenizerFast = wrap(
         tokenizer_object=bpe, unk_token=SPECIAL[0], bos_token=SPECIAL[1], eos_token=SPECIAL[2]
     )
-    return made
+    return tokenizer

@@ -1,4 +1,4 @@
-"""The chat template that a base LLM was tuned with."""
+"""The chat template that an instruction-tuned base LLM expects."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from transformers import AutoTokenizer
 
 PINNED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-"""Qwen3's template leaves room to think, Llama 3's has the day's date, by default one that its card names."""
+"""Fixed inputs of templates: Qwen3's would leave room for thinking, Llama 3's would print today's date."""
 
 
 def apply_chat_template(message: str, *, folder: Path, name: str) -> str:
-    """Return the text after which the LLM of this folder writes its answer to a user's message.
+    """Return a user's message in the chat template of this folder's tokenizer, ready for the model's answer.
 
-    `ValueError` naming the LLM `name` where its tokenizer has no chat template.
+    Raises `ValueError`, which names the LLM `name`, if the tokenizer has no chat template.
     """
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.chat_template:
@@ -20,6 +20,6 @@ def apply_chat_template(message: str, *, folder: Path, name: str) -> str:
             f"prompt=chat: the tokenizer of base_llm={name} has no chat template; "
             "use prompt=alpaca or an instruction-tuned base LLM"
         )
-    told = [{"role": "user", "content": message}]
-    text: str = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True, **PINNED)
+    messages = [{"role": "user", "content": message}]
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **PINNED)
     return text

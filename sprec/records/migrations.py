@@ -12,6 +12,7 @@ RENAMED_TARGETS: tuple[tuple[str, str], ...] = (
     ("sprec.llm.decoding", "sprec.generation.decoding"),
     ("sprec.llm.grounding", "sprec.generation.grounding"),
     ("sprec.llm.weights", "sprec.llm.base_models"),
+    ("sprec.llm.base_models.Tiny", "sprec.llm.base_models.TinyLlama"),
     ("sprec.runtime.tracking", "sprec.records.tracking"),
     ("sprec.training.negatives", "sprec.negatives"),
     ("sprec.training.weights", "sprec.training.row_weights"),
@@ -19,7 +20,11 @@ RENAMED_TARGETS: tuple[tuple[str, str], ...] = (
 """Modules, classes and functions that a `_target_` once named, old path and new, in the order of the
 renames: a path goes through all of them, so a class may move first and get its new name in a later line."""
 
-RENAMED_KEYS: tuple[tuple[str, str | None], ...] = ()
+RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
+    ("trainer.reading", "trainer.inference_precision"),
+    ("trainer.reading_tokens", "trainer.eval_batch_tokens"),
+    ("trainer.spread", "trainer.launch_command"),
+)
 """Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
 
 ADDED_KEYS: Mapping[str, object] = {}

@@ -11,7 +11,7 @@ from sprec.records.migrations import RENAMED_TARGETS, present_config, present_ta
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("sprec.llm.weights.Tiny", "sprec.llm.base_models.Tiny"),
+        ("sprec.llm.weights.Tiny", "sprec.llm.base_models.TinyLlama"),
         ("sprec.runtime.tracking.Silent", "sprec.records.tracking.Silent"),
         ("sprec.training.objectives.dpo", "sprec.training.objectives.dpo"),
         ("sprec.llm.weightsmith.Tiny", "sprec.llm.weightsmith.Tiny"),
