@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from benchmarks.measure import Step, Work
 from sprec.evaluation.metrics import genre_masses
-from sprec.evaluation.scores import score
+from sprec.evaluation.scores import score_lists
 from sprec.generation.grounding import nearest
 from sprec.seeds import stream
 
@@ -108,7 +108,7 @@ def ours(case: Case) -> dict[str, float]:
     written = [f"written {number}" for number in case.written]
     ids = nearest_items(written, case, case.titles, k=max(CUTOFFS))
     masses = genre_masses(case.genres, case.selected)
-    return score(ids, case.target, case.histories, masses, CUTOFFS).values
+    return score_lists(ids, case.target, case.histories, masses, CUTOFFS).values
 
 
 def released(case: Case) -> dict[str, float]:

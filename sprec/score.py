@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from sprec.evaluation.registry import METRICS
 from sprec.evaluation.released_eval import Reading, released, robust
-from sprec.evaluation.scores import Scores, score
-from sprec.report.tables.assemble import METRICS, Cell, Table
+from sprec.evaluation.scores import Scores, score_lists
+from sprec.report.tables.assemble import Cell, Table
 from sprec.report.tables.formats import show
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reading = READINGS[options.matching](options.data)
         answers = read_answers(options.file, rows=len(reading.rows))
         ranked = rank(answers, reading, GROUNDINGS[options.grounding](reading), k=cutoffs[-1])
-        scores = score(ranked, reading.target, reading.histories, reading.masses, cutoffs)
+        scores = score_lists(ranked, reading.target, reading.histories, reading.masses, cutoffs)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sprec.score: {error}\n")
         return 2
@@ -191,7 +192,9 @@ def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) 
 
     cutoffs = sorted({int(key.split("@")[1]) for key in scores.values})
     rows: list[tuple[Cell, ...]] = [
-        (head, *(scores.values[f"{metric}@{k}"] for k in cutoffs)) for metric, head in METRICS.items()
+        (metric.label, *(scores.values[metric.key(k)] for k in cutoffs))
+        for metric in METRICS.values()
+        if metric.in_tables and metric.has_cutoff
     ]
     counts = f"N {scores.n}, {scores.n_in_catalog} of them with a target in the catalogue"
     source = f"{options.matching} matching on {options.data}"

@@ -94,7 +94,7 @@ def test_json_has_one_value_per_metric_and_cutoff(capsys, folder, predictions):
     file = predictions([["Ran", "Heat"], ["Heat", "Nowhere"], ["Ran", 'The "Real" Thing']])
     status, out, err = scored(capsys, file, "--data", folder, "--k", 2, 1)
     found = json.loads(out)
-    metrics = ["hr", "ndcg", "div_ratio", "or_ratio", "mgu", "dgu"]
+    metrics = ["hr", "ndcg", "mrr", "div_ratio", "or_ratio", "mgu", "dgu"]
     assert list(found) == ["n", "n_in_catalog", *(f"{name}@{k}" for k in (1, 2) for name in metrics)]
     assert (status, found["n"], found["n_in_catalog"]) == (0, 3, 3)
     # row 1 hits at once, rows 2 and 3 never; three distinct items in six places, one place empty

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sprec.data.examples import Examples
-from sprec.evaluation.lists import without_history
-from sprec.evaluation.metrics import Lists, ndcg
+from sprec.evaluation.metrics import Lists, ndcg, without_history
 from sprec.progress import track
 
 log = logging.getLogger(__name__)

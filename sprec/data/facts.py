@@ -30,7 +30,7 @@ def facts(dataset: Dataset) -> dict[str, float | int]:
         "interactions": int(counts.sum()),
         "top_1_percent_share": top_share(counts, percent=1),
         "top_10_percent_share": top_share(counts, percent=10),
-        "gini": gini(counts[counts > 0]),
+        "gini": gini_index(counts[counts > 0]),
         "test_targets_in_train": float(np.isin(targets, _items(parts[0])).mean()),
         f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, dataset.most_popular(LIST_LENGTH)).mean()),
     }
@@ -49,12 +49,12 @@ def top_share(counts: NDArray[np.int64], *, percent: int) -> float:
     return float(falling[:largest].sum() / falling.sum())
 
 
-def gini(counts: NDArray[np.int64]) -> float:
+def gini_index(counts: NDArray[np.int64]) -> float:
     """Return the Gini index of counts, zeros too: 0 where all are equal, towards 1 where one has all.
 
     Counts 0, 0, 1, 3 by hand: Σ (2i − 5) · count / (4 · 4) = (1 · 1 + 3 · 3) / 16. Without any count it is 0.
 
-    >>> gini(np.array([2, 2])), gini(np.array([3, 0, 1, 0]))
+    >>> gini_index(np.array([2, 2])), gini_index(np.array([3, 0, 1, 0]))
     (0.0, 0.625)
     """
     rising = np.sort(counts)

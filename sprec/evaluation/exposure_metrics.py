@@ -1,4 +1,4 @@
-"""What recommendation lists expose of the catalogue: how many items, how evenly, how popular ones.
+"""Metrics of exposure: how many items are recommended, how evenly, and how popular they are.
 
 Lists and targets are those of `sprec.evaluation.metrics`: -1 is an empty place, or a target that the
 catalogue does not have. `popularity[item]` counts the interactions with an item in the training rows.
@@ -7,7 +7,7 @@ catalogue does not have. `popularity[item]` counts the interactions with an item
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sprec.data import facts
+from sprec.data.facts import gini_index
 from sprec.evaluation.metrics import hit, occurrences
 
 
@@ -28,8 +28,8 @@ def gini(ranked: Int[np.ndarray, "users k"], items: int) -> float:
     >>> gini(np.array([[1, 2], [1, 1]]), 4)
     0.625
     """
-    seen = occurrences(ranked)
-    return facts.gini(np.pad(seen, (0, items - len(seen))))
+    counts = occurrences(ranked)
+    return gini_index(np.pad(counts, (0, items - len(counts))))
 
 
 def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
@@ -38,18 +38,18 @@ def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
     >>> round(entropy(np.array([[1, 2], [2, 1]])), 4)
     0.6931
     """
-    seen = occurrences(ranked)
-    share = seen / max(seen.sum(), 1)
+    counts = occurrences(ranked)
+    share = counts / max(counts.sum(), 1)
     return float(-(share * np.log(share)).sum())
 
 
-def percentiles(popularity: Int[np.ndarray, " items"]) -> Float[np.ndarray, " items"]:
+def popularity_percentiles(popularity: Int[np.ndarray, " items"]) -> Float[np.ndarray, " items"]:
     """Return the share of the catalogue that is less popular than each item; of equals, half counts.
 
     In (0, 1), and 1/2 on average whatever the distribution. An item counts as its own equal: of four
     items, the two of count 5 stand above one item and are two equals, so (1 + 2/2) / 4.
 
-    >>> percentiles(np.array([5, 9, 5, 0])).tolist()
+    >>> popularity_percentiles(np.array([5, 9, 5, 0])).tolist()
     [0.5, 0.875, 0.5, 0.125]
     """
     ordered = np.sort(popularity)
@@ -57,20 +57,22 @@ def percentiles(popularity: Int[np.ndarray, " items"]) -> Float[np.ndarray, " it
     return (below + up_to) / (2 * len(popularity))
 
 
-def mean_percentile(ranked: Int[np.ndarray, "users k"], popularity: Int[np.ndarray, " items"]) -> float:
+def mean_popularity_percentile(
+    ranked: Int[np.ndarray, "users k"], popularity: Int[np.ndarray, " items"]
+) -> float:
     """Return the mean popularity percentile of all recommended items; 1/2 is what random lists have.
 
     Average recommendation popularity (Yin et al. 2012) in percentiles, so that datasets compare.
     Without any recommendation it is 0.
 
-    >>> mean_percentile(np.array([[1, 0], [1, -1]]), np.array([5, 9, 5, 0]))
+    >>> mean_popularity_percentile(np.array([[1, 0], [1, -1]]), np.array([5, 9, 5, 0]))
     0.75
     """
-    shown = percentiles(popularity)[ranked[ranked >= 0]]
-    return float(shown.sum() / max(len(shown), 1))
+    recommended = popularity_percentiles(popularity)[ranked[ranked >= 0]]
+    return float(recommended.sum() / max(len(recommended), 1))
 
 
-def head(popularity: Int[np.ndarray, " items"], share: float = 0.2) -> Bool[np.ndarray, " items"]:
+def head_items(popularity: Int[np.ndarray, " items"], share: float = 0.2) -> Bool[np.ndarray, " items"]:
     """Return which items are the head: the fewest that have at least `share` of all interactions.
 
     The short head of Abdollahpouri et al. 2021 (User-centered evaluation of popularity bias), who take
@@ -78,7 +80,7 @@ def head(popularity: Int[np.ndarray, " items"], share: float = 0.2) -> Bool[np.n
     items enter by the lower id. `ValueError` without interactions or for a share outside (0, 1).
     Of 10 interactions, item 1 has 4 and item 0 has 3: at 50 % both are needed.
 
-    >>> head(np.array([3, 4, 2, 1]), 0.5).tolist()
+    >>> head_items(np.array([3, 4, 2, 1]), 0.5).tolist()
     [True, True, False, False]
     """
     if not 0 < share < 1:
@@ -87,12 +89,12 @@ def head(popularity: Int[np.ndarray, " items"], share: float = 0.2) -> Bool[np.n
         raise ValueError("no item has an interaction; count popularity on the training rows")
     order = np.argsort(-popularity, kind="stable")
     before = popularity[order].cumsum() - popularity[order]
-    found = np.zeros(len(popularity), dtype=bool)
-    found[order[before < share * popularity.sum()]] = True
-    return found
+    is_head = np.zeros(len(popularity), dtype=bool)
+    is_head[order[before < share * popularity.sum()]] = True
+    return is_head
 
 
-def group_hit(
+def group_hit_rate(
     ranked: Int[np.ndarray, "users k"],
     target: Int[np.ndarray, " users"],
     group: Bool[np.ndarray, " items"],
@@ -101,8 +103,9 @@ def group_hit(
 
     A target that the catalogue does not have is in no group.
 
-    >>> group_hit(np.array([[0, 1], [2, 1], [2, 0]]), np.array([0, 0, 1]), np.array([True, False, False]))
+    >>> ranked, target = np.array([[0, 1], [2, 1], [2, 0]]), np.array([0, 0, 1])
+    >>> group_hit_rate(ranked, target, np.array([True, False, False]))
     0.5
     """
-    there = (target >= 0) & group[target]
-    return float(hit(ranked[there], target[there]).mean()) if there.any() else None
+    in_group = (target >= 0) & group[target]
+    return float(hit(ranked[in_group], target[in_group]).mean()) if in_group.any() else None

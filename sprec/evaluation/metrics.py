@@ -1,9 +1,9 @@
-"""What recommendation lists are measured by: accuracy per user, diversity and genre fairness per model.
+"""Metrics of recommendation lists: accuracy per user, diversity and genre fairness per set of lists.
 
 `ranked[user, place]` holds item ids, best first; -1 is a place without an item (a title that no
-catalogue item bears) and never counts as one. `target[user]` is the id of the true next item; -1
-says that the catalogue does not have it, and no list can hit it. A list is an order, so there are no
-ties to break in it; an item that stands in a list twice counts at its first place.
+catalogue item has) and never counts as one. `target[user]` is the id of the true next item; -1
+says that the catalogue does not have it, so no list can hit it. A list is an order, so it has no
+ties to break; an item that stands in a list twice counts at its first place.
 
 N is the number of rows, N' of those whose target is in the catalogue. Accuracy is divided by N (take
 the mean over users), `div_ratio` and `or_ratio` by what the caller passes as `n`: N' in SPRec's
@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 Lists = Int[np.ndarray, "users k"] | Sequence[Sequence[int]]
 
@@ -41,9 +41,9 @@ def ndcg(
     >>> ndcg(np.array([[7, 4, 2], [4, 2, 7], [1, 2, 3]]), np.array([7, 7, 7])).tolist()
     [1.0, 0.5, 0.0]
     """
-    found = _matches(ranked, target)
+    hits = _matches(ranked, target)
     gain = 1 / np.log2(np.arange(ranked.shape[1]) + 2)
-    return np.where(found.any(axis=1), gain[found.argmax(axis=1)], 0.0)
+    return np.where(hits.any(axis=1), gain[hits.argmax(axis=1)], 0.0)
 
 
 def reciprocal_rank(
@@ -56,18 +56,18 @@ def reciprocal_rank(
     >>> reciprocal_rank(np.array([[7, 4], [4, 7], [1, 2]]), np.array([7, 7, 7])).tolist()
     [1.0, 0.5, 0.0]
     """
-    found = _matches(ranked, target)
-    return np.where(found.any(axis=1), 1 / (found.argmax(axis=1) + 1), 0.0)
+    hits = _matches(ranked, target)
+    return np.where(hits.any(axis=1), 1 / (hits.argmax(axis=1) + 1), 0.0)
 
 
 def _matches(
     ranked: Int[np.ndarray, "users k"], target: Int[np.ndarray, " users"]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Return where each list shows its target; a target of -1 is nowhere."""
+) -> Bool[np.ndarray, "users k"]:
+    """Return where each list holds its target; a target of -1 is nowhere."""
     if len(ranked) != len(target):
         raise ValueError(f"{len(ranked)} lists but {len(target)} targets; give one per list")
-    found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = ranked == target[:, None]
-    return found & (target[:, None] >= 0)
+    matches: Bool[np.ndarray, "users k"] = ranked == target[:, None]
+    return matches & (target[:, None] >= 0)  # an unknown target must not match an empty place
 
 
 def div_ratio(ranked: Int[np.ndarray, "users k"], n: int) -> float:
@@ -78,7 +78,7 @@ def div_ratio(ranked: Int[np.ndarray, "users k"], n: int) -> float:
     >>> div_ratio(np.array([[1, 2], [1, 3]]), 2)
     0.75
     """
-    return len(occurrences(ranked)) / _places(ranked, n)
+    return len(occurrences(ranked)) / _count_places(ranked, n)
 
 
 def or_ratio(ranked: Int[np.ndarray, "users k"], n: int, top: int = 3) -> float:
@@ -90,13 +90,13 @@ def or_ratio(ranked: Int[np.ndarray, "users k"], n: int, top: int = 3) -> float:
     >>> or_ratio(np.array([[1, 2], [1, 3], [1, 4], [2, 5]]), 4)
     0.75
     """
-    return float(np.sort(occurrences(ranked))[::-1][:top].sum()) / _places(ranked, n)
+    return float(np.sort(occurrences(ranked))[::-1][:top].sum()) / _count_places(ranked, n)
 
 
-def _places(ranked: Int[np.ndarray, "users k"], n: int) -> int:
+def _count_places(ranked: Int[np.ndarray, "users k"], n: int) -> int:
     """Return k · n, the denominator of both ratios."""
     if n < 1:
-        raise ValueError(f"cannot share out over n = {n} rows; is no target in the catalogue?")
+        raise ValueError(f"cannot divide by n = {n} rows; is no target in the catalogue?")
     return int(ranked.shape[1]) * n
 
 
@@ -116,10 +116,11 @@ def genre_masses(
     column, other = {genre: place for place, genre in enumerate(selected)}, len(selected)
     items = np.arange(len(genres)).repeat([len(labels) for labels in genres])
     columns = [column.get(label, other) for label in chain.from_iterable(genres)]
-    marks = np.zeros((len(genres), other + 1))
-    marks[items, columns] = 1
-    own = marks[:, :other]
-    masses: Float[np.ndarray, "items genres"] = own / np.maximum(own.sum(axis=1, keepdims=True), 1)
+    membership = np.zeros((len(genres), other + 1))
+    membership[items, columns] = 1
+    selected_only = membership[:, :other]  # the last column collects labels that are not selected
+    labels_per_item = selected_only.sum(axis=1, keepdims=True)
+    masses: Float[np.ndarray, "items genres"] = selected_only / np.maximum(labels_per_item, 1)
     return masses
 
 
@@ -160,3 +161,41 @@ def dgu(
     0.2
     """
     return float(np.ptp(recommended_share - history_share))
+
+
+def without_history(
+    ranked: Int[np.ndarray, "users wide"], histories: Lists, *, k: int
+) -> Int[np.ndarray, "users k"]:
+    """Return each user's first k ranked items that are not in the user's history, in their order.
+
+    Full rankings of sequential recommenders leave the history out (Kang and McAuley 2018, section 4.2);
+    SPRec's do not. A list of k plus the longest history's length always fills k places; where a shorter
+    one runs out, the last places are -1. An empty place (-1) is no item and stays.
+    `ValueError` where k is below 1 or above the width, or where rows do not match.
+
+    >>> without_history(np.array([[3, 1, 2, 0], [2, -1, 0, 1]]), [[1, 5], [0, 1]], k=3).tolist()
+    [[3, 2, 0], [2, -1, -1]]
+    """
+    if not 1 <= k <= ranked.shape[1]:
+        raise ValueError(f"k = {k} does not fit lists of {ranked.shape[1]}; rank more items or lower k")
+    if len(ranked) != len(histories):
+        raise ValueError(f"{len(ranked)} lists but {len(histories)} histories; give one per list")
+    in_history = _in_own_history(ranked, histories) & (ranked >= 0)
+    order = np.argsort(in_history, axis=1, kind="stable")[:, :k]
+    remaining: Int[np.ndarray, "users k"] = np.take_along_axis(
+        np.where(in_history, -1, ranked), order, axis=1
+    )
+    return remaining
+
+
+def _in_own_history(
+    ranked: Int[np.ndarray, "users wide"], histories: Lists
+) -> Bool[np.ndarray, "users wide"]:
+    """Return which places hold an item of the same user's history, in memory linear in both."""
+    users = np.arange(len(ranked))
+    items = np.fromiter(chain.from_iterable(histories), dtype=int)
+    owners = np.repeat(users, [len(history) for history in histories])
+    # One range of numbers per user makes one membership test do for all. It leaves room for -1, so that
+    # one user's empty place never equals another user's item.
+    stride = max(ranked.max(initial=0), items.max(initial=0)) + 2
+    return np.isin(ranked + stride * users[:, None], items + stride * owners)

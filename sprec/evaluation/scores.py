@@ -1,4 +1,4 @@
-"""Everything a table states about one model, and the values per user behind it."""
+"""Everything that a table states about one model, and the values per user behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,28 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from sprec.evaluation.exposure_metrics import coverage, entropy, gini, group_hit, head, mean_percentile
-from sprec.evaluation.metrics import (
-    Lists,
-    dgu,
-    div_ratio,
-    genre_share,
-    hit,
-    mgu,
-    ndcg,
-    or_ratio,
-    reciprocal_rank,
-)
+from sprec.evaluation.metrics import Lists, genre_share
+from sprec.evaluation.registry import METRICS, ScoredLists
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of one model on one set of rows.
+    """Metrics of one model on one set of rows, keyed as in `ndcg@5` (see `sprec.evaluation.registry`).
 
-    `values` is keyed `hr@K ndcg@K div_ratio@K or_ratio@K mgu@K dgu@K` for each cutoff K, and where the
-    items' popularity was given also `mrr@K coverage@K gini@K entropy@K popularity@K head_hr@K tail_hr@K`.
     `n` counts the rows (N), `n_in_catalog` those whose target is in the catalogue (N'); `per_user` holds
-    one value per row for `hr@K`, `ndcg@K` and `mrr@K`, in the order of the rows.
+    one value per row of the metrics that are means over users, in the order of the rows.
     """
 
     values: dict[str, float]
@@ -36,7 +24,7 @@ class Scores:
     per_user: dict[str, Float[np.ndarray, " users"]]
 
 
-def score(
+def score_lists(
     ranked: Int[np.ndarray, "users k"],
     target: Int[np.ndarray, " users"],
     histories: Lists,
@@ -45,63 +33,46 @@ def score(
     *,
     popularity: Int[np.ndarray, " items"] | None = None,
 ) -> Scores:
-    """Return the scores of these lists at each cutoff (Gao et al. 2025; see `sprec.evaluation.metrics`).
+    """Return the registry's metrics of these lists at each cutoff (Gao et al. 2025).
 
-    `ranked` is at least as wide as the largest cutoff, `histories` are the rows' item ids of any
-    length, `masses` comes from `genre_masses`. Accuracy is averaged over all rows, `div_ratio` and
-    `or_ratio` are divided by k times the rows whose target is in the catalogue. `popularity` counts each
-    item's training interactions and adds MRR and exposure (see `exposure_metrics`); `head_hr`
-    or `tail_hr` is left out where no target is of that group. `ValueError` for a cutoff out of range,
-    no row, or rows that do not match.
+    Accuracy is averaged over all rows; `div_ratio` and `or_ratio` are divided by k times the rows whose
+    target is in the catalogue. A metric that is undefined for these lists is left out. Raises `ValueError`
+    for a cutoff out of range, for no row, or for rows that do not match.
+
+    Args:
+        ranked: item ids, best first, at least as wide as the largest cutoff.
+        target: item id of each row's target, -1 where the catalogue does not have it.
+        histories: item ids of each row's history, of any length.
+        masses: each item's mass per genre, from `genre_masses`.
+        cutoffs: list lengths.
+        popularity: training interactions of each item; None leaves out metrics of exposure.
 
     >>> ranked, target, masses = np.array([[0, 1], [0, 2]]), np.array([0, 2]), np.eye(3)
-    >>> found = score(ranked, target, [[0, 1], [2]], masses, cutoffs=(1, 2))
-    >>> {name: round(value, 4) for name, value in found.values.items() if name.startswith(("hr", "div"))}
+    >>> scores = score_lists(ranked, target, [[0, 1], [2]], masses, cutoffs=(1, 2))
+    >>> {name: round(value, 4) for name, value in scores.values.items() if name.startswith(("hr", "div"))}
     {'hr@1': 0.5, 'div_ratio@1': 0.5, 'hr@2': 1.0, 'div_ratio@2': 0.75}
     """
-    _check(ranked, target, histories, cutoffs)
+    _check_rows(ranked, target, histories, cutoffs)
     if popularity is not None and len(popularity) != len(masses):
         raise ValueError(
             f"popularity of {len(popularity)} items, genres of {len(masses)}; give both per item"
         )
-    n_in_catalog = int((target >= 0).sum())
     history_share = genre_share(histories, masses)
     values: dict[str, float] = {}
     per_user: dict[str, Float[np.ndarray, " users"]] = {}
     for k in cutoffs:
-        top = ranked[:, :k]
-        accuracy = {"hr": hit(top, target), "ndcg": ndcg(top, target)}
-        exposure: dict[str, float | None] = {}
-        if popularity is not None:
-            accuracy["mrr"] = reciprocal_rank(top, target)
-            exposure = _exposure(top, target, popularity)
-        per_user |= {f"{name}@{k}": each for name, each in accuracy.items()}
-        found = {name: float(each.mean()) for name, each in accuracy.items()}
-        found |= {"div_ratio": div_ratio(top, n_in_catalog), "or_ratio": or_ratio(top, n_in_catalog)}
-        share = genre_share(top, masses)
-        found |= {"mgu": mgu(share, history_share), "dgu": dgu(share, history_share)}
-        values |= {f"{name}@{k}": each for name, each in (found | exposure).items() if each is not None}
-    return Scores(values=values, n=len(target), n_in_catalog=n_in_catalog, per_user=per_user)
+        lists = ScoredLists(ranked[:, :k], target, masses, history_share, popularity)
+        for metric in METRICS.values():
+            value = metric.compute(lists) if metric.compute else None
+            if isinstance(value, np.ndarray):
+                per_user[metric.key(k)] = value
+                value = value.mean()
+            if value is not None:
+                values[metric.key(k)] = float(value)
+    return Scores(values, n=len(target), n_in_catalog=int((target >= 0).sum()), per_user=per_user)
 
 
-def _exposure(
-    top: Int[np.ndarray, "users k"],
-    target: Int[np.ndarray, " users"],
-    popularity: Int[np.ndarray, " items"],
-) -> dict[str, float | None]:
-    """Return what the lists show of the catalogue, and HR on its head and tail (None without a target)."""
-    popular = head(popularity)
-    return {
-        "coverage": coverage(top, len(popularity)),
-        "gini": gini(top, len(popularity)),
-        "entropy": entropy(top),
-        "popularity": mean_percentile(top, popularity),
-        "head_hr": group_hit(top, target, popular),
-        "tail_hr": group_hit(top, target, ~popular),
-    }
-
-
-def _check(
+def _check_rows(
     ranked: Int[np.ndarray, "users k"],
     target: Int[np.ndarray, " users"],
     histories: Lists,
@@ -113,5 +84,5 @@ def _check(
         counted = f"{len(ranked)} lists, {len(target)} targets, {len(histories)} histories"
         raise ValueError(f"{counted}; give one of each per row, and at least one row")
     if min(cutoffs) < 1 or max(cutoffs) > ranked.shape[1]:
-        wide = ranked.shape[1]
-        raise ValueError(f"cutoffs {list(cutoffs)} do not fit lists of {wide}; take 1 to {wide}")
+        width = ranked.shape[1]
+        raise ValueError(f"cutoffs {list(cutoffs)} do not fit lists of {width}; take 1 to {width}")

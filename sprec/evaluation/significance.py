@@ -1,75 +1,27 @@
-"""Whether one model is better than another: intervals, paired tests, and many comparisons at once.
+"""Whether one model is better than another: a paired test of means, corrected for many comparisons.
 
 A comparison starts from the per-user values of two models on the same rows (`Scores.per_user`). Which
-units are drawn again decides what is asked. Users with the seeds averaged: do *these trained models*
+units are drawn decides what is asked. Users with the seeds averaged: do *these trained models*
 differ on other users? Seeds: does *the method* differ when trained again? With three seeds the second
-question has no answer below p = 1/4, so the interval over both belongs beside every mark.
+question has no answer below p = 1/4, so an interval over both belongs beside every mark.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.random import Generator
 
 ENUMERATED_UNITS = 12
 CELLS_AT_ONCE = 2**22
+"""Cells of the largest array of draws: 32 MiB in float64."""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean and the bounds that hold it at some level of confidence, in the units of the metric."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def paired_bootstrap(
-    first: Float[np.ndarray, "seeds users"],
-    second: Float[np.ndarray, "seeds users"],
-    *,
-    rng: Generator,
-    level: float = 0.95,
-    draws: int = 2000,
-) -> Interval:
-    """Return the mean of first − second and its percentile interval over users and seeds.
-
-    Row s of both is the same seed, column u the same user. Each draw takes users and, independently,
-    seeds with replacement and keeps their crossing (the pigeonhole bootstrap, Owen 2007), so that what
-    both models share cancels; the bounds are percentiles of the draws' means (Efron 1979). It is cautious
-    where chance per seed and user prevails, and optimistic about seeds, which are few: with one seed it
-    speaks of users only. `ValueError` for shapes that differ, no value, or a level outside (0, 1).
-    """
-    if first.shape != second.shape or not first.size:
-        raise ValueError(f"values of shape {first.shape} and {second.shape}; give equal seeds and users")
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}; take a share between 0 and 1, such as 0.95")
-    difference = first - second
-    means = [_drawn_means(difference, size, rng) for size in _portions(draws, difference.shape[1])]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(difference.mean()), float(low), float(high))
-
-
-def _drawn_means(
-    difference: Float[np.ndarray, "seeds users"], draws: int, rng: Generator
-) -> Float[np.ndarray, " draws"]:
-    """Return the means over drawn seeds crossed with drawn users."""
-    seeds, users = difference.shape
-    seed_share, user_share = (
-        rng.multinomial(size, np.full(size, 1 / size), draws) / size for size in (seeds, users)
-    )
-    means: Float[np.ndarray, " draws"] = ((seed_share @ difference) * user_share).sum(axis=1)
-    return means
-
-
-def _portions(draws: int, units: int) -> list[int]:
-    """Return numbers of draws that fit into memory together and sum to `draws`."""
+def _batch_sizes(draws: int, units: int) -> list[int]:
+    """Return numbers of draws that fit into memory at once and sum to `draws`."""
     most = max(1, CELLS_AT_ONCE // units)
     return [min(most, draws - done) for done in range(0, draws, most)]
 
 
-def sign_flip(difference: Float[np.ndarray, " units"], *, rng: Generator, draws: int = 10_000) -> float:
+def sign_flip_test(difference: Float[np.ndarray, " units"], *, rng: Generator, draws: int = 10_000) -> float:
     """Return the two-sided p-value of a mean difference under random signs (Fisher 1935), in (0, 1].
 
     If two models are alike, each unit's paired difference is as likely with the other sign. That holds
@@ -82,20 +34,20 @@ def sign_flip(difference: Float[np.ndarray, " units"], *, rng: Generator, draws:
     one among them (Phipson and Smyth 2010). Hits are discrete, so the exact test errs less often than
     its level. Without any difference it is 1. Of 6 users with another hit, all favour the first: 2 / 2⁶.
 
-    >>> round(sign_flip(np.array([1.0, 0, 1, 1, 1, 0, 1, 1]), rng=np.random.default_rng(0)), 6)
+    >>> round(sign_flip_test(np.array([1.0, 0, 1, 1, 1, 0, 1, 1]), rng=np.random.default_rng(0)), 6)
     0.03125
     """
-    parted = difference[difference != 0]
-    sizes = np.abs(parted)
-    if not len(parted):
+    nonzero = difference[difference != 0]
+    sizes = np.abs(nonzero)
+    if not len(nonzero):
         return 1.0
     if np.ptp(sizes) == 0:
-        return sign_test(int((parted > 0).sum()), len(parted))
-    if len(parted) <= ENUMERATED_UNITS:
-        return float(_as_extreme(_all_signs(len(parted)), parted).mean())
+        return sign_test(int((nonzero > 0).sum()), len(nonzero))
+    if len(nonzero) <= ENUMERATED_UNITS:
+        return float(_as_extreme(_all_signs(len(nonzero)), nonzero).mean())
     extreme = sum(
-        int(_as_extreme(rng.integers(0, 2, (size, len(parted)), dtype=np.int8) * 2 - 1, parted).sum())
-        for size in _portions(draws, len(parted))
+        int(_as_extreme(rng.integers(0, 2, (size, len(nonzero)), dtype=np.int8) * 2 - 1, nonzero).sum())
+        for size in _batch_sizes(draws, len(nonzero))
     )
     return (1 + extreme) / (1 + draws)
 
@@ -108,14 +60,13 @@ def _all_signs(units: int) -> Int[np.ndarray, "flips units"]:
 
 
 def _as_extreme(
-    signs: Int[np.ndarray, "flips units"], parted: Float[np.ndarray, " units"]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    signs: Int[np.ndarray, "flips units"], nonzero: Float[np.ndarray, " units"]
+) -> Bool[np.ndarray, " flips"]:
     """Return which flips give a sum at least as far from 0; equal sums count in spite of rounding."""
-    sizes = np.abs(parted)
-    found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (
-        np.abs(signs @ sizes) >= abs(parted.sum()) - 1e-9 * sizes.sum()
-    )
-    return found
+    sizes = np.abs(nonzero)
+    threshold = abs(nonzero.sum()) - 1e-9 * sizes.sum()
+    is_extreme: Bool[np.ndarray, " flips"] = np.abs(signs @ sizes) >= threshold
+    return is_extreme
 
 
 def sign_test(wins: int, trials: int) -> float:

@@ -17,7 +17,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.data.facts import facts
 from sprec.evaluation.metrics import genre_masses
-from sprec.evaluation.scores import score
+from sprec.evaluation.scores import score_lists
 from sprec.experiment import plan
 from sprec.experiment.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.experiment.config import Settings
@@ -210,7 +210,9 @@ class Session:
         masses = genre_masses(dataset.catalog.genres, dataset.genres)
         target = np.array([row.target for row in rows])
         histories = [row.history for row in rows]
-        found = score(ids, target, histories, masses, self.settings.cutoffs, popularity=dataset.popularity)
+        found = score_lists(
+            ids, target, histories, masses, self.settings.cutoffs, popularity=dataset.popularity
+        )
         lost = sum(title is not None and dataset.catalog.find(title) is None for title in written)
         scores = {**found.values, "off_catalog": lost / len(written)}
         ranking = "popularity" if iteration is None else built.method.ranking(built.ranker)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
-from sprec.evaluation.lists import without_history
+from sprec.evaluation.metrics import without_history
 from sprec.generation.decoding import Greedy, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors, nearest
 from sprec.generation.guidance import Guidance

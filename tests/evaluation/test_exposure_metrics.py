@@ -8,10 +8,10 @@ from sprec.evaluation.exposure_metrics import (
     coverage,
     entropy,
     gini,
-    group_hit,
-    head,
-    mean_percentile,
-    percentiles,
+    group_hit_rate,
+    head_items,
+    mean_popularity_percentile,
+    popularity_percentiles,
 )
 from sprec.evaluation.metrics import hit
 
@@ -28,7 +28,7 @@ def test_gini_and_entropy_at_their_ends():
 def test_lists_without_any_item_expose_nothing():
     nothing = np.full((3, 2), -1)
     assert gini(nothing, 6) == entropy(nothing) == coverage(nothing, 6) == 0.0
-    assert mean_percentile(nothing, np.arange(6)) == 0.0
+    assert mean_popularity_percentile(nothing, np.arange(6)) == 0.0
 
 
 def test_gini_is_half_the_mean_difference_of_all_pairs_over_the_mean():
@@ -41,14 +41,14 @@ def test_gini_is_half_the_mean_difference_of_all_pairs_over_the_mean():
 def test_percentiles_of_popularity_are_those_of_scipy():
     popularity = np.random.default_rng(5).integers(0, 8, 50)
     expected = [percentileofscore(popularity, each, kind="mean") / 100 for each in popularity]
-    assert percentiles(popularity) == pytest.approx(expected)
-    assert percentiles(popularity).mean() == pytest.approx(0.5)
+    assert popularity_percentiles(popularity) == pytest.approx(expected)
+    assert popularity_percentiles(popularity).mean() == pytest.approx(0.5)
 
 
 def test_mean_percentile_counts_places_and_not_items():
     popularity = np.array([0, 1, 2, 3])  # percentiles 1/8, 3/8, 5/8, 7/8
-    assert mean_percentile(np.array([[3, 3], [3, -1]]), popularity) == 7 / 8
-    assert mean_percentile(np.array([[0, 1], [2, 3]]), popularity) == 1 / 2
+    assert mean_popularity_percentile(np.array([[3, 3], [3, -1]]), popularity) == 7 / 8
+    assert mean_popularity_percentile(np.array([[0, 1], [2, 3]]), popularity) == 1 / 2
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_mean_percentile_counts_places_and_not_items():
     ids=["equals enter by lower id", "reached exactly", "just missed", "never an item without interactions"],
 )
 def test_head_is_the_fewest_items_with_the_share(popularity, share, expected):
-    assert np.flatnonzero(head(np.array(popularity), share)).tolist() == expected
+    assert np.flatnonzero(head_items(np.array(popularity), share)).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -71,22 +71,24 @@ def test_head_is_the_fewest_items_with_the_share(popularity, share, expected):
 )
 def test_head_of_nothing_is_refused(popularity, share, message):
     with pytest.raises(ValueError, match=message):
-        head(np.array(popularity), share)
+        head_items(np.array(popularity), share)
 
 
 def test_head_and_tail_together_hit_as_often_as_all_targets_of_the_catalogue():
     rng = np.random.default_rng(11)
     ranked, target = rng.integers(0, 10, (200, 3)), rng.integers(-1, 10, 200)
-    popular = head(rng.integers(0, 100, 10), 0.5)
+    popular = head_items(rng.integers(0, 100, 10), 0.5)
     in_head = (popular[target] & (target >= 0)).sum()
     in_tail = (target >= 0).sum() - in_head
-    hits = in_head * group_hit(ranked, target, popular) + in_tail * group_hit(ranked, target, ~popular)
+    hits = in_head * group_hit_rate(ranked, target, popular) + in_tail * group_hit_rate(
+        ranked, target, ~popular
+    )
     assert hits == pytest.approx(hit(ranked, target).sum())
 
 
 def test_target_outside_the_catalogue_is_in_no_group():
     group = np.array([False, True])  # -1 would index the last item
-    assert group_hit(np.array([[1], [0]]), np.array([-1, 0]), group) is None
+    assert group_hit_rate(np.array([[1], [0]]), np.array([-1, 0]), group) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,4 +102,4 @@ def test_every_measure_of_exposure_stays_in_its_stated_range(rows):
     assert 0 <= coverage(ranked, 9) <= 1
     assert -1e-12 <= gini(ranked, 9) <= 1 - 1 / 9 + 1e-12
     assert -1e-12 <= entropy(ranked) <= np.log(9) + 1e-12
-    assert 0 <= mean_percentile(ranked, np.arange(9)) < 1
+    assert 0 <= mean_popularity_percentile(ranked, np.arange(9)) < 1

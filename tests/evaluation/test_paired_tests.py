@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sprec.evaluation.jackknife import influence
+from sprec.evaluation.jackknife import pseudo_values
 from sprec.evaluation.metrics import genre_masses
-from sprec.evaluation.paired_tests import intervals, swap_tests
-from sprec.evaluation.significance import holm, paired_bootstrap, sign_flip
+from sprec.evaluation.paired_tests import bootstrap_intervals, swap_tests
+from sprec.evaluation.significance import holm, sign_flip_test
 
 ITEMS, USERS = 120, 150
 GENRES = ("Crime", "Drama", "War")
@@ -38,16 +38,49 @@ def test_interval_is_scipys_paired_bootstrap():
         n_resamples=9999,
         rng=np.random.default_rng(2),
     ).confidence_interval
-    found = intervals((one - two)[None, None], rng=np.random.default_rng(3), draws=10_000)[0]
+    found = bootstrap_intervals((one - two)[None, None], rng=np.random.default_rng(3), draws=10_000)[0]
     assert found == pytest.approx([expected.low, expected.high], abs=0.003)
+
+
+def interval(difference, seed=0, **options):
+    """Return the bounds of one comparison, seeds by users."""
+    return bootstrap_intervals(difference[None], rng=np.random.default_rng(seed), **options)[0]
 
 
 def test_shared_draws_give_what_single_ones_do():
     values = np.random.default_rng(1).normal(0.1, 1, (3, 4, USERS))
-    found = intervals(values, rng=np.random.default_rng(0), draws=5000)
-    for each, bounds in zip(values, found, strict=True):
-        alone = paired_bootstrap(each, np.zeros_like(each), rng=np.random.default_rng(5), draws=5000)
-        assert bounds == pytest.approx([alone.low, alone.high], abs=0.02)
+    shared = bootstrap_intervals(values, rng=np.random.default_rng(0), draws=5000)
+    for difference, bounds in zip(values, shared, strict=True):
+        assert bounds == pytest.approx(interval(difference, seed=5, draws=5000), abs=0.02)
+
+
+def test_interval_takes_seeds_into_account():
+    difference = np.repeat([[0.0], [0.1], [0.2]], 50, axis=1)  # users agree, seeds do not
+    assert interval(difference, level=0.999) == pytest.approx([0.0, 0.2])
+    assert interval(difference[1:2]) == pytest.approx([0.1, 0.1])
+
+
+def test_pairing_makes_what_both_models_share_cancel():
+    ease = np.random.default_rng(15).random((1, 400))
+    assert interval((ease + 0.01) - ease, seed=16) == pytest.approx([0.01, 0.01])
+
+
+def test_interval_holds_the_true_difference_in_nineteen_of_twenty_tables():
+    generator, holds = np.random.default_rng(17), []
+    for _ in range(400):
+        seeds, users = generator.normal(0, 0.05, (8, 1)), generator.normal(0, 1, (1, 200))
+        difference = 0.3 + seeds + users + generator.normal(0, 0.5, (8, 200))
+        low, high = bootstrap_intervals(difference[None], rng=generator, draws=400)[0]
+        holds.append(low <= 0.3 <= high)
+    assert 0.92 <= np.mean(holds) <= 0.98
+
+
+def test_same_stream_gives_the_same_interval_however_the_draws_are_batched(monkeypatch):
+    difference = np.random.default_rng(18).normal(size=(3, 40))
+    in_one_batch = interval(difference, seed=19, draws=500)
+    assert (interval(difference, seed=19, draws=500) == in_one_batch).all()
+    monkeypatch.setattr("sprec.evaluation.paired_tests.CELLS_AT_ONCE", 400)
+    assert interval(difference, seed=19, draws=500) == pytest.approx(in_one_batch, abs=0.1)
 
 
 def distinct(lists):
@@ -90,13 +123,13 @@ def null_table(seed, arms=2):
     """Return the p-values of a table whose arms are all alike: of sets of lists, and of means over users."""
     rng = np.random.default_rng(seed)
     target, base = rng.integers(0, ITEMS, USERS), ranked(rng, 1.0)
-    reference = influence(base, target, MASSES, HISTORY, [5])
+    reference = pseudo_values(base, target, MASSES, HISTORY, [5])
     sets, means = [], []
     for _ in range(arms):
         lists = ranked(rng, 1.0)
-        own = influence(lists, target, MASSES, HISTORY, [5])
+        own = pseudo_values(lists, target, MASSES, HISTORY, [5])
         sets += list(swapped(lists[None], base[None], seed, draws=500).values())
-        means += [sign_flip(own[key] - reference[key], rng=rng, draws=500) for key in ("hr@5", "ndcg@5")]
+        means += [sign_flip_test(own[key] - reference[key], rng=rng, draws=500) for key in ("hr@5", "ndcg@5")]
     return sets, means
 
 
@@ -120,9 +153,9 @@ def test_interval_of_distinct_items_holds_the_true_difference_where_a_plain_boot
     for seed in range(60):
         rng = np.random.default_rng(seed)
         target, lists = rng.integers(0, ITEMS, USERS), [ranked(rng, skew, k=1) for skew in (1.4, 0.6)]
-        one, two = (influence(each, target, MASSES, HISTORY, [1])["div_ratio@1"] for each in lists)
+        one, two = (pseudo_values(each, target, MASSES, HISTORY, [1])["div_ratio@1"] for each in lists)
         differences.append((one - two).mean())
-        bounds.append(intervals((one - two)[None, None], rng=rng, draws=500)[0])
+        bounds.append(bootstrap_intervals((one - two)[None, None], rng=rng, draws=500)[0])
         users = rng.integers(0, USERS, (200, USERS))
         again = [(distinct(lists[0][drawn]) - distinct(lists[1][drawn])) / USERS for drawn in users]
         naive.append(np.quantile(again, [0.025, 0.975]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sprec.evaluation.scores import score
+from sprec.evaluation.scores import score_lists
 
 RANKED = np.array([[0, 1], [0, -1], [2, 0]])
 TARGET = np.array([1, -1, 2])
@@ -10,7 +10,7 @@ MASSES = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
 
 
 def test_scores_of_three_users_worked_by_hand():
-    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    found = score_lists(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
     assert (found.n, found.n_in_catalog) == (3, 2)
     # history mass: item 0 once, item 1 three times, item 2 twice → (1 + 1, 3 + 1) / 6
     # at 1: lists show 0 0 2 → (2.5, .5) / 3; at 2: 0 1 0 2 0 → (3.5, 1.5) / 5
@@ -18,12 +18,14 @@ def test_scores_of_three_users_worked_by_hand():
         {
             "hr@1": 1 / 3,
             "ndcg@1": 1 / 3,
+            "mrr@1": 1 / 3,
             "div_ratio@1": 2 / 2,
             "or_ratio@1": 3 / 2,
             "mgu@1": 2.5 / 3 - 2 / 6,
             "dgu@1": 2 * (2.5 / 3 - 2 / 6),
             "hr@2": 2 / 3,
             "ndcg@2": (1 / np.log2(3) + 1) / 3,
+            "mrr@2": (1 / 2 + 1) / 3,
             "div_ratio@2": 3 / 4,
             "or_ratio@2": 5 / 4,
             "mgu@2": 3.5 / 5 - 2 / 6,
@@ -33,37 +35,36 @@ def test_scores_of_three_users_worked_by_hand():
 
 
 def test_keys_come_cutoff_by_cutoff_and_per_user_values_mean_to_the_score():
-    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
-    assert list(found.values)[:7] == ["hr@1", "ndcg@1", "div_ratio@1", "or_ratio@1", "mgu@1", "dgu@1", "hr@2"]
-    assert sorted(found.per_user) == ["hr@1", "hr@2", "ndcg@1", "ndcg@2"]
+    found = score_lists(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    names = ["hr", "ndcg", "mrr", "div_ratio", "or_ratio", "mgu", "dgu"]
+    assert list(found.values) == [f"{name}@{k}" for k in (1, 2) for name in names]
+    assert list(found.per_user) == ["hr@1", "ndcg@1", "mrr@1", "hr@2", "ndcg@2", "mrr@2"]
     assert found.per_user["hr@2"].tolist() == [1, 0, 1]
     for name, each in found.per_user.items():
         assert each.mean() == found.values[name]
 
 
 def test_model_without_any_grounded_item_scores_zero_and_as_unfair_as_its_histories():
-    found = score(np.full((3, 1), -1), TARGET, HISTORIES, MASSES, cutoffs=(1,))
+    found = score_lists(np.full((3, 1), -1), TARGET, HISTORIES, MASSES, cutoffs=(1,))
     assert found.values == pytest.approx(
-        {"hr@1": 0, "ndcg@1": 0, "div_ratio@1": 0, "or_ratio@1": 0, "mgu@1": 0.5, "dgu@1": 1 / 3}
+        {"hr@1": 0, "ndcg@1": 0, "mrr@1": 0, "div_ratio@1": 0, "or_ratio@1": 0, "mgu@1": 0.5, "dgu@1": 1 / 3}
     )
 
 
-def test_popularity_adds_reciprocal_rank_and_exposure_worked_by_hand():
+def test_popularity_adds_exposure_worked_by_hand():
     popularity = np.array([9, 0, 1])  # item 0 alone has more than 20 % of the interactions
-    found = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2), popularity=popularity)
-    plain = score(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
+    found = score_lists(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2), popularity=popularity)
+    plain = score_lists(RANKED, TARGET, HISTORIES, MASSES, cutoffs=(1, 2))
     assert plain.values.items() <= found.values.items()
     added = {name: value for name, value in found.values.items() if name not in plain.values}
     # at 1 the lists show 0 0 2, at 2 they show 0 1 0 2 0; percentiles 5/6, 1/6, 3/6; targets 1 and 2 are tail
     assert added == pytest.approx(
         {
-            "mrr@1": 1 / 3,
             "coverage@1": 2 / 3,
             "gini@1": (0 * 1 + 2 * 2) / (3 * 3),
             "entropy@1": -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)),
             "popularity@1": (2 * 5 / 6 + 3 / 6) / 3,
             "tail_hr@1": 1 / 2,
-            "mrr@2": (1 / 2 + 1) / 3,
             "coverage@2": 1.0,
             "gini@2": (-2 * 1 + 0 * 1 + 2 * 3) / (3 * 5),
             "entropy@2": -(3 / 5 * np.log(3 / 5) + 2 / 5 * np.log(1 / 5)),
@@ -75,7 +76,9 @@ def test_popularity_adds_reciprocal_rank_and_exposure_worked_by_hand():
 
 
 def test_hit_rates_of_head_and_tail_are_left_out_without_such_targets():
-    head_only = score(RANKED, np.array([0, -1, 0]), HISTORIES, MASSES, (2,), popularity=np.array([9, 0, 1]))
+    head_only = score_lists(
+        RANKED, np.array([0, -1, 0]), HISTORIES, MASSES, (2,), popularity=np.array([9, 0, 1])
+    )
     assert head_only.values["head_hr@2"] == 1.0
     assert "tail_hr@2" not in head_only.values
 
@@ -97,4 +100,4 @@ def test_hit_rates_of_head_and_tail_are_left_out_without_such_targets():
 def test_input_that_does_not_fit_is_refused_with_its_counts(change, message):
     fitting = {"ranked": RANKED, "target": TARGET, "histories": HISTORIES, "masses": MASSES, "cutoffs": (1,)}
     with pytest.raises(ValueError, match=message):
-        score(**(fitting | change))
+        score_lists(**(fitting | change))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sprec.evaluation.metrics import genre_masses, genre_share
-from sprec.evaluation.scores import score
+from sprec.evaluation.scores import score_lists
 from sprec.records.packed_ids import packed
 from sprec.records.run_record import Evaluation, RunRecord, Shown
 from sprec.records.shown_items import Item
@@ -41,7 +41,7 @@ def with_lists(record: RunRecord, sets, *, users=200, items=ITEMS, test_seed=0) 
     popularity = np.array([each.popularity for each in known.values()])
     evaluations = []
     for label, iteration, ids in sets:
-        found = score(ids, target, histories, masses, popularity=popularity)
+        found = score_lists(ids, target, histories, masses, popularity=popularity)
         scores = {**found.values, "off_catalog": 0.1}
         way = "popularity" if iteration is None else "grounded"
         titles = () if iteration is None else ("Item 1 (1995)",) * 20

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sprec.evaluation.paired_tests import SET_METRICS, intervals, swap_tests
-from sprec.evaluation.significance import holm, sign_flip
+from sprec.evaluation.paired_tests import SET_METRICS, bootstrap_intervals, swap_tests
+from sprec.evaluation.significance import holm, sign_flip_test
 from sprec.report.tables.arms import tested
 from sprec.report.tables.per_user_values import Evidence, Floats
 from sprec.report.tables.table import Difference
@@ -105,7 +105,7 @@ def _intervals(
         if not cells:
             continue
         values = np.stack([_differences(pairs[place], key, evidence) for place, key in cells])
-        bounds = intervals(values, rng=np.random.default_rng(seeds))
+        bounds = bootstrap_intervals(values, rng=np.random.default_rng(seeds))
         means = values.mean(axis=(1, 2)).tolist()
         found |= {
             cell: (mean, low, high)
@@ -129,7 +129,7 @@ def _p_values(
         found |= {f"{name}@{k}": p for name, p in swapped.items()}
     means = [key for key in keys if key.partition("@")[0] not in SET_METRICS]
     found |= {
-        key: sign_flip(_differences(pairs, key, evidence).mean(axis=0).round(12), rng=rng, draws=draws)
+        key: sign_flip_test(_differences(pairs, key, evidence).mean(axis=0).round(12), rng=rng, draws=draws)
         for key in means
     }
     return {key: found[key] for key in keys}

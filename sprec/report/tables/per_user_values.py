@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sprec.evaluation.jackknife import influence
+from sprec.evaluation.jackknife import pseudo_values
+from sprec.evaluation.metrics import genre_masses
 from sprec.records.packed_ids import unpacked
 from sprec.records.run_record import Evaluation, RunRecord
 
@@ -21,7 +22,7 @@ class Evidence:
         known = [record for record in distinct.values() if record.items]
         shares = known[0].history_genres if known else {}
         self.history_share: Floats = np.array(list(shares.values()), dtype=float)
-        self.masses = _masses(known, {genre: place for place, genre in enumerate(shares)})
+        self.masses = _masses(known, tuple(shares))
         self._lists: dict[int, Ids] = {}
         self._targets: dict[str, Ids] = {}
         self._values: dict[int, dict[str, Floats]] = {}
@@ -44,13 +45,13 @@ class Evidence:
         return self._lists[id(evaluation)]
 
     def values(self, record: RunRecord, evaluation: Evaluation) -> dict[str, Floats]:
-        """Return each metric's values per user, whose mean the metric is (see `evaluation.influence`)."""
+        """Return each metric's values per user, whose mean the metric is (see `evaluation.jackknife`)."""
         if id(evaluation) not in self._values:
             lists = self.lists(evaluation)
             cutoffs = sorted({int(key.partition("@")[2]) for key in evaluation.scores if "@" in key})
             kept = [k for k in cutoffs if k <= lists.shape[1]]
             target, share = self.target(record), self.history_share
-            self._values[id(evaluation)] = influence(lists, target, self.masses, share, kept)
+            self._values[id(evaluation)] = pseudo_values(lists, target, self.masses, share, kept)
         return self._values[id(evaluation)]
 
     def whole(self, record: RunRecord, evaluation: Evaluation) -> bool:
@@ -58,13 +59,11 @@ class Evidence:
         return bool(evaluation.lists and record.targets and len(self.history_share))
 
 
-def _masses(records: Iterable[RunRecord], column: dict[str, int]) -> Floats:
-    """Return each item's mass per genre, evenly over its selected genres (as `metrics.genre_masses`)."""
+def _masses(records: Iterable[RunRecord], selected: tuple[str, ...]) -> Floats:
+    """Return each item's mass per selected genre; an id without an item has none."""
     genres: dict[int, tuple[str, ...]] = {}
     for record in records:
         new = (name for name in record.items if int(name) not in genres)
         genres |= {int(name): record.items[name].genres for name in new}
-    masses = np.zeros((max(genres, default=0) + 1, len(column)))
-    for item, labels in genres.items():
-        masses[item, [column[label] for label in labels]] = 1 / max(len(labels), 1)
-    return masses
+    labels = [genres.get(item, ()) for item in range(max(genres, default=0) + 1)]
+    return genre_masses(labels, selected)
