@@ -15,6 +15,7 @@ from sprec.evaluation.metrics import (
     ndcg,
     or_ratio,
     reciprocal_rank,
+    without_history,
 )
 
 
