@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.experiment.config import Settings, validated
-from sprec.processes.forked import KilledError, apart
-from sprec.processes.signals import EndedError, heeding
+from sprec.processes.forked import ForkKilledError, run_in_fork
+from sprec.processes.signals import EndedBySignalError, raise_on_signal
 from sprec.records.redaction import redact_text
 
 TRACE = "traceback.txt"  # of a failed job, for who looks for a bug; people get one line
@@ -59,9 +59,9 @@ def job(config: DictConfig) -> float | None:
     if hydra.mode is RunMode.RUN or not hydra.launcher._target_.endswith(POOLED):
         return work()
     try:
-        return apart(work)
-    except KilledError as error:
-        raise KilledError(f"{error}; to run it again: {_command()}") from None
+        return run_in_fork(work)
+    except ForkKilledError as error:
+        raise ForkKilledError(f"{error}; to run it again: {_command()}") from None
 
 
 def _run(settings: Settings) -> float | None:
@@ -70,7 +70,7 @@ def _run(settings: Settings) -> float | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     session = Session(settings, folder, command=_command())
     try:
-        with heeding():
+        with raise_on_signal():
             record = session.run()
     except Exception:
         (folder / TRACE).write_text(redact_text(traceback.format_exc()), encoding="utf-8")
@@ -139,8 +139,8 @@ def main() -> None:
             raise
         text = str(error).partition("\n-----")[0]  # below that, submitit shows all that a job said
         raise SystemExit(f"error: {' '.join(text.split())}{_remedy(text)}") from None
-    except (EndedError, KeyboardInterrupt) as error:
-        ended = error if isinstance(error, EndedError) else EndedError(signal.SIGINT)
+    except (EndedBySignalError, KeyboardInterrupt) as error:
+        ended = error if isinstance(error, EndedBySignalError) else EndedBySignalError(signal.SIGINT)
         print(f"{ended}: finished stages are stored; the same command goes on from there", file=sys.stderr)
         raise SystemExit(ended.status) from None
 

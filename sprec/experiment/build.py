@@ -23,7 +23,7 @@ from sprec.llm.base_models import WeightSource
 from sprec.llm.chat_template import apply_chat_template
 from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
-from sprec.processes.torchrun import Group, Work, alone
+from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.records.tracking import Tracker
 from sprec.seeds import derived, stream
 from sprec.store.store import Stage, Store
@@ -184,11 +184,11 @@ def processes(settings: Settings) -> int:
 def together(settings: Settings, built: Built) -> Callable[[Stage, Work], Work]:
     """Return who does the work of tuning: this process, or a group whose members get resolved settings."""
     if processes(settings) == 1:
-        return alone
+        return in_process
     fixed = {"device": built.device, "threads": threads(settings)}
     trainer = settings.trainer.model_copy(update=fixed)
     resolved = settings.model_copy(update={"trainer": trainer}).model_dump(mode="json")
-    return Group(resolved, trainer.devices, trainer.nodes, trainer.launch_command)
+    return TorchrunGroup(resolved, trainer.devices, trainer.nodes, trainer.launch_command)
 
 
 def sizes(settings: Settings) -> Sizes:

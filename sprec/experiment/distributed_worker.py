@@ -15,7 +15,7 @@ import torch.distributed as dist
 from sprec.algorithm import Method
 from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.experiment.config import Settings, validated
-from sprec.processes.torchrun import FAILS, SAYS, Work
+from sprec.processes.torchrun import FAILURE_PREFIX, LOG_PREFIX, Work
 from sprec.store.stage import Stage
 from sprec.store.store import Store
 from sprec.training.engine import Engine, State
@@ -40,7 +40,7 @@ def main() -> None:
     """Do this process's part of the work; the process of rank 0 writes, and a failure is one line."""
     task = json.loads(Path(sys.argv[1]).read_text())
     first = os.environ["RANK"] == "0"
-    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format=f"{SAYS}%(message)s")
+    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format=f"{LOG_PREFIX}%(message)s")
     try:
         work = _joined(validated(task["settings"]), task["stage"])
         if first:
@@ -50,7 +50,7 @@ def main() -> None:
                 work(Path(folder))
         dist.destroy_process_group()
     except Exception as error:
-        sys.stderr.write(f"{FAILS}{' '.join(str(error).split()) or type(error).__name__}\n")
+        sys.stderr.write(f"{FAILURE_PREFIX}{' '.join(str(error).split()) or type(error).__name__}\n")
         raise
 
 
@@ -60,7 +60,7 @@ def _joined(settings: Settings, key: str) -> Work:
     built = build(settings)
     whole = stored(built)
     data = drawn(whole, settings)
-    base_folder(built, data)  # in a group transformers lets rank 0 alone write, whoever has the store's lock
+    base_folder(built, data)  # in a group transformers lets rank 0 in_process write, whoever has the store's lock
     if built.device == "cuda":
         torch.cuda.set_device(local)
     torch.set_num_threads(max(1, threads(settings) // trainer.devices))
@@ -78,7 +78,7 @@ def _work(settings: Settings, built: Built, shared: Engine, base: State, key: st
     raise ValueError(f"no stage of this run has the key {key}")
 
 
-def _together(alone: Engine, settings: Settings) -> Engine:
+def _together(in_process: Engine, settings: Settings) -> Engine:
     """Return what stages share in a process of the group, and what Lightning is told of the group.
 
     The tuner sums gradients itself, so a model that is shared out is to Lightning one on one device.
@@ -86,9 +86,9 @@ def _together(alone: Engine, settings: Settings) -> Engine:
     trainer = settings.trainer
     known: dict[str, object] = {"strategy": "ddp", "devices": trainer.devices, "num_nodes": trainer.nodes}
     if trainer.shard:
-        on_cpu = alone.trainer["accelerator"] == "cpu"
+        on_cpu = in_process.trainer["accelerator"] == "cpu"
         known = {"devices": 1 if on_cpu else [int(os.environ["LOCAL_RANK"])]}
-    return replace(alone, trainer={**alone.trainer, **known})
+    return replace(in_process, trainer={**in_process.trainer, **known})
 
 
 if __name__ == "__main__":

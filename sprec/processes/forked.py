@@ -1,4 +1,4 @@
-"""Work in a process of its own: what kills that process is an error here and nothing more."""
+"""Work in a forked process: whatever kills that process is an ordinary error here."""
 
 import multiprocessing
 import signal
@@ -6,57 +6,59 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar, cast
 
-from sprec.processes.signals import EndedError
-from sprec.processes.torchrun import dying_with_parent
+from sprec.processes.signals import EndedBySignalError
+from sprec.processes.torchrun import end_with_parent
 
-Answer = TypeVar("Answer")
-FORK = multiprocessing.get_context("fork")  # what was set up so far comes along
-
-
-class KilledError(RuntimeError):
-    """A process that was ended from outside; the message is one line."""
+T = TypeVar("T")
+FORK = multiprocessing.get_context(
+    "fork"
+)  # the child starts with everything that is imported and set up here
 
 
-def apart(work: Callable[[], Answer]) -> Answer:
-    """Return what `work` returns in a process forked for it, or raise what it raises.
+class ForkKilledError(RuntimeError):
+    """A forked process that was killed from outside; the message is one line."""
 
-    Raises `KilledError` where that process is killed. It ends with this one. Fork before any library has
-    started threads: they do not come along, and what they hold stays locked.
+
+def run_in_fork(work: Callable[[], T]) -> T:
+    """Return what `work` returns in a forked process, or raise what it raises.
+
+    Raises `ForkKilledError` if that process is killed. It never outlives this one. Fork before any library
+    starts threads: the child does not get them, and the locks that they hold stay locked.
     """
-    receiving, sending = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=_answer, args=(work, sending))
+    receiver, sender = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=_send_result, args=(work, sender))
     process.start()
-    sending.close()
+    sender.close()  # or `recv` would wait for ever for a child that died
     try:
-        answer, error = receiving.recv()
+        result, error = receiver.recv()
     except EOFError:
         process.join()
-        raise KilledError(f"its process was ended by {_ending(process.exitcode)}") from None
-    except BaseException:  # an interrupt
+        raise ForkKilledError(f"its process was ended by {_describe_exit(process.exitcode)}") from None
+    except BaseException:  # Ctrl-C and SIGTERM reach the parent alone under some launchers
         process.terminate()
         raise
     finally:
         process.join()
-    if isinstance(error, EndedError):  # that process was told to end, not this one
-        raise KilledError(f"its process was {error}")
+    if isinstance(error, EndedBySignalError):  # the signal was for the child, so this process goes on
+        raise ForkKilledError(f"its process was {error}")
     if error is not None:
         raise error
-    return cast(Answer, answer)
+    return cast(T, result)
 
 
-def _answer(work: Callable[[], object], sending: Connection) -> None:
-    if die := dying_with_parent():
-        die()
+def _send_result(work: Callable[[], object], sender: Connection) -> None:
+    if prepare := end_with_parent():
+        prepare()
     try:
-        sending.send((work(), None))
+        sender.send((work(), None))
     except BaseException as error:
-        sending.send((None, error))
+        sender.send((None, error))
 
 
-def _ending(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     """Return what ended a process.
 
-    >>> _ending(-9), _ending(3)
+    >>> _describe_exit(-9), _describe_exit(3)
     ('SIGKILL (out of memory?)', 'exit status 3')
     """
     if code is None or code >= 0:

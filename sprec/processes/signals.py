@@ -1,4 +1,4 @@
-"""Signals that end a run: one exception for Ctrl-C and SIGTERM, and one way to end."""
+"""Ctrl-C and SIGTERM end a run in one way: by an exception that no library swallows."""
 
 import signal
 import threading
@@ -9,8 +9,11 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class EndedError(BaseException):
-    """The process was told to end; no library takes it for an error of its own, nor for a clean end."""
+class EndedBySignalError(BaseException):
+    """The process was asked to end.
+
+    A `BaseException`, so that no library handles it as an error of its own or takes it for a clean end.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -21,33 +24,33 @@ class EndedError(BaseException):
 
     @property
     def status(self) -> int:
-        """The exit status that shells give to what a signal ended.
+        """The exit status that shells report for a process ended by this signal.
 
-        >>> EndedError(signal.SIGTERM).status
+        >>> EndedBySignalError(signal.SIGTERM).status
         143
         """
         return 128 + self.number
 
 
 @contextmanager
-def heeding() -> Iterator[None]:
-    """Raise `EndedError` at Ctrl-C and SIGTERM; what the process ignores stays ignored.
+def raise_on_signal() -> Iterator[None]:
+    """Raise `EndedBySignalError` at Ctrl-C and SIGTERM, unless the process ignores that signal.
 
-    Lightning would end a fit by `SystemExit` of status 1 at the first, and of status 0 at the second.
+    Without it Lightning ends a fit by `SystemExit`, with status 1 at the first signal and 0 at the second.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
+    handled = [number for number, handler in previous.items() if handler is not signal.SIG_IGN]
     try:
-        for number in heeded:
-            signal.signal(number, _end)
+        for number in handled:
+            signal.signal(number, _raise_error)
         yield
     finally:
-        for number in heeded:
-            signal.signal(number, before[number])
+        for number in handled:
+            signal.signal(number, previous[number])
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    raise EndedError(number)
+def _raise_error(number: int, _: FrameType | None) -> None:
+    raise EndedBySignalError(number)

@@ -19,7 +19,7 @@ from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, paired
-from sprec.processes.torchrun import Work, alone
+from sprec.processes.torchrun import Work, in_process
 from sprec.seeds import derived, stream
 from sprec.store.store import Result, Stage, Store
 from sprec.training.counterfactual import Counterfactual
@@ -49,7 +49,7 @@ class Stages:
         *,
         done: Callable[[str, Stage, Result], None],
         plan: bool = False,
-        together: Callable[[Stage, Work], Work] = alone,
+        together: Callable[[Stage, Work], Work] = in_process,
     ) -> None:
         self.engine, self.store, self.sizes, self.done, self.plan = engine, store, sizes, done, plan
         self.together = together

@@ -8,18 +8,18 @@ import sys
 
 import pytest
 
-from sprec.processes.forked import KilledError, apart
-from sprec.processes.signals import heeding
+from sprec.processes.forked import ForkKilledError, run_in_fork
+from sprec.processes.signals import raise_on_signal
 
 WAITING = """
 import os, signal
-from sprec.processes.forked import apart
+from sprec.processes.forked import run_in_fork
 
 def work():
     print(os.getpid(), flush=True)
     signal.pause()
 
-apart(work)
+run_in_fork(work)
 """
 
 
@@ -32,30 +32,30 @@ def refuse():
 
 
 def test_the_answer_comes_from_another_process():
-    assert apart(os.getpid) not in (None, os.getpid())
+    assert run_in_fork(os.getpid) not in (None, os.getpid())
 
 
 def test_an_error_comes_through():
     with pytest.raises(ValueError, match=r"^no such dataset$"):
-        apart(refuse)
+        run_in_fork(refuse)
 
 
 def test_a_killed_process_is_an_error_that_names_its_signal():
-    with pytest.raises(KilledError, match=r"^its process was ended by SIGKILL"):
-        apart(killed)
+    with pytest.raises(ForkKilledError, match=r"^its process was ended by SIGKILL"):
+        run_in_fork(killed)
 
 
-def told_to_end():
-    with heeding():
+def end_by_sigterm():
+    with raise_on_signal():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_process_told_to_end_is_an_error_of_that_process_alone():
-    with pytest.raises(KilledError, match=r"^its process was ended by SIGTERM$"):
-        apart(told_to_end)
+    with pytest.raises(ForkKilledError, match=r"^its process was ended by SIGTERM$"):
+        run_in_fork(end_by_sigterm)
 
 
-def heeding_interrupts():
+def default_interrupt_handler():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -63,7 +63,7 @@ def heeding_interrupts():
 def test_the_process_ends_with_the_one_that_waits_for_it(ending):
     command = [sys.executable, "-c", WAITING]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **pipes, preexec_fn=heeding_interrupts) as waiting:
+    with subprocess.Popen(command, **pipes, preexec_fn=default_interrupt_handler) as waiting:
         inner = os.pidfd_open(int(waiting.stdout.readline()))
         waiting.send_signal(ending)
         assert select.select([inner], [], [], 60)[0] == [inner]  # readable once the process has ended

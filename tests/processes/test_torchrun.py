@@ -1,4 +1,4 @@
-"""A group of processes: what it is told, what of its output is passed on, and that it ends with its run."""
+"""A group of processes: what it reads, which of its lines are logged, and that it ends with its run."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.processes.torchrun import Group, GroupError, _followed, alone
+from sprec.processes.torchrun import GroupError, TorchrunGroup, _run_logged, in_process
 from sprec.store.stage import Stage
 
 SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
@@ -22,59 +22,59 @@ def speaking(*lines, status=0):
 
 
 def test_one_process_does_the_work_itself(tmp_path):
-    assert alone(SFT, tmp_path.mkdir) == tmp_path.mkdir
+    assert in_process(SFT, tmp_path.mkdir) == tmp_path.mkdir
 
 
 def test_members_read_settings_stage_and_folder_from_a_file_that_does_not_stay(tmp_path, monkeypatch):
-    told = []
+    tasks = []
     monkeypatch.setattr(
-        "sprec.processes.torchrun._followed",
-        lambda command: told.append(json.loads(Path(command[-1]).read_text())),
+        "sprec.processes.torchrun._run_logged",
+        lambda command: tasks.append(json.loads(Path(command[-1]).read_text())),
     )
-    Group({"seed": 3}, devices=2)(SFT, None)(tmp_path)
-    assert told == [{"settings": {"seed": 3}, "stage": SFT.key, "folder": str(tmp_path)}]
+    TorchrunGroup({"seed": 3}, devices=2)(SFT, None)(tmp_path)
+    assert tasks == [{"settings": {"seed": 3}, "stage": SFT.key, "folder": str(tmp_path)}]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_machine_needs_no_other_command_and_several_start_one_on_each():
     task = Path("store/sft.1/.group.json")
-    here, *_ = Group({}, devices=4, spread=["srun"]).command(task)
+    here, *_ = TorchrunGroup({}, devices=4, spread=["srun"]).command(task)
     assert here == sys.executable
-    apart = Group({}, devices=4, nodes=2, spread=["srun", "--ntasks=2"]).command(task)
-    assert apart[:3] == ["srun", "--ntasks=2", sys.executable]
-    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=sft.1"} <= set(apart)
+    run_in_fork = TorchrunGroup({}, devices=4, nodes=2, spread=["srun", "--ntasks=2"]).command(task)
+    assert run_in_fork[:3] == ["srun", "--ntasks=2", sys.executable]
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=sft.1"} <= set(run_in_fork)
 
 
 def test_lines_for_people_reach_the_log_and_the_rest_does_not(caplog):
     with caplog.at_level(logging.INFO):
-        _followed(speaking("noise", "sprec says step 8 of 16"))
+        _run_logged(speaking("noise", "sprec logs step 8 of 16"))
     assert caplog.messages == ["step 8 of 16"]
 
 
 def test_the_first_reason_is_the_error_and_all_lines_go_with_it():
     with pytest.raises(GroupError, match="loss is nan") as caught:
-        _followed(speaking("a trace", "sprec fails loss is nan at step 3", "sprec fails other", status=1))
+        _run_logged(speaking("a trace", "sprec fails loss is nan at step 3", "sprec fails other", status=1))
     assert str(caught.value) == "loss is nan at step 3"
     assert "a trace" in caught.value.__notes__[0]
 
 
 def test_a_group_that_was_killed_says_its_status():
     with pytest.raises(GroupError, match=r"was ended \(status -9\)"):
-        _followed([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+        _run_logged([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
 
 
 def test_a_missing_command_names_the_key():
     with pytest.raises(GroupError, match=r"trainer\.spread: no command 'no-such-srun' here"):
-        _followed(["no-such-srun"])
+        _run_logged(["no-such-srun"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_a_group_ends_with_the_run_that_is_killed():
-    child = "import os, signal; print('sprec says', os.getpid(), flush=True); signal.pause()"
+    child = "import os, signal; print('sprec logs', os.getpid(), flush=True); signal.pause()"
     parent = (
-        "import logging, sys; from sprec.processes.torchrun import _followed;"
+        "import logging, sys; from sprec.processes.torchrun import _run_logged;"
         "logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s');"
-        f"_followed([sys.executable, '-c', {child!r}])"
+        f"_run_logged([sys.executable, '-c', {child!r}])"
     )
     run = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
     member = os.pidfd_open(int(run.stdout.readline()))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sprec.processes.signals import EndedError, heeding
+from sprec.processes.signals import EndedBySignalError, raise_on_signal
 from sprec.seeds import stream
 from sprec.training.objectives import sft
 from sprec.training.trainer import Schedule, Tuner, adamw, settled, tune, validation_loss
@@ -54,7 +54,7 @@ def test_a_signal_in_a_step_ends_the_fit_at_once_and_leaves_the_handlers_as_they
         raise AssertionError("the step went on")
 
     before = signal.getsignal(ending)
-    with pytest.raises(EndedError, match=rf"^ended by {ending.name}$"), heeding():
+    with pytest.raises(EndedBySignalError, match=rf"^ended by {ending.name}$"), raise_on_signal():
         tuned(make(4), catalog, told_to_end)
     assert signal.getsignal(ending) is before
 
