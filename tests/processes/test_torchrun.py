@@ -38,9 +38,9 @@ def test_members_read_settings_stage_and_folder_from_a_file_that_does_not_stay(t
 
 def test_one_machine_needs_no_other_command_and_several_start_one_on_each():
     task = Path("store/sft.1/.group.json")
-    here, *_ = TorchrunGroup({}, devices=4, spread=["srun"]).command(task)
+    here, *_ = TorchrunGroup({}, devices=4, launch_command=["srun"]).command(task)
     assert here == sys.executable
-    run_in_fork = TorchrunGroup({}, devices=4, nodes=2, spread=["srun", "--ntasks=2"]).command(task)
+    run_in_fork = TorchrunGroup({}, devices=4, nodes=2, launch_command=["srun", "--ntasks=2"]).command(task)
     assert run_in_fork[:3] == ["srun", "--ntasks=2", sys.executable]
     assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-id=sft.1"} <= set(run_in_fork)
 
