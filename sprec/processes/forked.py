@@ -11,8 +11,6 @@ from sprec.processes.torchrun import end_with_parent
 
 T = TypeVar("T")
 FORK = multiprocessing.get_context("fork")  # the child has all that is imported and set up here
-    "fork"
-)  # the child starts with everything that is imported and set up here
 
 
 class ForkKilledError(RuntimeError):

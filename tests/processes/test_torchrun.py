@@ -64,7 +64,7 @@ def test_a_group_that_was_killed_says_its_status():
 
 
 def test_a_missing_command_names_the_key():
-    with pytest.raises(GroupError, match=r"trainer\.spread: no command 'no-such-srun' here"):
+    with pytest.raises(GroupError, match=r"trainer\.launch_command: no command 'no-such-srun' here"):
         _run_logged(["no-such-srun"])
 
 
