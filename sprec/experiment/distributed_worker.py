@@ -60,7 +60,7 @@ def _joined(settings: Settings, key: str) -> Work:
     built = build(settings)
     whole = stored(built)
     data = drawn(whole, settings)
-    base_folder(built, data)  # in a group transformers lets rank 0 in_process write, whoever has the store's lock
+    base_folder(built, data)  # in a group transformers lets rank 0 alone write, whoever has the store's lock
     if built.device == "cuda":
         torch.cuda.set_device(local)
     torch.set_num_threads(max(1, threads(settings) // trainer.devices))
@@ -78,7 +78,7 @@ def _work(settings: Settings, built: Built, shared: Engine, base: State, key: st
     raise ValueError(f"no stage of this run has the key {key}")
 
 
-def _together(in_process: Engine, settings: Settings) -> Engine:
+def _together(alone: Engine, settings: Settings) -> Engine:
     """Return what stages share in a process of the group, and what Lightning is told of the group.
 
     The tuner sums gradients itself, so a model that is shared out is to Lightning one on one device.
@@ -86,9 +86,9 @@ def _together(in_process: Engine, settings: Settings) -> Engine:
     trainer = settings.trainer
     known: dict[str, object] = {"strategy": "ddp", "devices": trainer.devices, "num_nodes": trainer.nodes}
     if trainer.shard:
-        on_cpu = in_process.trainer["accelerator"] == "cpu"
+        on_cpu = alone.trainer["accelerator"] == "cpu"
         known = {"devices": 1 if on_cpu else [int(os.environ["LOCAL_RANK"])]}
-    return replace(in_process, trainer={**in_process.trainer, **known})
+    return replace(alone, trainer={**alone.trainer, **known})
 
 
 if __name__ == "__main__":
