@@ -10,59 +10,58 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import Progress
 
-Item = TypeVar("Item")
-EVERY_SECONDS = 15.0
+T = TypeVar("T")
+LOG_INTERVAL_SECONDS = 15.0
 log = logging.getLogger(__name__)
 
 
 def track(
-    items: Iterable[Item], label: str, total: int | None, *, every_seconds: float = EVERY_SECONDS
-) -> Iterator[Item]:
-    """Yield the items, showing how many of `total` are done and the time left (None: nobody knows how many).
+    items: Iterable[T], label: str, total: int | None, *, interval_seconds: float = LOG_INTERVAL_SECONDS
+) -> Iterator[T]:
+    """Yield the items and show how many of `total` are done, and the time left (None: the total is unknown).
 
-    Where standard error is no terminal, one line is logged about every `every_seconds`. What is done at once
-    shows nothing.
+    If standard error is no terminal, log a line about every `interval_seconds`. A single item shows nothing.
     """
     if total is not None and total < 2:
         yield from items
         return
-    with counted(label, total, every_seconds=every_seconds) as so_far:
+    with show_progress(label, total, interval_seconds=interval_seconds) as advance_to:
         done = 0
         for item in items:
-            so_far(done)
+            advance_to(done)
             yield item
             done += 1
-        so_far(done)
+        advance_to(done)
 
 
-def in_terminal() -> bool:
+def stderr_is_terminal() -> bool:
     """Return whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 
 @contextmanager
-def counted(
-    label: str, total: int | None, *, every_seconds: float = EVERY_SECONDS
+def show_progress(
+    label: str, total: int | None, *, interval_seconds: float = LOG_INTERVAL_SECONDS
 ) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many of `total` are done so far, and shows it as `track` does."""
-    if not in_terminal():
-        yield _Lines(label, total, every_seconds)
+    """Yield a function to call with the number done so far; it shows progress as `track` does."""
+    if not stderr_is_terminal():
+        yield _ProgressLines(label, total, interval_seconds)
         return
     with Progress(console=Console(stderr=True)) as bars:
         bar = bars.add_task(label, total=total)
         yield lambda done: bars.update(bar, completed=done)
 
 
-class _Lines:
-    """Logs a line when the last one is some time ago; none for a step that begins or has ended."""
+class _ProgressLines:
+    """Logs a line if the last one is old enough, but none for a step that has just begun or has ended."""
 
-    def __init__(self, label: str, total: int | None, every_seconds: float) -> None:
-        self.label, self.total, self.every_seconds = label, total, every_seconds
+    def __init__(self, label: str, total: int | None, interval_seconds: float) -> None:
+        self.label, self.total, self.interval_seconds = label, total, interval_seconds
         self.start = self.last = time.monotonic()
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if now - self.last < self.every_seconds or not done or done == self.total:
+        if now - self.last < self.interval_seconds or not done or done == self.total:
             return
         self.last = now
         if self.total is None:

@@ -18,7 +18,7 @@ from sprec.negatives import Material, Semantic
 @pytest.fixture
 def terminal(monkeypatch, capsys):
     """Return what is said on a standard error that is a terminal."""
-    monkeypatch.setattr(progress, "in_terminal", lambda: True)
+    monkeypatch.setattr(progress, "stderr_is_terminal", lambda: True)
     return lambda: capsys.readouterr().err
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from sprec import progress
-from sprec.progress import counted, track
+from sprec.progress import show_progress, track
 
 
 @pytest.fixture
@@ -20,21 +20,21 @@ def lines(caplog):
 
 def test_log_says_how_many_are_done_and_the_time_left(clock, caplog):
     with caplog.at_level(logging.INFO):
-        assert list(track("abcd", "steps", 4, every_seconds=20)) == list("abcd")
+        assert list(track("abcd", "steps", 4, interval_seconds=20)) == list("abcd")
     # read at 0 (start), 10 (0 done), 20 (1), 30 (2), 40 (3), 50 (4: has ended)
     assert lines(caplog) == ["steps: 1 of 4, about 60 s left", "steps: 3 of 4, about 13 s left"]
 
 
 def test_log_counts_on_where_nobody_knows_how_many_there_will_be(clock, caplog):
     with caplog.at_level(logging.INFO):
-        assert list(track(iter("abc"), "parts", None, every_seconds=5)) == list("abc")
+        assert list(track(iter("abc"), "parts", None, interval_seconds=5)) == list("abc")
     assert lines(caplog) == ["parts: 1 so far", "parts: 2 so far", "parts: 3 so far"]
 
 
 def test_log_takes_counts_that_leap(clock, caplog):
-    with caplog.at_level(logging.INFO), counted("MB", 90, every_seconds=5) as so_far:
+    with caplog.at_level(logging.INFO), show_progress("MB", 90, interval_seconds=5) as advance_to:
         for done in (0, 30, 90):
-            so_far(done)
+            advance_to(done)
     assert lines(caplog) == ["MB: 30 of 90, about 40 s left"]
 
 

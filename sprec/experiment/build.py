@@ -25,7 +25,7 @@ from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
 from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.records.tracking import Tracker
-from sprec.seeds import derived, stream
+from sprec.seeds import derive_seed, stream
 from sprec.store.store import Stage, Store
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State
@@ -128,7 +128,7 @@ def engine(
             **formats,
             device=built.device,
             cutoff_tokens=llm.cutoff_tokens,
-            seed=derived(settings.seed, "adapter"),
+            seed=derive_seed(settings.seed, "adapter"),
         )
         if settings.trainer.checkpointing:
             model.checkpoint_activations()

@@ -20,7 +20,7 @@ from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, paired
 from sprec.processes.torchrun import Work, in_process
-from sprec.seeds import derived, stream
+from sprec.seeds import derive_seed, stream
 from sprec.store.store import Result, Stage, Store
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.engine import Engine, State, Test
@@ -229,7 +229,7 @@ class Stages:
             objective,
             schedule,
             rng=stream(engine.seed, label, "order"),
-            torch_seed=derived(engine.seed, label, "dropout"),
+            torch_seed=derive_seed(engine.seed, label, "dropout"),
             trainer=engine.trainer,
             validation=text(positives(data.split.valid)) if schedule.choose_every else (),
             **options,

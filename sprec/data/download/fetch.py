@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
-from sprec.progress import counted, track
+from sprec.progress import show_progress, track
 
 CHUNK_BYTES = 1 << 20  # progress counts in these
 TIMEOUT_SECONDS = 60.0
@@ -77,12 +77,12 @@ def _shown(lines: Iterable[str], label: str) -> Iterator[str]:
         if not (size := re.fullmatch(r"Progress \d+ of (\d+)\s*", line)):
             yield line
             continue
-        with counted(label, int(size[1]) // CHUNK_BYTES) as so_far:
+        with show_progress(label, int(size[1]) // CHUNK_BYTES) as advance_to:
             for after in lines:
                 if not (done := re.match(r"Progress (\d+) of", after)):
                     yield after
                     break
-                so_far(int(done[1]) // CHUNK_BYTES)
+                advance_to(int(done[1]) // CHUNK_BYTES)
 
 
 def url_download(url: str, folder: Path) -> Path:
