@@ -11,7 +11,7 @@ from benchmarks.ours import OWN, RELEASED
 from benchmarks.peers import RELEASED_BATCH, Way
 from benchmarks.ranking import Case
 from benchmarks.setting import RANK, Setting
-from sprec.costs.flops import Load, Shape, load, reading, training
+from sprec.costs.flops import ModelShape, PassSize, count_pass, forward_flops, training_flops
 from sprec.llm.fusion import lacking
 
 USERS, ITEMS = 1000, 10_681
@@ -184,20 +184,20 @@ def _iteration(setting: Setting, validated: int) -> Contest:
     return Contest(name, "rows", partial(ours.iteration, setting), rival, 6.0)
 
 
-def _asked(setting: Setting, model: Setting) -> tuple[Shape, Load]:
+def _asked(setting: Setting, model: Setting) -> tuple[ModelShape, PassSize]:
     own = setting.lent(model)
-    return Shape.of(own.model.base_model.config, RANK), load(own.encoded())
+    return ModelShape.of(own.model.base_model.config, RANK), count_pass(own.encoded())
 
 
 def _written(setting: Setting, model: Setting) -> float:
     """Return the necessary FLOPs of writing titles as long as the true ones."""
-    return reading(*_asked(setting, model))
+    return forward_flops(*_asked(setting, model))
 
 
 def _flops(setting: Setting, model: Setting) -> float:
     """Return the necessary FLOPs of one step, the pass of the reference included."""
     asked = _asked(setting, model)
-    return training(*asked) + (reading(*asked) if setting.negatives else 0)
+    return training_flops(*asked) + (forward_flops(*asked) if setting.negatives else 0)
 
 
 def _said(way: Way) -> str:

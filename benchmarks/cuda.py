@@ -17,7 +17,7 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import adamw, training_step, width
 from benchmarks.setting import ALPHA, RANK
 from benchmarks.shapes import SHAPES
-from sprec.costs.flops import Shape, load, reading, training
+from sprec.costs.flops import ModelShape, count_pass, forward_flops, training_flops
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, complete
@@ -89,20 +89,20 @@ def product_peak(device: torch.device, size: int) -> float:
 
 def run(model: LanguageModel, repeats: int) -> list[Timed]:
     """Return all rows for a model."""
-    shape = Shape.of(model.base_model.config, RANK)
+    shape = ModelShape.of(model.base_model.config, RANK)
     found = []
     for name, (count, negatives) in STEPS.items():
         asked = rows(model, count, negatives)
         step = training_step(
             model, asked, adamw(model), batch_tokens=BATCH_TOKENS, eval_batch_tokens=EVAL_BATCH_TOKENS
         )
-        needed = load(asked)
-        flops = training(shape, needed) + (reading(shape, needed) if negatives else 0)
+        needed = count_pass(asked)
+        flops = training_flops(shape, needed) + (forward_flops(shape, needed) if negatives else 0)
         found.append(measured(model, name, step, flops, repeats))
     return [*found, _titles(model, shape, repeats)]
 
 
-def _titles(model: LanguageModel, shape: Shape, repeats: int) -> Timed:
+def _titles(model: LanguageModel, shape: ModelShape, repeats: int) -> Timed:
     asked = rows(model, 256, 0)
 
     def write() -> Work:
@@ -110,7 +110,7 @@ def _titles(model: LanguageModel, shape: Shape, repeats: int) -> Timed:
         complete(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=EVAL_BATCH_TOKENS)
         return Work(len(asked), width(asked))
 
-    return measured(model, "self-play, 256 titles", write, reading(shape, load(asked)), repeats)
+    return measured(model, "self-play, 256 titles", write, forward_flops(shape, count_pass(asked)), repeats)
 
 
 def table(found: list[Timed], title: str, peak: float, dense: float | None) -> Table:

@@ -13,16 +13,16 @@ from torch.optim import Optimizer
 
 from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
-from sprec.algorithm import Method
+from sprec.algorithm import SelfPlayAlgorithm
 from sprec.experiment.build import build
 from sprec.generation.decoding import Greedy, complete
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.store.store import Store
 from sprec.training import trainer
-from sprec.training.engine import State
+from sprec.training.context import ModelState
 from sprec.training.objectives import Objective, dpo, sdpo, sft
-from sprec.training.row_sampling import Sizes
+from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import Stages
 
 OWN, RELEASED = "own", "released"
@@ -120,16 +120,18 @@ def titles(setting: Setting) -> Step:
 def iteration(setting: Setting) -> Step:
     """Return one iteration of SPRec through the stages of a run: titles, SFT, DPO, each stored."""
     engine, method = setting.engine, build(setting.settings).method
-    assert isinstance(method, Method)
+    assert isinstance(method, SelfPlayAlgorithm)
     split = replace(engine.dataset.split, train=engine.dataset.split.train.take(setting.numbers))
     engine = replace(engine, dataset=replace(engine.dataset, split=split))
-    previous = State("tuned", setting.tuned)
+    previous = ModelState("tuned", setting.tuned)
 
     def take() -> Work:
         with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
-            stages = Stages(engine, Store(Path(place)), Sizes(None, None), done=lambda *_: None)
+            stages = Stages(engine, Store(Path(place)), RowSampling(None, None), done=lambda *_: None)
             model = stages.sft(previous, 1, method.sft)
-            pairs = stages.negatives(previous, 1, method.negatives, method.decoding, keep_equal=True)
+            pairs = stages.negatives(
+                previous, 1, method.negatives, method.decoding, keep_pairs_equal_to_target=True
+            )
             stages.dpo(model, pairs, 1, method.dpo, method.objective)
         return Work(setting.rows, 0)
 

@@ -15,7 +15,7 @@ from sprec.experiment.config import Settings, validated
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
-from sprec.training.engine import Engine
+from sprec.training.context import StageContext
 
 RANK, ALPHA = 16, 32
 
@@ -38,7 +38,7 @@ class Setting:
     tuned: Path | None = None
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> StageContext:
         """Data and model as a run has them."""
         built = build(self.settings)
         whole = stored(built)

@@ -10,24 +10,24 @@ from torch import Tensor
 
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline, Ranker
-from sprec.negatives import NegativeSampler, told
+from sprec.negatives import NegativeSampler, describe_sampler
+from sprec.training.context import ModelState, TestSetup
 from sprec.training.counterfactual import Counterfactual
-from sprec.training.engine import State, Test
-from sprec.training.row_weights import Weighting
+from sprec.training.row_weights import RowWeighting
 from sprec.training.stages import Stages
 from sprec.training.trainer import Schedule
 
 
 @dataclass(frozen=True)
-class Method:
+class SelfPlayAlgorithm:
     """What one arm does: which steps an iteration has, where its rejected titles come from, and its loss."""
 
     iterations: int
     with_sft: bool
     with_dpo: bool
-    keep_equal: bool
+    keep_pairs_equal_to_target: bool
     objective: partial[Tensor]  # of log-probabilities, as `Objective`
-    weighting: Weighting | None  # of SFT rows
+    weighting: RowWeighting | None  # of SFT rows
     counterfactual: Counterfactual | None  # what SFT scores titles by, beside their likelihood
     negatives: NegativeSampler
     decoding: Decoding
@@ -41,13 +41,13 @@ class Method:
         if not self.with_dpo:
             return "none"
         decoding = f" {type(self.decoding).__name__}" if self.negatives.uses_decoding else ""
-        return told(self.negatives) + decoding
+        return describe_sampler(self.negatives) + decoding
 
     def ranking(self, ranker: Ranker) -> str:
         """Return what ranks the catalogue."""
         return type(ranker).__name__.lower()
 
-    def states(self, stages: Stages, base: State) -> Iterator[tuple[str, int, State]]:
+    def states(self, stages: Stages, base: ModelState) -> Iterator[tuple[str, int, ModelState]]:
         """Yield the model after the initial SFT and after each iteration."""
         model = stages.sft(base, 0, self.initial, self.weighting, self.counterfactual)
         yield "initial_sft", 0, model
@@ -57,12 +57,18 @@ class Method:
                 model = stages.sft(model, iteration, self.sft, self.weighting, self.counterfactual)
             if self.with_dpo:
                 pairs = stages.negatives(
-                    previous, iteration, self.negatives, self.decoding, keep_equal=self.keep_equal
+                    previous,
+                    iteration,
+                    self.negatives,
+                    self.decoding,
+                    keep_pairs_equal_to_target=self.keep_pairs_equal_to_target,
                 )
                 model = stages.dpo(model, pairs, iteration, self.dpo, self.objective)
             yield f"iteration_{iteration}", iteration, model
 
-    def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
+    def evaluations(
+        self, stages: Stages, base: ModelState, test: TestSetup
+    ) -> Iterator[tuple[str, int, Path]]:
         """Yield label, iteration and folder of the ranked lists after each state."""
         assistant = stages.assistant(test)
         for label, iteration, state in self.states(stages, base):
@@ -70,7 +76,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class WithoutLlm:
+class BaselineAlgorithm:
     """An arm that ranks item ids and has nothing to iterate."""
 
     name: str
@@ -83,6 +89,8 @@ class WithoutLlm:
         """Return what ranks the catalogue, whatever ranks it for an LLM."""
         return "all items"
 
-    def evaluations(self, stages: Stages, base: State, test: Test) -> Iterator[tuple[str, int, Path]]:
+    def evaluations(
+        self, stages: Stages, base: ModelState, test: TestSetup
+    ) -> Iterator[tuple[str, int, Path]]:
         """Yield the folder of the ranked lists."""
         yield self.name, 0, stages.baseline(self.name, self.baseline, self.settings, test)

@@ -81,4 +81,4 @@ def test_combined_experiments_hold_both_in_any_order():
         "auto",
         "cuda",
     )
-    assert (both.budget.iterations, both.budget.initial.learns, both.rows_seed) == (5, "sequence", "entropy")
+    assert (both.budget.iterations, both.budget.initial.loss_on, both.rows_seed) == (5, "sequence", "entropy")

@@ -197,8 +197,8 @@ def test_every_method_says_where_its_defaults_come_from(path):
 def test_released_experiment_sets_every_trap_by_its_own_switch():
     found = settings("+experiment=released")
     assert found.prompt["_target_"] == "sprec.data.prompts.released"
-    assert (found.budget.initial.learns, found.budget.sft.learns) == ("sequence", "sequence")
-    assert (found.rows_seed, found.budget.initial.choose_every, found.method.keep_equal) == (
+    assert (found.budget.initial.loss_on, found.budget.sft.loss_on) == ("sequence", "sequence")
+    assert (found.rows_seed, found.budget.initial.eval_every, found.method.keep_pairs_equal_to_target) == (
         "entropy",
         500,
         True,
@@ -210,9 +210,14 @@ def test_released_experiment_sets_every_trap_by_its_own_switch():
 
 
 def test_each_switch_of_the_released_experiment_goes_back_alone():
-    back = ["prompt=alpaca", "rows_seed=null", "budget.initial.choose_every=null", "method.keep_equal=false"]
+    back = [
+        "prompt=alpaca",
+        "rows_seed=null",
+        "budget.initial.eval_every=null",
+        "method.keep_pairs_equal_to_target=false",
+    ]
     back += ["base_llm.quantise=none", "trainer.inference_precision=same", "base_llm.lora.dropout=0.0"]
-    back += ["budget.initial.learns=history", "budget.sft.learns=title"]
+    back += ["budget.initial.loss_on=history", "budget.sft.loss_on=title"]
     assert settings("+experiment=released", *back) == settings()
 
 

@@ -12,7 +12,7 @@ from sprec.data.formats.json_lines import TEXT, frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
-from sprec.negatives import Material, Semantic
+from sprec.negatives import SamplerContext, Semantic
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def test_epochs_of_an_id_based_model(terminal):
 
 def test_semantic_negatives(terminal):
     data = toy_dataset()
-    material = Material(
+    context = SamplerContext(
         *(data.catalog, data.popularity, data.genres, CharacterNgrams(64), Greedy()),
         load=lambda: pytest.fail("no model is asked"),
         batch_tokens=64,
     )
-    Semantic(similar=True)(list(data.split.test)[:3], material, np.random.default_rng(0))
+    Semantic(similar=True)(list(data.split.test)[:3], context, np.random.default_rng(0))
     assert "semantic negatives" in terminal()
 
 

@@ -14,7 +14,7 @@ from sprec.llm.token_rows import TokenRow, common_prefix_length
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes of a Llama with adapters of `rank` on all projections; `groups` are its key-value heads."""
 
     layers: int
@@ -27,7 +27,7 @@ class Shape:
     rank: int
 
     @classmethod
-    def of(cls, config: Any, rank: int) -> "Shape":
+    def of(cls, config: Any, rank: int) -> "ModelShape":
         """Return the sizes of a transformers configuration."""
         heads = config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -57,15 +57,15 @@ class Shape:
         """Weights of all adapters."""
         return self.layers * self.rank * sum(a + b for a, b in self._projections)
 
-    def projected(self, load: "Load") -> int:
+    def projected(self, size: "PassSize") -> int:
         """Return the FLOPs of all projections."""
         late = sum(a * b for a, b in self._late)
-        return 2 * ((self.weights - late) * load.tokens + late * load.predicted)
+        return 2 * ((self.weights - late) * size.tokens + late * size.predicted)
 
-    def adapted(self, load: "Load") -> int:
+    def adapted(self, size: "PassSize") -> int:
         """Return the FLOPs of all adapters."""
         late = self.rank * sum(a + b for a, b in self._late)
-        return 2 * ((self.adapter_weights - late) * load.tokens + late * load.predicted)
+        return 2 * ((self.adapter_weights - late) * size.tokens + late * size.predicted)
 
     @property
     def words(self) -> int:
@@ -84,7 +84,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Load:
+class PassSize:
     """What rows ask of a model: tokens read, (query, key) pairs seen, tokens predicted."""
 
     tokens: int
@@ -92,14 +92,14 @@ class Load:
     predicted: int
 
 
-def load(rows: Sequence[TokenRow]) -> Load:
-    """Return the load of one optimiser step on these rows.
+def count_pass(rows: Sequence[TokenRow]) -> PassSize:
+    """Return what is asked of the model by one optimiser step on these rows.
 
     Prompts (1, 2, 3) and (1, 2, 4) share two tokens; the answer of two tokens is read up to its first. Pairs:
     1 + 2 in the prefix, then 3 + 4 in each row.
 
-    >>> load([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
-    Load(tokens=6, pairs=17, predicted=4)
+    >>> count_pass([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
+    PassSize(tokens=6, pairs=17, predicted=4)
     """
     shared = common_prefix_length([row.prompt for row in rows])
     tokens, pairs = shared, _triangle(0, shared)
@@ -107,7 +107,7 @@ def load(rows: Sequence[TokenRow]) -> Load:
         pairs += _triangle(shared, len(row.prompt) - shared)
         tokens += row.width - shared
         pairs += sum(_triangle(len(row.prompt), len(answer) - 1) for answer in row.answers)
-    return Load(tokens, pairs, sum(len(answer) for row in rows for answer in row.answers))
+    return PassSize(tokens, pairs, sum(len(answer) for row in rows for answer in row.answers))
 
 
 def _triangle(before: int, own: int) -> int:
@@ -115,20 +115,20 @@ def _triangle(before: int, own: int) -> int:
     return before * own + own * (own + 1) // 2
 
 
-def reading(shape: Shape, load: Load) -> int:
+def forward_flops(shape: ModelShape, size: PassSize) -> int:
     """Return the FLOPs of a pass without gradients, adapters merged."""
-    attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
-    return shape.projected(load) + attention + 2 * shape.words * load.predicted
+    attention = 4 * shape.layers * shape.heads * shape.head_size * size.pairs
+    return shape.projected(size) + attention + 2 * shape.words * size.predicted
 
 
-def training(shape: Shape, load: Load) -> int:
+def training_flops(shape: ModelShape, size: PassSize) -> int:
     """Return the FLOPs of a pass with the gradient of what is tuned.
 
     A frozen product costs as much again for its input's gradient; attention, adapters and weights that are
     tuned twice as much again.
     """
-    attention = 4 * shape.layers * shape.heads * shape.head_size * load.pairs
-    frozen = 2 * reading(shape, load) + attention
+    attention = 4 * shape.layers * shape.heads * shape.head_size * size.pairs
+    frozen = 2 * forward_flops(shape, size) + attention
     if shape.rank:
-        return frozen + 3 * shape.adapted(load)
-    return frozen + shape.projected(load) + 2 * shape.words * load.predicted
+        return frozen + 3 * shape.adapted(size)
+    return frozen + shape.projected(size) + 2 * shape.words * size.predicted

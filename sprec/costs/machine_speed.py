@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sprec.costs.flops import Shape
+from sprec.costs.flops import ModelShape
 
 ROWS = {"cpu": 256, "cuda": 8192}
 """Tokens of the measured product: on a CPU so few that it ends within a time slice of a busy machine."""
@@ -17,7 +17,7 @@ SCALING, FEW_THREADS = 0.8, 8
 
 
 @dataclass(frozen=True)
-class Speed:
+class MachineSpeed:
     """FLOP per second of products in numbers of `width` bytes, bytes per second, seconds of one small call.
 
     `devices` share the rows evenly; what they tell each other is not counted, as adapters are small.
@@ -30,7 +30,9 @@ class Speed:
     devices: int = 1
 
 
-def measured(shape: Shape, device: str, *, bf16: bool, devices: int = 1, seconds: float = 0.3) -> Speed:
+def measure_speed(
+    shape: ModelShape, device: str, *, bf16: bool, devices: int = 1, seconds: float = 0.3
+) -> MachineSpeed:
     """Return the speed of the machine alone, measured for six times `seconds` with torch's threads.
 
     The product is that of the model's inner projection. The best of many short repetitions of one thread is
@@ -46,11 +48,11 @@ def measured(shape: Shape, device: str, *, bf16: bool, devices: int = 1, seconds
         finally:
             torch.set_num_threads(threads)
         scale = max(SCALING * threads, 1.0) if threads <= FEW_THREADS else 1.0
-        found = best(found, replace(alone, flops=scale * alone.flops))
+        found = fastest(found, replace(alone, flops=scale * alone.flops))
     return replace(found, devices=devices)
 
 
-def _measured(shape: Shape, device: str, *, bf16: bool, seconds: float) -> Speed:
+def _measured(shape: ModelShape, device: str, *, bf16: bool, seconds: float) -> MachineSpeed:
     """Return the speed of the best repetition of each."""
     dtype, rows = torch.bfloat16 if bf16 else torch.float32, ROWS[torch.device(device).type]
     left, right, one, two, small = (
@@ -70,7 +72,7 @@ def _measured(shape: Shape, device: str, *, bf16: bool, seconds: float) -> Speed
 
     product = _best(lambda: left @ right.T, device, seconds)
     stream = _best(lambda: torch.add(one, two, out=out), device, seconds)
-    return Speed(
+    return MachineSpeed(
         flops=2 * rows * shape.hidden * shape.inner / product,
         bytes_per_second=3 * STREAM_BYTES / stream,
         call_seconds=_best(calls, device, seconds) / CALLS,
@@ -78,7 +80,7 @@ def _measured(shape: Shape, device: str, *, bf16: bool, seconds: float) -> Speed
     )
 
 
-def best(one: Speed, other: Speed) -> Speed:
+def fastest(one: MachineSpeed, other: MachineSpeed) -> MachineSpeed:
     """Return the better of each measurement: what the machine does when nothing else runs on it."""
     return replace(
         one,

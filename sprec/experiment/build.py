@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 
-from sprec.algorithm import Method, WithoutLlm
+from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.download.sources import home
 from sprec.data.prompts import AS_ALPACA, Layout, Prompt
@@ -27,9 +27,9 @@ from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.records.tracking import Tracker
 from sprec.seeds import derive_seed, stream
 from sprec.store.store import Stage, Store
+from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual
-from sprec.training.engine import Engine, State
-from sprec.training.row_sampling import Sizes
+from sprec.training.row_sampling import RowSampling
 from sprec.training.trainer import Schedule
 
 make: Any = instantiate
@@ -46,7 +46,7 @@ class Built:
     layout: Layout
     embedder: Embedder
     ranker: Ranker
-    method: Method | WithoutLlm
+    method: SelfPlayAlgorithm | BaselineAlgorithm
     tracker: Tracker
     store: Store
     device: str
@@ -107,7 +107,7 @@ def drawn(whole: Dataset, settings: Settings) -> Dataset:
 
 def engine(
     built: Built, settings: Settings, dataset: Dataset, whole: str, *, sharded: bool = False
-) -> tuple[Engine, State]:
+) -> tuple[StageContext, ModelState]:
     """Return what the stages share, and the untuned model's state; `whole` is the digest of all rows.
 
     A `sharded` model's frozen weights are shared out among the processes of the group.
@@ -148,7 +148,7 @@ def engine(
         **({"shard": True} if settings.trainer.shard else {}),
     }
     trainer = {"accelerator": "cpu" if built.device == "cpu" else "gpu", "devices": 1}
-    shared = Engine(
+    shared = StageContext(
         dataset=dataset,
         whole=whole,
         load=partial(load, nf4=built.precision.nf4, sharded=sharded),
@@ -159,7 +159,7 @@ def engine(
         numerics=numerics,
         trainer=trainer,
     )
-    return shared, State(key, None)
+    return shared, ModelState(key, None)
 
 
 def prompt(built: Built, dataset: Dataset, folder: Path, name: str) -> Prompt:
@@ -191,11 +191,11 @@ def together(settings: Settings, built: Built) -> Callable[[Stage, Work], Work]:
     return TorchrunGroup(resolved, trainer.devices, trainer.nodes, trainer.launch_command)
 
 
-def sizes(settings: Settings) -> Sizes:
+def sizes(settings: Settings) -> RowSampling:
     """Return the rows per stage; a `rows_seed` of entropy is drawn here, another one with each call."""
     chosen = settings.rows_seed
     seed = secrets.randbits(ENTROPY_BITS) if chosen == "entropy" else chosen
-    return Sizes(settings.budget.sft_rows, settings.budget.iteration_rows, seed)
+    return RowSampling(settings.budget.sft_rows, settings.budget.iteration_rows, seed)
 
 
 def _precision(settings: Settings, device: str) -> Precision:
@@ -247,20 +247,20 @@ def _located(dataset: Node) -> Node:
     return {**node, owner: {**node["reader"], "source": source} if owner == "reader" else source}
 
 
-def _method(settings: Settings) -> Method | WithoutLlm:
+def _method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
     budget, method, trainer = settings.budget, settings.method, settings.trainer
     if method.baseline is not None:
-        return WithoutLlm(method.name, make(method.baseline, _convert_="all"), method.baseline)
+        return BaselineAlgorithm(method.name, make(method.baseline, _convert_="all"), method.baseline)
 
     def schedule(tuning: Tuning) -> Schedule:
         """Return a stage's schedule."""
         return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)
 
-    return Method(
+    return SelfPlayAlgorithm(
         iterations=budget.iterations if method.with_sft or method.with_dpo else 0,  # nothing to repeat
         with_sft=method.with_sft,
         with_dpo=method.with_dpo,
-        keep_equal=method.keep_equal,
+        keep_pairs_equal_to_target=method.keep_pairs_equal_to_target,
         objective=_made_later("method.objective", method.objective),
         weighting=None if method.weighting is None else make(method.weighting, _convert_="all"),
         counterfactual=None
@@ -274,11 +274,11 @@ def _method(settings: Settings) -> Method | WithoutLlm:
     )
 
 
-def _possible(method: Method | WithoutLlm) -> Method | WithoutLlm:
+def _possible(method: SelfPlayAlgorithm | BaselineAlgorithm) -> SelfPlayAlgorithm | BaselineAlgorithm:
     """Return the method; `ValueError` where its model would write too few different titles."""
-    if isinstance(method, WithoutLlm) or not method.with_dpo or method.decoding.varies:
+    if isinstance(method, BaselineAlgorithm) or not method.with_dpo or method.decoding.varies:
         return method
-    if (count := method.negatives.written) > 1:
+    if (count := method.negatives.titles_per_prompt) > 1:
         raise ValueError(
             f"negatives.count={count}: {type(method.decoding).__name__.lower()} decoding writes one title "
             "per prompt; use decoding=sampled, or negatives=beams for the most probable titles"

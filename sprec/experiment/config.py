@@ -28,13 +28,13 @@ class Tuning(Part):
     batch_rows: PositiveInt
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    learns: Literal["title", "history", "sequence"] = "title"
+    loss_on: Literal["title", "history", "sequence"] = "title"
 
 
 class InitialTuning(Tuning):
-    """The initial SFT: every `choose_every` steps its weights are candidates; None keeps the last ones."""
+    """The initial SFT: every `eval_every` steps its weights are candidates; None keeps the last ones."""
 
-    choose_every: PositiveInt | None
+    eval_every: PositiveInt | None
 
 
 class Budget(Part):
@@ -85,7 +85,7 @@ class MethodSettings(Part):
     name: str
     with_sft: bool
     with_dpo: bool
-    keep_equal: bool
+    keep_pairs_equal_to_target: bool
     objective: Node
     weighting: Node | None = None
     counterfactual: CounterfactualSettings | None = None

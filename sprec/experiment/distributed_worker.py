@@ -12,21 +12,21 @@ from tempfile import TemporaryDirectory
 import torch
 import torch.distributed as dist
 
-from sprec.algorithm import Method
+from sprec.algorithm import SelfPlayAlgorithm
 from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
 from sprec.experiment.config import Settings, validated
 from sprec.processes.torchrun import FAILURE_PREFIX, LOG_PREFIX, Work
 from sprec.store.stage import Stage
 from sprec.store.store import Store
-from sprec.training.engine import Engine, State
-from sprec.training.row_sampling import Sizes
+from sprec.training.context import ModelState, StageContext
+from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import Stages
 
 
 class Search(Stages):
     """Goes through a run's stages, computing none, and keeps the work of the one with `key`."""
 
-    def __init__(self, shared: Engine, store: Store, rows: Sizes, key: str) -> None:
+    def __init__(self, shared: StageContext, store: Store, rows: RowSampling, key: str) -> None:
         super().__init__(shared, store, rows, done=lambda *_: None)
         self.key = key
         self.found: Work | None = None
@@ -69,16 +69,16 @@ def _joined(settings: Settings, key: str) -> Work:
     return _work(settings, built, shared, base, key)
 
 
-def _work(settings: Settings, built: Built, shared: Engine, base: State, key: str) -> Work:
+def _work(settings: Settings, built: Built, shared: StageContext, base: ModelState, key: str) -> Work:
     search = Search(_together(shared, settings), built.store, sizes(settings), key)
-    assert isinstance(built.method, Method)  # nothing else is tuned
+    assert isinstance(built.method, SelfPlayAlgorithm)  # nothing else is tuned
     for _ in built.method.states(search, base):
         if search.found is not None:
             return search.found
     raise ValueError(f"no stage of this run has the key {key}")
 
 
-def _together(alone: Engine, settings: Settings) -> Engine:
+def _together(alone: StageContext, settings: Settings) -> StageContext:
     """Return what stages share in a process of the group, and what Lightning is told of the group.
 
     The tuner sums gradients itself, so a model that is shared out is to Lightning one on one device.

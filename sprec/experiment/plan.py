@@ -9,34 +9,41 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sprec.algorithm import WithoutLlm
-from sprec.costs.cost import NOTHING, Cost
-from sprec.costs.machine_speed import Speed, best, measured
-from sprec.costs.planned_stages import Gauge, Planned, Priced
-from sprec.costs.tokens import Tokens
+from sprec.algorithm import BaselineAlgorithm
+from sprec.costs.cost_estimator import CostEstimator, CostModel, PlannedStage
+from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
+from sprec.costs.pass_costs import NO_COST, Cost
+from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.download.sources import home
 from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
 from sprec.experiment.config import Settings
 from sprec.records.from_json import decode
 from sprec.store.atomic_files import write_whole
-from sprec.training.engine import Engine, State, Test
+from sprec.training.context import ModelState, StageContext, TestSetup
 
 PROFILE = "speed.json"
 """Where the cache folder keeps the best speeds that were measured on a machine."""
 log = logging.getLogger(__name__)
 
 
-def show(built: Built, settings: Settings, engine: Engine, base: State, test: Test, console: Console) -> None:
+def show(
+    built: Built,
+    settings: Settings,
+    engine: StageContext,
+    base: ModelState,
+    test: TestSetup,
+    console: Console,
+) -> None:
     """Print a line for each stage, the sums, and the speed that the estimates start from."""
-    gauge = None if isinstance(built.method, WithoutLlm) else _gauge(built, settings, engine)
-    stages = Priced(engine, built.store, sizes(settings), gauge=gauge)
+    gauge = None if isinstance(built.method, BaselineAlgorithm) else _gauge(built, settings, engine)
+    stages = CostEstimator(engine, built.store, sizes(settings), gauge=gauge)
     for _ in built.method.evaluations(stages, base, test):
         pass
     lines = [*map(_line, stages.planned), *(_sums(stages.planned, gauge.speed, settings) if gauge else ())]
     console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 
-def _gauge(built: Built, settings: Settings, engine: Engine) -> Gauge | None:
+def _gauge(built: Built, settings: Settings, engine: StageContext) -> CostModel | None:
     """Return lengths and speed, or None after one line where the base LLM cannot be had."""
     llm = settings.base_llm
     try:
@@ -44,20 +51,20 @@ def _gauge(built: Built, settings: Settings, engine: Engine) -> Gauge | None:
     except (ValueError, OSError) as error:
         log.warning("no estimates: %s", " ".join(str(error).split()))
         return None
-    tokens = Tokens(
+    tokens = RowTokenizer(
         folder,
         prompt(built, engine.dataset, folder, llm.name),
         cutoff_tokens=llm.cutoff_tokens,
         rank=llm.lora.rank,
     )
     half, devices = built.precision.bf16 and llm.lora.rank > 0, int(engine.trainer.get("devices", 1))
-    speed = measured(tokens.shape, built.device, bf16=half, devices=devices)
+    speed = measure_speed(tokens.shape, built.device, bf16=half, devices=devices)
     sizes = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
     place = f"{platform.node()}, {built.device}, {threads(settings)} threads"
-    return Gauge(tokens, remembered(home() / PROFILE, f"{place}: {sizes}", speed))
+    return CostModel(tokens, remembered(home() / PROFILE, f"{place}: {sizes}", speed))
 
 
-def remembered(file: Path, name: str, speed: Speed) -> Speed:
+def remembered(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:
     """Return the best of this measurement and earlier ones of the name, and write it to the profile `file`.
 
     A machine that is busy now is priced as it was when it was not. A profile that cannot be read counts as
@@ -65,7 +72,7 @@ def remembered(file: Path, name: str, speed: Speed) -> Speed:
     """
     try:
         profile = json.loads(file.read_text(encoding="utf-8"))
-        speed = best(speed, decode(Speed, profile[name])) if name in profile else speed
+        speed = fastest(speed, decode(MachineSpeed, profile[name])) if name in profile else speed
     except (OSError, ValueError, TypeError):
         profile = {}
     try:
@@ -76,7 +83,7 @@ def remembered(file: Path, name: str, speed: Speed) -> Speed:
     return speed
 
 
-def _line(planned: Planned) -> str:
+def _line(planned: PlannedStage) -> str:
     state = "to run" if planned.seconds is None else "stored"
     took = "" if planned.seconds is None else f"took {lasting(planned.seconds)}"
     return f"{state:8}{planned.label:28}{_told(planned.cost)}{took:16}{planned.key}"
@@ -88,10 +95,10 @@ def _told(cost: Cost | None) -> str:
     return f"{scaled(cost.flops, 'FLOP'):>12}{scaled(cost.bytes, 'B'):>10}{lasting(cost.seconds):>12}   "
 
 
-def _sums(planned: Sequence[Planned], speed: Speed, settings: Settings) -> list[str]:
+def _sums(planned: Sequence[PlannedStage], speed: MachineSpeed, settings: Settings) -> list[str]:
     """Return the lines below the stages: what is left, all of it, and what was measured."""
-    whole = sum((each.cost for each in planned if each.cost), NOTHING)
-    left = sum((each.cost for each in planned if each.cost and each.seconds is None), NOTHING)
+    whole = sum((each.cost for each in planned if each.cost), NO_COST)
+    left = sum((each.cost for each in planned if each.cost and each.seconds is None), NO_COST)
     known = ", those without an estimate left out" if any(each.cost is None for each in planned) else ""
     machine = f"products {scaled(speed.flops, 'FLOP')}/s in {8 * speed.width} bits, "
     machine += (

@@ -16,7 +16,7 @@ from sprec.experiment.config import Settings, validated
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
-from sprec.training.engine import Engine
+from sprec.training.context import StageContext
 
 TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
 """Names of stages that make a model, and how the label of the stage begins that ranks with it."""
@@ -47,7 +47,7 @@ class Asked:
 
     record: RunRecord
     built: Built
-    engine: Engine
+    engine: StageContext
 
     @classmethod
     def of(cls, record: RunRecord) -> "Asked":

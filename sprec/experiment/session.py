@@ -38,8 +38,8 @@ from sprec.records.tracking import Tracker
 from sprec.report.tables.assemble import Table, run_table
 from sprec.report.tables.formats import show
 from sprec.store.store import Result, Stage
-from sprec.training.engine import State, Test
-from sprec.training.row_sampling import Sizes
+from sprec.training.context import ModelState, TestSetup
+from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
@@ -90,8 +90,8 @@ class Session:
         source = f"dataset {dataset.name} ({dataset.digest[:12]})"
         show(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 
-    def _test(self, built: Built) -> Test:
-        return Test(built.ranker, self.settings.split, max(self.settings.cutoffs))
+    def _test(self, built: Built) -> TestSetup:
+        return TestSetup(built.ranker, self.settings.split, max(self.settings.cutoffs))
 
     @contextmanager
     def _recorded(self, built: Built) -> Iterator[None]:
@@ -142,7 +142,7 @@ class Session:
             tracker.log(point, step=self.steps[name], axis=f"{name}/step")
         tracker.artifact(f"{self.record.dataset.name}-{label}", folder, "adapter")
 
-    def _opening(self, built: Built, dataset: Dataset, base: State, sizes: Sizes) -> RunRecord:
+    def _opening(self, built: Built, dataset: Dataset, base: ModelState, sizes: RowSampling) -> RunRecord:
         """Return the record as it is before the first stage, with the seed of unseeded rows."""
         settings, split = self.settings, dataset.split
         drawn = {"rows_seed_drawn": sizes.rows_seed} if settings.rows_seed == "entropy" else {}

@@ -1,13 +1,13 @@
 """Negative samplers: which titles an example's answer is preferred to."""
 
-from sprec.negatives.base import Material, NegativeSampler, told
+from sprec.negatives.base import NegativeSampler, SamplerContext, describe_sampler
 from sprec.negatives.ches import Ches
 from sprec.negatives.exposure import Balanced, Exposure
 from sprec.negatives.in_batch import InBatch
 from sprec.negatives.mixture import Mixture
-from sprec.negatives.preference_pairs import paired
+from sprec.negatives.preference_pairs import build_pairs
 from sprec.negatives.random import Popular, Random
-from sprec.negatives.self_play import Beams, Grounded, SelfPlay
+from sprec.negatives.self_play import Beams, GroundedSelfPlay, SelfPlay
 from sprec.negatives.semantic import Semantic
 
 __all__ = [
@@ -15,15 +15,15 @@ __all__ = [
     "Beams",
     "Ches",
     "Exposure",
-    "Grounded",
+    "GroundedSelfPlay",
     "InBatch",
-    "Material",
     "Mixture",
     "NegativeSampler",
     "Popular",
     "Random",
+    "SamplerContext",
     "SelfPlay",
     "Semantic",
-    "paired",
-    "told",
+    "build_pairs",
+    "describe_sampler",
 ]

@@ -1,9 +1,9 @@
-"""What a negative sampler is, and the material that it draws from."""
+"""What a negative sampler is, and the context that it draws from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,11 +17,14 @@ from sprec.generation.decoding import Decoding, Trie, beams, complete
 from sprec.generation.grounding import Embedder, catalog_vectors
 from sprec.generation.rankers import prompts
 from sprec.llm.language_model import LanguageModel
-from sprec.negatives.hidden_states import mean_hidden
+from sprec.negatives.hidden_states import mean_hidden_states
+
+TitleLists: TypeAlias = list[list[str]]
+"""The rejected titles of each example, in the examples' order."""
 
 
 @dataclass(frozen=True)
-class Material:
+class SamplerContext:
     """What samplers draw from; the model is loaded, and titles are embedded, when first asked for.
 
     `popularity[i]` counts item i in the training rows, `genres` are the dataset's selected ones. `load`
@@ -60,18 +63,18 @@ class Material:
         """Return one unit vector per title."""
         return self.embedder.embed(titles)
 
-    def write(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
+    def write_titles(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
         """Return `count` titles that the model writes for each example; empty ones and repeats are kept."""
         texts = [text for text in prompts(self.model, self.catalog, examples) for _ in range(count)]
         written = complete(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
         return [written[start : start + count] for start in range(0, len(written), count)]
 
-    def beams(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
+    def best_items(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
         """Return the k items that the model finds most probable, best first; -1 where there are fewer."""
         texts = prompts(self.model, self.catalog, examples)
         return beams(self.model, texts, self.trie, k=k, batch_tokens=self.batch_tokens)[0]
 
-    def hidden(
+    def mean_hidden_states(
         self, examples: Sequence[Example], answers: Sequence[Sequence[int]]
     ) -> Float[np.ndarray, "examples answers size"]:
         """Return the model's mean hidden state over each answer; equally many items answer each example."""
@@ -80,13 +83,13 @@ class Material:
             self.model.encode([titles[i] for i in example.history], [titles[i] for i in items])
             for example, items in zip(examples, answers, strict=True)
         ]
-        return mean_hidden(self.model, rows, batch_tokens=self.batch_tokens)
+        return mean_hidden_states(self.model, rows, batch_tokens=self.batch_tokens)
 
-    def free(self, example: Example) -> Int[np.ndarray, " free"]:
+    def unseen_items(self, example: Example) -> Int[np.ndarray, " free"]:
         """Return the items that are neither the example's target nor in its history, lowest id first."""
         return np.setdiff1d(np.arange(len(self.catalog)), [*example.history, example.target])
 
-    def titled(self, items: Sequence[int] | Int[np.ndarray, " items"]) -> list[str]:
+    def titles_of(self, items: Sequence[int] | Int[np.ndarray, " items"]) -> list[str]:
         """Return the titles of these items."""
         return [self.catalog.titles[item] for item in items]
 
@@ -129,16 +132,18 @@ class NegativeSampler(Protocol):
         return False
 
     @property
-    def written(self) -> int:
+    def titles_per_prompt(self) -> int:
         """Different titles that the model must write for each example."""
         return int(self.uses_decoding)
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return up to `count` distinct titles per example, in the examples' order."""
         ...
 
 
-def told(sampler: NegativeSampler) -> str:
+def describe_sampler(sampler: NegativeSampler) -> str:
     """Return the sampler's name and those of its plain settings that are not the default."""
     described: Any = sampler
     own = {field.name: (getattr(sampler, field.name), field.default) for field in fields(described)}

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
-from sprec.negatives.hidden_states import ches
+from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.hidden_states import ches_scores
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,16 @@ class Ches(NegativeSampler):
     candidates: int = 50
     uses_model: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return up to `count` titles per example, most extreme first; ties go to the one drawn earlier."""
-        free = [material.free(example) for example in examples]
+        free = [context.unseen_items(example) for example in examples]
         drawn = min(self.candidates, *map(len, free)) if free else 0
         if not drawn:
             return [[] for _ in examples]
         pools = np.stack([rng.choice(items, drawn, replace=False) for items in free])
         targets = np.array([[example.target] for example in examples])
-        scores = ches(material.hidden(examples, np.hstack([targets, pools]).tolist()))
+        scores = ches_scores(context.mean_hidden_states(examples, np.hstack([targets, pools]).tolist()))
         order = np.argsort(-scores if self.similar else scores, axis=1, kind="stable")[:, : self.count]
-        return [material.titled(items) for items in np.take_along_axis(pools, order, axis=1)]
+        return [context.titles_of(items) for items in np.take_along_axis(pools, order, axis=1)]

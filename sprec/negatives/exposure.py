@@ -9,22 +9,22 @@ from jaxtyping import Int
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
 def by_exposure(
-    examples: Sequence[Example], material: Material, *, width: int
+    examples: Sequence[Example], context: SamplerContext, *, width: int
 ) -> list[Int[np.ndarray, " items"]]:
     """Return each example's `width` beams without target and history, least frequent in training first.
 
     Equally frequent items stay in the model's order, most probable first.
     """
-    found = material.beams(examples, k=width)
+    found = context.best_items(examples, k=width)
     kept = [
         beams[np.isin(beams, [-1, example.target, *example.history], invert=True)]
         for example, beams in zip(examples, found, strict=True)
     ]
-    return [beams[np.argsort(material.popularity[beams], kind="stable")] for beams in kept]
+    return [beams[np.argsort(context.popularity[beams], kind="stable")] for beams in kept]
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,24 @@ class Exposure(NegativeSampler):
     top_genres: int = 3
     uses_model: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return up to `count` titles per example, most extreme first; fewer where the cluster has fewer."""
-        ordered = by_exposure(examples, material, width=self.width)
+        ordered = by_exposure(examples, context, width=self.width)
         step = 1 if self.exposure == "low" else -1
         chosen = [
-            self._clustered(example, items[::step], material)
+            self._clustered(example, items[::step], context)
             for example, items in zip(examples, ordered, strict=True)
         ]
-        return [material.titled(items[: self.count]) for items in chosen]
+        return [context.titles_of(items[: self.count]) for items in chosen]
 
     def _clustered(
-        self, example: Example, items: Int[np.ndarray, " items"], material: Material
+        self, example: Example, items: Int[np.ndarray, " items"], context: SamplerContext
     ) -> Int[np.ndarray, " kept"]:
         if self.cluster == "any":
             return items
-        inside = material.in_top_genres(example, self.top_genres)[items]
+        inside = context.in_top_genres(example, self.top_genres)[items]
         kept: Int[np.ndarray, " kept"] = items[inside == (self.cluster == "in")]
         return kept
 
@@ -72,11 +74,13 @@ class Balanced(NegativeSampler):
     width: int = 10
     uses_model: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return `count` titles per example, drawn uniformly from each half, the less exposed first."""
         titles = []
-        for items in by_exposure(examples, material, width=self.width):
+        for items in by_exposure(examples, context, width=self.width):
             half, low = (len(items) + 1) // 2, (self.count + 1) // 2
             picks = [*rng.permutation(items[:half])[:low], *rng.permutation(items[half:])[: self.count - low]]
-            titles.append(material.titled(picks))
+            titles.append(context.titles_of(picks))
         return titles

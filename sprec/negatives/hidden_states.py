@@ -12,7 +12,7 @@ from sprec.progress import track
 
 
 @torch.no_grad()
-def mean_hidden(
+def mean_hidden_states(
     model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int
 ) -> Float[np.ndarray, "rows answers size"]:
     """Return, for each answer, the mean of the hidden states from which its tokens are predicted (S/T)."""
@@ -25,13 +25,13 @@ def mean_hidden(
     return found
 
 
-def ches(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "rows rejected"]:
+def ches_scores(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "rows rejected"]:
     """Return the length-normalised CHES score of each answer after the first (Razin et al. 2024).
 
     S_w·S_l / (T_w T_l) − ‖S_w‖² / T_w², where S sums the hidden states of an answer over its T tokens; high
     scores foretell that DPO lowers the chosen answer's probability too.
 
-    >>> ches(np.array([[[1.0, 1.0], [2.0, 0.5], [0.0, 0.0]]])).tolist()
+    >>> ches_scores(np.array([[[1.0, 1.0], [2.0, 0.5], [0.0, 0.0]]])).tolist()
     [[0.5, -2.0]]
     """
     chosen, rejected = means[:, :1], means[:, 1:]

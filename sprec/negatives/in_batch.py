@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class InBatch(NegativeSampler):
     count: int = 1
     batch_rows: int = 16
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return up to `count` distinct titles per example, uniform over the batch's other targets."""
         drawn: list[list[str]] = [[] for _ in examples]
         order = rng.permutation(len(examples)).tolist()
@@ -28,5 +30,5 @@ class InBatch(NegativeSampler):
             targets = {examples[row].target for row in rows}
             for row in rows:
                 others = sorted(targets - {*examples[row].history, examples[row].target})
-                drawn[row] = material.titled(rng.permutation(others)[: self.count].astype(int))
+                drawn[row] = context.titles_of(rng.permutation(others)[: self.count].astype(int))
         return drawn

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ class Mixture(NegativeSampler):
         """Whether any part does."""
         return any(part.uses_embeddings for part in self.parts.values())
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return what the part drawn for each example proposes."""
         shares = [self.shares[name] for name in self.parts]
         owners = rng.choice(len(shares), len(examples), p=[share / sum(shares) for share in shares])
         drawn: list[list[str]] = [[] for _ in examples]
         for number, (part, own) in enumerate(zip(self.parts.values(), rng.spawn(len(shares)), strict=True)):
             rows = [row for row, owner in enumerate(owners) if owner == number]
-            titles = part([examples[row] for row in rows], material, own) if rows else []
+            titles = part([examples[row] for row in rows], context, own) if rows else []
             for row, found in zip(rows, titles, strict=True):
                 drawn[row] = found
         return drawn

@@ -13,20 +13,20 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def paired(
+def build_pairs(
     examples: Sequence[Example],
     rejected: Sequence[Sequence[str]],
     catalog: Catalog,
     *,
     count: int,
-    keep_equal: bool,
+    keep_pairs_equal_to_target: bool,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return each row's history and answers, chosen title first then `count` rejected ones, and the drops.
 
     A row is dropped for the first of these that holds: it has no rejected title (`no_title`), fewer than
-    `count` (`too_few`), or its target among them (`equal_to_target`; `keep_equal` keeps and counts it as
-    `equal_to_target_kept`). `off_catalog_kept` counts kept rows with a title that the catalogue lacks.
-    `ValueError` where no row is left.
+    `count` (`too_few`), or its target among them (`equal_to_target`; with `keep_pairs_equal_to_target` it
+    stays and counts as `equal_to_target_kept`). `off_catalog_kept` counts kept rows with a title that
+    the catalogue lacks. `ValueError` where no row is left.
     """
     kept: list[tuple[list[int], list[str]]] = []
     drops = dict.fromkeys(
@@ -34,7 +34,7 @@ def paired(
     )
     for example, titles in zip(examples, rejected, strict=True):
         target = catalog.titles[example.target]
-        reason = _reason(target, titles, count, keep_equal)
+        reason = _reason(target, titles, count, keep_pairs_equal_to_target)
         if reason:
             drops[reason] += 1
             continue
@@ -49,8 +49,8 @@ def paired(
     return pl.DataFrame(kept, schema=SCHEMA, orient="row"), drops
 
 
-def _reason(target: str, titles: Sequence[str], count: int, keep_equal: bool) -> str:
+def _reason(target: str, titles: Sequence[str], count: int, keep_pairs_equal_to_target: bool) -> str:
     """Return why the row is dropped, "" where it is not."""
     if len(titles) < count:
         return "too_few" if titles else "no_title"
-    return "equal_to_target" if target in titles and not keep_equal else ""
+    return "equal_to_target" if target in titles and not keep_pairs_equal_to_target else ""

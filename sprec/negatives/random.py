@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,15 @@ class Random(NegativeSampler):
 
     count: int = 1
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return `count` distinct titles per example, none where the catalogue has too few left."""
         drawn = []
         for example in examples:
-            free = material.free(example)
+            free = context.unseen_items(example)
             picks = rng.choice(free, self.count, replace=False) if len(free) >= self.count else free[:0]
-            drawn.append(material.titled(picks))
+            drawn.append(context.titles_of(picks))
         return drawn
 
 
@@ -42,17 +44,19 @@ class Popular(NegativeSampler):
         if self.exponent < 0:
             raise ValueError(f"negatives.exponent = {self.exponent}; it must be 0 or more")
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return `count` distinct titles per example, none where too few consumed items are left."""
-        weights = material.popularity.astype(float) ** self.exponent
-        return [self._titles(example, material, weights, rng) for example in examples]
+        weights = context.popularity.astype(float) ** self.exponent
+        return [self._titles(example, context, weights, rng) for example in examples]
 
     def _titles(
-        self, example: Example, material: Material, weights: Float[np.ndarray, " items"], rng: Generator
+        self, example: Example, context: SamplerContext, weights: Float[np.ndarray, " items"], rng: Generator
     ) -> list[str]:
-        free = material.free(example)
+        free = context.unseen_items(example)
         free = free[weights[free] > 0]
         if len(free) < self.count:
             return []
         share = weights[free] / weights[free].sum()
-        return material.titled(rng.choice(free, self.count, replace=False, p=share))
+        return context.titles_of(rng.choice(free, self.count, replace=False, p=share))

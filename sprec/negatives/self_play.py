@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.grounding import nearest
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,20 @@ class SelfPlay(NegativeSampler):
     uses_decoding: ClassVar[bool] = True
 
     @property
-    def written(self) -> int:
+    def titles_per_prompt(self) -> int:
         """All of them."""
         return self.count
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return the written titles; an empty one is no negative."""
-        written = material.write(examples, rng, count=self.count)
+        written = context.write_titles(examples, rng, count=self.count)
         return [list(dict.fromkeys(filter(None, titles))) for titles in written]
 
 
 @dataclass(frozen=True)
-class Grounded(NegativeSampler):
+class GroundedSelfPlay(NegativeSampler):
     """The `count` catalogue titles nearest by embedding to the one that the model writes."""
 
     count: int = 1
@@ -42,14 +44,16 @@ class Grounded(NegativeSampler):
     uses_decoding: ClassVar[bool] = True
     uses_embeddings: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return the nearest titles, nearest first; none where an empty title was written."""
-        written = [titles[0] for titles in material.write(examples, rng)]
+        written = [titles[0] for titles in context.write_titles(examples, rng)]
         distinct = sorted(set(filter(None, written)))
         if not distinct:
             return [[] for _ in examples]
-        near = nearest(material.embed(distinct), material.vectors, k=self.count)
-        grounded = {title: material.titled(items) for title, items in zip(distinct, near, strict=True)}
+        near = nearest(context.embed(distinct), context.vectors, k=self.count)
+        grounded = {title: context.titles_of(items) for title, items in zip(distinct, near, strict=True)}
         return [grounded.get(title, []) for title in written]
 
 
@@ -65,11 +69,13 @@ class Beams(NegativeSampler):
     wrong_only: bool = False
     uses_model: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return the titles, most probable first."""
-        found = material.beams(examples, k=self.count + self.wrong_only)
+        found = context.best_items(examples, k=self.count + self.wrong_only)
         passed = [example.target if self.wrong_only else -1 for example in examples]
         return [
-            material.titled([item for item in items if item not in (-1, target)][: self.count])
+            context.titles_of([item for item in items if item not in (-1, target)][: self.count])
             for items, target in zip(found.tolist(), passed, strict=True)
         ]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import Material, NegativeSampler
+from sprec.negatives.base import NegativeSampler, SamplerContext
 from sprec.progress import track
 
 
@@ -25,19 +25,21 @@ class Semantic(NegativeSampler):
     count: int = 1
     uses_embeddings: ClassVar[bool] = True
 
-    def __call__(self, examples: Sequence[Example], material: Material, rng: Generator) -> list[list[str]]:
+    def __call__(
+        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
+    ) -> list[list[str]]:
         """Return the `count` titles of the extreme, most extreme first; ties go to the lower id."""
-        vectors = material.vectors  # before the loop: embedding shows progress of its own
+        vectors = context.vectors  # before the loop: embedding shows progress of its own
         rows = track(examples, "semantic negatives", len(examples))
-        return [self._titles(example, material, vectors) for example in rows]
+        return [self._titles(example, context, vectors) for example in rows]
 
     def _titles(
-        self, example: Example, material: Material, vectors: Float[np.ndarray, "items size"]
+        self, example: Example, context: SamplerContext, vectors: Float[np.ndarray, "items size"]
     ) -> list[str]:
-        free = material.free(example)
+        free = context.unseen_items(example)
         cosines = vectors[free] @ self._wanted(example, vectors)
         order = np.argsort(-cosines if self.similar else cosines, kind="stable")
-        return material.titled(free[order[: self.count]])
+        return context.titles_of(free[order[: self.count]])
 
     def _wanted(
         self, example: Example, vectors: Float[np.ndarray, "items size"]

@@ -16,6 +16,7 @@ RENAMED_TARGETS: tuple[tuple[str, str], ...] = (
     ("sprec.runtime.tracking", "sprec.records.tracking"),
     ("sprec.training.negatives", "sprec.negatives"),
     ("sprec.training.weights", "sprec.training.row_weights"),
+    ("sprec.negatives.Grounded", "sprec.negatives.GroundedSelfPlay"),
 )
 """Modules, classes and functions that a `_target_` once named, old path and new, in the order of the
 renames: a path goes through all of them, so a class may move first and get its new name in a later line."""
@@ -24,6 +25,11 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
     ("trainer.reading", "trainer.inference_precision"),
     ("trainer.reading_tokens", "trainer.eval_batch_tokens"),
     ("trainer.spread", "trainer.launch_command"),
+    ("method.keep_equal", "method.keep_pairs_equal_to_target"),
+    ("budget.initial.choose_every", "budget.initial.eval_every"),
+    ("budget.initial.learns", "budget.initial.loss_on"),
+    ("budget.sft.learns", "budget.sft.loss_on"),
+    ("budget.dpo.learns", "budget.dpo.loss_on"),
 )
 """Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
 

@@ -53,15 +53,15 @@ class Counterfactual:
             with_history, without = states.hidden[:split], states.hidden[split:]
             found = model.token_log_probs(with_history, states.labels[:split])
             caused = _effect(model, with_history[tail], without, states.labels[split:])
-        weights = torch.cat([falling(count, self.last) for count in titles]).to(model.device)
+        weights = torch.cat([linear_weights(count, self.last) for count in titles]).to(model.device)
         found = found.index_put((tail,), weights * (found[tail] + self.effect * caused))
         return found.new_zeros(len(seen)).index_add(0, states.rows[:split], found)[:, None]
 
 
-def falling(tokens: int, last: float) -> Float[Tensor, " tokens"]:
+def linear_weights(tokens: int, last: float) -> Float[Tensor, " tokens"]:
     """Return weights that fall linearly from 1 to `last`; a single token weighs 1.
 
-    >>> falling(4, 0.25).tolist(), falling(1, 0.25).tolist()
+    >>> linear_weights(4, 0.25).tolist(), linear_weights(1, 0.25).tolist()
     ([1.0, 0.75, 0.5, 0.25], [1.0])
     """
     return torch.linspace(1.0, last, tokens)

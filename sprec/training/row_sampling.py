@@ -11,12 +11,12 @@ from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
 
-Pair: TypeAlias = tuple[Sequence[int], Sequence[int | str]]
+HistoryWithAnswers: TypeAlias = tuple[Sequence[int], Sequence[int | str]]
 """The items of a history, and the answers to it: items, or titles that may be in no catalogue."""
 
 
 @dataclass(frozen=True)
-class Sizes:
+class RowSampling:
     """Rows per stage: `sft_rows` for the initial SFT, `iteration_rows` for each iteration; None takes all.
 
     `rows_seed` draws the rows of the iterations, None leaves that to the run's seed.
@@ -44,15 +44,15 @@ class Sizes:
         return {"rows": self.of(iteration), "draw": iteration, **own}
 
 
-def positives(examples: Examples) -> list[Pair]:
+def with_targets(examples: Examples) -> list[HistoryWithAnswers]:
     """Return each history with its target as the only answer."""
     return [(example.history, [example.target]) for example in examples]
 
 
-def encoded(
-    model: LanguageModel, catalog: Catalog, pairs: Sequence[Pair], *, step: Step, learns: str
+def encode_rows(
+    model: LanguageModel, catalog: Catalog, pairs: Sequence[HistoryWithAnswers], *, step: Step, loss_on: str
 ) -> list[TokenRow]:
-    """Return the tokens of the step's prompts and answers, predicted as `learns` says (see `learning`)."""
+    """Return the tokens of the step's prompts and answers, predicted as `loss_on` says (see `learning`)."""
     titles = catalog.titles
     rows = [
         model.encode(
@@ -62,4 +62,4 @@ def encoded(
         )
         for history, answers in pairs
     ]
-    return with_loss_on(rows, learns)
+    return with_loss_on(rows, loss_on)

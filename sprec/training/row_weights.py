@@ -11,7 +11,7 @@ from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_share
 
 
-class Weighting(Protocol):
+class RowWeighting(Protocol):
     """Weighs the rows of an SFT stage: a frozen dataclass, whose repr is all that it depends on.
 
     With `per_batch` the mean weight of an optimiser step's rows counts for each of them.

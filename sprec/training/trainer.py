@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets at every stage
 
 
-Scoring = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
+AnswerScorer = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
 """From numbers of rows to the log-probabilities of their answers, in nats."""
 
 
@@ -31,7 +31,7 @@ Scoring = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
 class Schedule:
     """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero.
 
-    `learns` is what SFT predicts: "title", "history" or "sequence" (see `learning`). With `choose_every` the
+    `loss_on` is what SFT predicts: "title", "history" or "sequence" (see `learning`). With `eval_every` the
     weights with the lowest validation loss among those after every so many steps and at the end are kept.
     """
 
@@ -41,8 +41,8 @@ class Schedule:
     warmup_steps: int
     clip_norm: float
     batch_tokens: int
-    learns: str = "title"
-    choose_every: int | None = None
+    loss_on: str = "title"
+    eval_every: int | None = None
 
     def described(self) -> dict[str, Any]:
         """Return the settings by name, without a choice where none is made."""
@@ -50,7 +50,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BestWeights:
     """The best weights so far: after which step, and their validation loss in nats per token."""
 
     step: int = 0
@@ -58,7 +58,7 @@ class Choice:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Tuner(lightning.LightningModule):
+class FineTuningModule(lightning.LightningModule):
     """Minimises the mean objective over batches of rows; `curve` keeps one entry per optimiser step."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Tuner(lightning.LightningModule):
         per_batch: bool,
         steps: int,
         validation: Sequence[TokenRow],
-        scoring: Scoring | None,
+        scoring: AnswerScorer | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -82,7 +82,7 @@ class Tuner(lightning.LightningModule):
         self.scoring = scoring or (lambda chosen: model.log_probs([rows[i] for i in chosen]))
         self.objective, self.schedule, self.steps = objective, schedule, steps
         self.weights, self.per_batch = weights, per_batch
-        self.validation, self.choice = validation, Choice()
+        self.validation, self.choice = validation, BestWeights()
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
@@ -101,7 +101,7 @@ class Tuner(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Give gradients their place, after Lightning has let go of earlier ones."""
-        settled(self._trained)
+        preallocate_gradients(self._trained)
 
     def training_step(self, numbers: list[int], batch_idx: int) -> None:
         """Take one optimiser step on these rows, a few at a time so that padding and memory stay small."""
@@ -130,7 +130,7 @@ class Tuner(lightning.LightningModule):
 
     def _choose(self, step: int) -> None:
         """Keep the weights after this step where it is one to choose from and validation loss is lower."""
-        every = self.schedule.choose_every
+        every = self.schedule.eval_every
         if every is None or self.steps <= every or (step % every and step != self.steps):
             return
         loss = validation_loss(self.recommender, self.validation, batch_tokens=self.schedule.batch_tokens)
@@ -138,7 +138,7 @@ class Tuner(lightning.LightningModule):
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
         if loss < self.choice.loss:
             weights = {name: value.clone() for name, value in self.recommender.tuned_weights().items()}
-            self.choice = Choice(step, loss, weights)
+            self.choice = BestWeights(step, loss, weights)
 
     def cpu(self) -> Self:
         """Stay on the device: Lightning moves a module away after fitting, but the recommender goes on."""
@@ -186,7 +186,7 @@ def adamw(weights: Sequence[Tensor], learning_rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
 
-def settled(weights: Sequence[Tensor]) -> Sequence[Tensor]:
+def preallocate_gradients(weights: Sequence[Tensor]) -> Sequence[Tensor]:
     """Return the weights, each with a gradient of zeros; all gradients lie side by side in memory.
 
     Where passes make gradients one by one, they come to lie between tensors that are freed soon, and what is
@@ -206,7 +206,7 @@ def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[
         yield from (order[start : start + batch] for start in range(0, rows, batch))
 
 
-def reference_log_probs(
+def compute_log_probs(
     model: LanguageModel,
     rows: Sequence[TokenRow],
     *,
@@ -226,11 +226,11 @@ def reference_log_probs(
 
 def validation_loss(model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int) -> float:
     """Return the mean negative log-likelihood of the rows' predicted tokens, in nats."""
-    found = reference_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
+    found = compute_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
     return -float(found.sum()) / sum(len(answer) for row in rows for answer in row.answers)
 
 
-def tune(
+def fine_tune(
     model: LanguageModel,
     rows: Sequence[TokenRow],
     reference: Float[Tensor, "rows answers"],
@@ -243,7 +243,7 @@ def tune(
     weights: Float[Tensor, " rows"] | None = None,
     per_batch: bool = False,
     validation: Sequence[TokenRow] = (),
-    scoring: Scoring | None = None,
+    scoring: AnswerScorer | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
 
@@ -255,7 +255,7 @@ def tune(
     weights = torch.ones(len(rows)) if weights is None else weights
     options: dict[str, Any] = {"weights": weights, "per_batch": per_batch, "steps": len(stream)}
     options |= {"validation": validation, "scoring": scoring}
-    tuner = Tuner(model, rows, reference, objective, schedule, **options)
+    tuner = FineTuningModule(model, rows, reference, objective, schedule, **options)
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import torch
 
-from sprec.costs.flops import Load, Shape, load, reading, training
+from sprec.costs.flops import ModelShape, PassSize, count_pass, forward_flops, training_flops
 from sprec.llm.token_rows import TokenRow
 
-SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
+SMALL = ModelShape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
 
 
 def test_weights_of_a_small_llama_by_hand():
@@ -16,24 +16,24 @@ def test_weights_of_a_small_llama_by_hand():
 
 
 def test_reading_and_training_flops_by_hand():
-    asked = Load(tokens=3, pairs=6, predicted=2)
+    asked = PassSize(tokens=3, pairs=6, predicted=2)
     # the last layer's q, o, gate, up and down, 104 weights, at predicted tokens alone; of adapters 46
     linear, attention, head = 2 * (136 * 3 + 104 * 2), 4 * 2 * 4 * 6, 2 * 4 * 10 * 2
-    assert reading(SMALL, asked) == linear + attention + head
+    assert forward_flops(SMALL, asked) == linear + attention + head
     # gradients: projections and output layer once more, attention twice, adapters forward and two gradients
-    assert training(SMALL, asked) == 2 * linear + 3 * attention + 2 * head + 3 * 2 * (70 * 3 + 46 * 2)
+    assert training_flops(SMALL, asked) == 2 * linear + 3 * attention + 2 * head + 3 * 2 * (70 * 3 + 46 * 2)
 
 
 def test_without_adapters_every_weight_has_a_gradient_of_its_own():
-    asked, full = Load(tokens=3, pairs=6, predicted=2), replace(SMALL, rank=0)
+    asked, full = PassSize(tokens=3, pairs=6, predicted=2), replace(SMALL, rank=0)
     linear, attention, head = 2 * (136 * 3 + 104 * 2), 4 * 2 * 4 * 6, 2 * 4 * 10 * 2
-    assert training(full, asked) == 3 * (linear + attention + head)
+    assert training_flops(full, asked) == 3 * (linear + attention + head)
     assert (full.tuned, SMALL.tuned) == (240 + 40, 2 * 58)
 
 
 def test_negatives_add_answers_and_no_prompt():
-    one = load([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
-    two = load([TokenRow((1, 2, 3), ((7, 8), (5, 6))), TokenRow((1, 2, 4), ((7, 9), (5, 6)))])
+    one = count_pass([TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))])
+    two = count_pass([TokenRow((1, 2, 3), ((7, 8), (5, 6))), TokenRow((1, 2, 4), ((7, 9), (5, 6)))])
     # the second answer of a row reads one token, which sees three prompt tokens and itself
     assert (two.tokens - one.tokens, two.pairs - one.pairs) == (2, 2 * 4)
     assert two.predicted == 2 * one.predicted
@@ -47,6 +47,6 @@ def test_weights_are_those_of_the_model_itself(make):
         for name, module in model.network.named_modules()
         if name.endswith(names)
     )
-    shape = Shape.of(model.base_model.config, 4)
+    shape = ModelShape.of(model.base_model.config, 4)
     assert shape.weights == base
     assert shape.adapter_weights == sum(torch.numel(value) for value in model.tuned_weights().values())

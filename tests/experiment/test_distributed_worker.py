@@ -16,7 +16,7 @@ from tests import commands
 
 SMALL = [
     *("dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=90", "budget.iteration_rows=10"),
-    *("budget.test_rows=5", "budget.initial.epochs=1", "budget.initial.learns=title", "budget.dpo.epochs=1"),
+    *("budget.test_rows=5", "budget.initial.epochs=1", "budget.initial.loss_on=title", "budget.dpo.epochs=1"),
     *("base_llm.lora.rank=4", "trainer.device=cpu", "trainer.precision=float32", "trainer.threads=1"),
     "trainer.batch_tokens=500",  # of the longest rows two in a pass, so that steps take several
 ]

@@ -9,19 +9,19 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from sprec.costs.cost import train
-from sprec.costs.machine_speed import Speed
-from sprec.costs.planned_stages import Gauge, Priced
-from sprec.costs.tokens import Tokens
+from sprec.costs.cost_estimator import CostEstimator, CostModel
+from sprec.costs.machine_speed import MachineSpeed
+from sprec.costs.pass_costs import training_pass
+from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.prompts import Prompt
 from sprec.experiment import plan
 from sprec.experiment.build import base_folder, build, drawn, engine, sizes, stored
 from sprec.experiment.config import validated
 from sprec.experiment.plan import remembered, show
 from sprec.run import CONF
-from sprec.training.stages import Test
+from sprec.training.context import TestSetup
 
-SPEED = Speed(1e11, 1e10, 1e-6, 4)
+SPEED = MachineSpeed(1e11, 1e10, 1e-6, 4)
 SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "trainer.threads=1", "budget.sft_rows=64"]
 SMALL += ["budget.iteration_rows=16", "budget.test_rows=4", "budget.iterations=1"]
 
@@ -48,22 +48,22 @@ def prepared(*overrides):
 def tokens(settings, built, shared):
     llm, folder = settings.base_llm, base_folder(built, shared.dataset)
     prompt = Prompt(shared.dataset.wording)
-    return Tokens(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
+    return RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
 
 
 def priced(*overrides, speed=SPEED):
     """Return the cost of each stage by its label, on a machine of a given speed."""
     settings, built, shared, base = prepared(*overrides)
-    gauge = Gauge(tokens(settings, built, shared), speed)
-    stages = Priced(shared, built.store, sizes(settings), gauge=gauge)
-    list(built.method.evaluations(stages, base, Test(built.ranker, "test", 5)))
+    gauge = CostModel(tokens(settings, built, shared), speed)
+    stages = CostEstimator(shared, built.store, sizes(settings), gauge=gauge)
+    list(built.method.evaluations(stages, base, TestSetup(built.ranker, "test", 5)))
     return {each.label: each.cost for each in stages.planned}
 
 
 def printed(*overrides):
     settings, built, shared, base = prepared(*overrides)
     console = Console(record=True, width=60)
-    show(built, settings, shared, base, Test(built.ranker, "test", 5), console)
+    show(built, settings, shared, base, TestSetup(built.ranker, "test", 5), console)
     return console.export_text().splitlines()
 
 
@@ -83,13 +83,13 @@ def test_a_prompt_over_the_cutoff_is_counted_at_the_cutoff():
 
 def test_sft_costs_the_passes_that_training_will_take():
     settings, built, shared, _ = prepared()
-    gauge = Gauge(tokens(settings, built, shared), SPEED)
-    stages = Priced(shared, built.store, sizes(settings), gauge=gauge)
+    gauge = CostModel(tokens(settings, built, shared), SPEED)
+    stages = CostEstimator(shared, built.store, sizes(settings), gauge=gauge)
     schedule = replace(built.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
     rows = stages.rows(1)
     titles = shared.dataset.catalog.titles
     encoded = [shared.model.encode([titles[i] for i in row.history], [titles[row.target]]) for row in rows]
-    expected = [train(gauge.tokens.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
+    expected = [training_pass(gauge.tokens.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
     assert stages._tuned(gauge, rows, schedule, negatives=0).flops == 3 * sum(c.flops for c in expected)
 
 
@@ -122,7 +122,7 @@ def test_negatives_cost_what_their_strategy_asks_of_the_model(more, less):
 
 def test_more_rows_than_the_sample_cost_in_proportion(monkeypatch):
     whole = priced("budget.sft_rows=512")["initial sft"].flops
-    monkeypatch.setattr("sprec.costs.planned_stages.SAMPLE", 128)
+    monkeypatch.setattr("sprec.costs.cost_estimator.SAMPLE", 128)
     assert priced("budget.sft_rows=512")["initial sft"].flops == pytest.approx(whole, rel=0.05)
 
 
@@ -147,9 +147,9 @@ def test_base_llm_that_cannot_be_had_leaves_the_plan_without_estimates(caplog):
 
 
 def test_profile_keeps_the_best_of_each_number_and_survives_damage(tmp_path, caplog):
-    file, slow = tmp_path / "new" / "speed.json", Speed(1e10, 2e10, 1e-6, 4)
+    file, slow = tmp_path / "new" / "speed.json", MachineSpeed(1e10, 2e10, 1e-6, 4)
     assert remembered(file, "here", slow) == slow
-    assert remembered(file, "here", SPEED) == Speed(1e11, 2e10, 1e-6, 4)
+    assert remembered(file, "here", SPEED) == MachineSpeed(1e11, 2e10, 1e-6, 4)
     assert remembered(file, "there", slow) == slow
     assert set(json.loads(file.read_text())) == {"here", "there"}
     file.write_text("{broken")

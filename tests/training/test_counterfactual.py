@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sprec.llm.token_rows import TokenRow, with_loss_on
-from sprec.training.counterfactual import Counterfactual, falling
+from sprec.training.counterfactual import Counterfactual, linear_weights
 
 CFT = Counterfactual(effect=0.1, last=0.25)
 
@@ -100,6 +100,6 @@ def test_history_that_changes_nothing_leaves_the_chance_of_any_token(make, catal
 
 
 def test_weights_fall_linearly_from_one():
-    assert falling(4, 0.25).tolist() == [1.0, 0.75, 0.5, 0.25]
-    assert falling(2, 0.25).tolist() == [1.0, 0.25]
-    assert falling(1, 0.25).tolist() == [1.0]
+    assert linear_weights(4, 0.25).tolist() == [1.0, 0.75, 0.5, 0.25]
+    assert linear_weights(2, 0.25).tolist() == [1.0, 0.25]
+    assert linear_weights(1, 0.25).tolist() == [1.0]

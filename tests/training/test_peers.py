@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sprec.training.objectives import dpo
-from sprec.training.trainer import reference_log_probs
+from sprec.training.trainer import compute_log_probs
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")
@@ -30,7 +30,7 @@ def test_dpo_loss_equals_that_of_trl_on_the_same_batch(make, catalog, tmp_path):
     model = make(0)
     titles = catalog.titles
     rows = [model.encode(titles[i : i + 2 + i % 3], titles[20 + i : 22 + i]) for i in range(4)]
-    ours_before = reference_log_probs(model, rows, batch_tokens=500)
+    ours_before = compute_log_probs(model, rows, batch_tokens=500)
     untuned = copy.deepcopy(model.base_model)
     with torch.no_grad():
         for weight in model.network.parameters():

@@ -4,7 +4,7 @@ import pytest
 
 from sprec.data.examples import Example, Examples
 from sprec.data.prompts import Prompt, released
-from sprec.training.row_sampling import Sizes, encoded, positives
+from sprec.training.row_sampling import RowSampling, encode_rows, with_targets
 
 TRAIN = Examples.of([Example((i,), i + 1) for i in range(50)])
 
@@ -14,16 +14,20 @@ def targets(sizes, iteration, seed=0):
 
 
 def test_rows_are_drawn_anew_in_each_iteration_and_the_same_in_each_run():
-    sizes = Sizes(20, 10)
+    sizes = RowSampling(20, 10)
     assert targets(sizes, 1) == targets(sizes, 1)
     assert targets(sizes, 1) != targets(sizes, 2)
     assert targets(sizes, 1) != targets(sizes, 1, seed=1)
     assert (len(set(targets(sizes, 0))), len(set(targets(sizes, 1)))) == (20, 10)
-    assert targets(Sizes(None, 99), 0) == targets(Sizes(None, 99), 1) == [row.target for row in TRAIN]
+    assert (
+        targets(RowSampling(None, 99), 0)
+        == targets(RowSampling(None, 99), 1)
+        == [row.target for row in TRAIN]
+    )
 
 
 def test_a_seed_of_their_own_draws_the_iterations_but_not_the_initial_sft():
-    plain, own = Sizes(20, 10), Sizes(20, 10, rows_seed=7)
+    plain, own = RowSampling(20, 10), RowSampling(20, 10, rows_seed=7)
     assert targets(own, 0) == targets(plain, 0)
     assert own.described(0) == plain.described(0) == {"rows": 20, "draw": 0}
     assert targets(own, 1) != targets(plain, 1)
@@ -36,7 +40,7 @@ def test_a_seed_of_their_own_draws_the_iterations_but_not_the_initial_sft():
 def test_each_step_tunes_on_its_own_prompt(make, catalog, step):
     model = make()
     model.prompt = Prompt(model.prompt.wording, released())
-    rows = encoded(model, catalog, [((3, 4), (5, "No such film"))], step=step, learns="title")
+    rows = encode_rows(model, catalog, [((3, 4), (5, "No such film"))], step=step, loss_on="title")
     decode = model.tokenizer.decode
     expected = model.prompt.text([catalog.titles[3], catalog.titles[4]], step)
     assert decode(rows[0].prompt[1:]) == expected
@@ -44,4 +48,4 @@ def test_each_step_tunes_on_its_own_prompt(make, catalog, step):
 
 
 def test_positives_have_the_target_as_their_answer():
-    assert positives(TRAIN)[3] == ((3,), [4])
+    assert with_targets(TRAIN)[3] == ((3,), [4])

@@ -13,20 +13,20 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.rankers import Beam
-from sprec.negatives import Beams, Exposure, Grounded, Popular, Random, SelfPlay, Semantic
+from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Popular, Random, SelfPlay, Semantic
 from sprec.seeds import stream
 from sprec.store.store import Store
+from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
-from sprec.training.engine import Engine, State, Test
 from sprec.training.objectives import dmpo, dpo, sdpo
-from sprec.training.row_sampling import Sizes
+from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import GenreBalance
 from sprec.training.stages import Stages
 from sprec.training.trainer import Schedule
 
 SCHEDULE = Schedule(1, 8, 1e-4, 1, 1.0, 2048)
-SIZES = Sizes(64, 16)
-PAIRS = State("pairs", None)
+SIZES = RowSampling(64, 16)
+PAIRS = ModelState("pairs", None)
 
 
 def never():
@@ -39,14 +39,14 @@ def planned(tmp_path):
     data = toy_dataset()
 
     def build(size=8, sizes=SIZES, **numerics):
-        engine = Engine(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
+        engine = StageContext(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
         return Stages(engine, Store(tmp_path), sizes, done=lambda *_: None, plan=True)
 
     return build
 
 
 def key(stages, sampler, decoding=None, *, model="a", **settings):
-    return stages.negatives(State(model, None), 1, sampler, decoding or Greedy(), **settings).key
+    return stages.negatives(ModelState(model, None), 1, sampler, decoding or Greedy(), **settings).key
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def key(stages, sampler, decoding=None, *, model="a", **settings):
         (Beams(), True, False, False),
         (Exposure("low"), True, False, False),
         (SelfPlay(), True, True, False),
-        (Grounded(), True, True, True),
+        (GroundedSelfPlay(), True, True, True),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -72,26 +72,26 @@ def test_pairs_depend_on_exactly_what_their_sampler_uses(planned, sampler, model
 
 def test_pairs_depend_on_the_samplers_settings_and_on_what_is_kept(planned):
     keys = {key(planned(), each) for each in (Random(), Random(2), Popular(), Popular(exponent=0.5))}
-    assert len({*keys, key(planned(), Random(), keep_equal=True)}) == 5
+    assert len({*keys, key(planned(), Random(), keep_pairs_equal_to_target=True)}) == 5
 
 
 def test_tuned_weights_depend_on_the_objective_and_each_of_its_settings(planned):
     forms = [partial(dpo, beta=0.1), partial(dpo, beta=1.0), partial(sdpo, beta=0.1), partial(dmpo, beta=0.1)]
     forms += [partial(dmpo, beta=0.1, averaged=False)]
-    keys = [planned().dpo(State("a", None), PAIRS, 1, SCHEDULE, each).key for each in forms]
+    keys = [planned().dpo(ModelState("a", None), PAIRS, 1, SCHEDULE, each).key for each in forms]
     assert len(set(keys)) == 5
-    assert planned().dpo(State("a", None), PAIRS, 1, SCHEDULE, partial(dpo, beta=0.1)).key == keys[0]
+    assert planned().dpo(ModelState("a", None), PAIRS, 1, SCHEDULE, partial(dpo, beta=0.1)).key == keys[0]
 
 
 def test_sft_depends_on_the_history_s_effect_where_it_learns_one(planned):
     forms = [None, Counterfactual(0.1, 0.25), Counterfactual(0.2, 0.25), Counterfactual(0.1, 0.5)]
-    keys = [planned().sft(State("a", None), 0, SCHEDULE, counterfactual=form).key for form in forms]
+    keys = [planned().sft(ModelState("a", None), 0, SCHEDULE, counterfactual=form).key for form in forms]
     assert len(set(keys)) == 4
-    assert planned().sft(State("a", None), 0, SCHEDULE).key == keys[0]
+    assert planned().sft(ModelState("a", None), 0, SCHEDULE).key == keys[0]
 
 
 def guided(alpha=0.5, width=16):
-    return Test(Guided(Collaborative(partial(sasrec, width=width), Fit()), alpha=alpha), "test", 5)
+    return TestSetup(Guided(Collaborative(partial(sasrec, width=width), Fit()), alpha=alpha), "test", 5)
 
 
 def test_assistant_is_shared_by_all_that_differ_in_the_llm_alone(planned):
@@ -101,19 +101,19 @@ def test_assistant_is_shared_by_all_that_differ_in_the_llm_alone(planned):
     assert planned(threads=2).assistant(guided()).key != before.key
     assert planned().assistant(guided(width=32)).key != before.key
     assert planned().assistant(guided(alpha=1.0)) is None
-    assert planned().assistant(Test(Beam(), "test", 5)) is None
+    assert planned().assistant(TestSetup(Beam(), "test", 5)) is None
 
 
 def test_lists_depend_on_the_assistant_and_on_its_share(planned):
     tests = [guided(), guided(alpha=0.1), guided(width=32), guided(alpha=1.0)]
-    places = [planned().evaluate(State("a", None), "x", t, planned().assistant(t)) for t in tests]
+    places = [planned().evaluate(ModelState("a", None), "x", t, planned().assistant(t)) for t in tests]
     assert len(set(places)) == 4
 
 
 def test_unseeded_rows_give_iterations_other_keys_and_the_initial_sft_the_same(planned):
     def keys(rows_seed):
-        stages = planned(sizes=Sizes(64, 16, rows_seed))
-        start = State("a", None)
+        stages = planned(sizes=RowSampling(64, 16, rows_seed))
+        start = ModelState("a", None)
         return [stages.sft(start, iteration, SCHEDULE).key for iteration in (0, 1)] + [key(stages, Random())]
 
     seeded, one, two = keys(None), keys(1), keys(2)
@@ -124,18 +124,18 @@ def test_unseeded_rows_give_iterations_other_keys_and_the_initial_sft_the_same(p
 
 def test_weighted_sft_depends_on_each_setting_of_its_weighting(planned):
     forms = [None, GenreBalance(), GenreBalance(accumulated=True), GenreBalance(per_batch=True)]
-    assert len({planned().sft(State("a", None), 0, SCHEDULE, form).key for form in forms}) == 4
+    assert len({planned().sft(ModelState("a", None), 0, SCHEDULE, form).key for form in forms}) == 4
 
 
 def test_chosen_weights_depend_on_the_validation_rows(planned):
     def keys(schedule):
         stages = [planned(), planned()]
-        data = stages[1].engine.dataset.sampled(None, 7, None, lambda name: stream(1, name))
-        stages[1].engine = replace(stages[1].engine, dataset=data)
-        return {each.sft(State("a", None), 0, schedule).key for each in stages}
+        data = stages[1].context.dataset.sampled(None, 7, None, lambda name: stream(1, name))
+        stages[1].context = replace(stages[1].context, dataset=data)
+        return {each.sft(ModelState("a", None), 0, schedule).key for each in stages}
 
     assert len(keys(SCHEDULE)) == 1
-    assert len(keys(replace(SCHEDULE, choose_every=500))) == 2
+    assert len(keys(replace(SCHEDULE, eval_every=500))) == 2
 
 
 @pytest.fixture
@@ -154,26 +154,26 @@ def prompted(make):
     data = toy_dataset().sampled(None, 4, 4, lambda name: stream(0, name))
     trainer = {"accelerator": "cpu", "devices": 1}
     options = {"load_inference_model": lambda: reader}
-    return Engine(
+    return StageContext(
         data, data.digest, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options
     ), asked
 
 
 def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):
     engine, asked = prompted
-    stages = Stages(engine, Store(tmp_path), Sizes(8, 4), done=lambda *_: None)
-    schedule = replace(SCHEDULE, choose_every=9)
+    stages = Stages(engine, Store(tmp_path), RowSampling(8, 4), done=lambda *_: None)
+    schedule = replace(SCHEDULE, eval_every=9)
 
     def heard():
         found = set(asked)
         asked.clear()
         return found
 
-    state = stages.sft(State("a", None), 0, schedule)
+    state = stages.sft(ModelState("a", None), 0, schedule)
     assert heard() == {("model", "sft")}
     pairs = stages.negatives(state, 1, Beams(wrong_only=True), Greedy())
     assert heard() == {("reader", "reading")}
     stages.dpo(state, pairs, 1, SCHEDULE, partial(dpo, beta=0.1))
     assert heard() == {("model", "dpo")}
-    stages.evaluate(state, "x", Test(Beam(width=2), "test", 2))
+    stages.evaluate(state, "x", TestSetup(Beam(width=2), "test", 2))
     assert heard() == {("reader", "reading")}

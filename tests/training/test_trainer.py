@@ -8,7 +8,14 @@ import torch
 from sprec.processes.signals import EndedBySignalError, raise_on_signal
 from sprec.seeds import stream
 from sprec.training.objectives import sft
-from sprec.training.trainer import Schedule, Tuner, adamw, settled, tune, validation_loss
+from sprec.training.trainer import (
+    FineTuningModule,
+    Schedule,
+    adamw,
+    fine_tune,
+    preallocate_gradients,
+    validation_loss,
+)
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -19,7 +26,7 @@ TRAINER = {"accelerator": "cpu", "devices": 1}
 def tuned(model, catalog, objective, schedule=SCHEDULE, **options):
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 : 9 + 1]) for i in range(4)]
     reference = torch.zeros(len(rows), 1)
-    return tune(
+    return fine_tune(
         model,
         rows,
         reference,
@@ -73,7 +80,7 @@ def trained(model):
 def test_gradients_lie_side_by_side_and_passes_add_to_them(make, catalog):
     model, other = make(4), make(4)
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9:10]) for i in range(4)]
-    settled(trained(model))
+    preallocate_gradients(trained(model))
     for _ in range(2):
         for each in (model, other):
             each.log_probs(rows).sum().backward()
@@ -91,7 +98,7 @@ def test_tuning_leaves_gradients_where_they_are(make, catalog):
 
 def test_two_steps_of_adamw_by_hand():
     weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-    optimiser = adamw(settled([weight]), 0.1)
+    optimiser = adamw(preallocate_gradients([weight]), 0.1)
     for slope in ([1.0, -3.0], [0.0, 0.0]):
         weight.grad.copy_(torch.tensor(slope))
         optimiser.step()
@@ -125,7 +132,7 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
 
     monkeypatch.setattr("sprec.training.trainer.validation_loss", scripted)
     model = make(4)
-    tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, choose_every=2))
+    tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, eval_every=2))
     assert len(seen) == 3
     assert all(torch.equal(seen[1][name], value) for name, value in model.tuned_weights().items())
     assert any(not torch.equal(seen[2][name], value) for name, value in model.tuned_weights().items())
@@ -133,7 +140,7 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
 
 def test_one_candidate_is_no_choice(make, catalog, monkeypatch):
     monkeypatch.delattr("sprec.training.trainer.validation_loss")
-    assert len(tuned(make(4), catalog, sft, replace(SCHEDULE, choose_every=2))) == 2
+    assert len(tuned(make(4), catalog, sft, replace(SCHEDULE, eval_every=2))) == 2
 
 
 def test_validation_loss_is_per_predicted_token(make, catalog):
@@ -146,10 +153,10 @@ def test_validation_loss_is_per_predicted_token(make, catalog):
 
 
 def test_a_schedule_without_a_choice_is_described_as_before_there_was_one():
-    assert "choose_every" not in SCHEDULE.described()
-    assert replace(SCHEDULE, choose_every=500).described()["choose_every"] == 500
+    assert "eval_every" not in SCHEDULE.described()
+    assert replace(SCHEDULE, eval_every=500).described()["eval_every"] == 500
 
 
 def test_the_model_stays_on_its_device_when_lightning_sends_it_away():
     module = object()
-    assert Tuner.cpu(module) is module
+    assert FineTuningModule.cpu(module) is module

@@ -1,23 +1,23 @@
 import pytest
 import torch
 
-from sprec.costs import cost, machine_speed
-from sprec.costs.cost import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
-from sprec.costs.flops import Load, Shape, load, reading, training
-from sprec.costs.machine_speed import Speed, best, measured
+from sprec.costs import machine_speed, pass_costs
+from sprec.costs.flops import ModelShape, PassSize, count_pass, forward_flops, training_flops
+from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
+from sprec.costs.pass_costs import CACHE, CALLS, FEWEST, GRADIENT, LOGIT_BYTES, SCORES, SHARE, STREAMS, Cost
 from sprec.llm.token_rows import TokenRow
 
-SMALL = Shape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
-SPEED = Speed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)
+SMALL = ModelShape(layers=2, hidden=4, inner=6, heads=2, groups=1, head_size=2, vocabulary=10, rank=1)
+SPEED = MachineSpeed(flops=100.0, bytes_per_second=10.0, call_seconds=0.5, width=2)
 ROWS = [TokenRow((1, 2, 3), ((7, 8),)), TokenRow((1, 2, 4), ((7, 9),))]
 # six tokens, seventeen pairs and four logits rows
 MOVED = 2 * (STREAMS * 2 * 6 * (4 + 6) + SCORES * 2 * 2 * 17) + LOGIT_BYTES * 4 * 10
 
 
 def test_reading_takes_products_bytes_and_calls_one_after_the_other():
-    assert load(ROWS) == Load(tokens=6, pairs=17, predicted=4)
-    found = cost.read(SMALL, ROWS, SPEED)
-    assert found.flops == reading(SMALL, load(ROWS))
+    assert count_pass(ROWS) == PassSize(tokens=6, pairs=17, predicted=4)
+    found = pass_costs.forward_pass(SMALL, ROWS, SPEED)
+    assert found.flops == forward_flops(SMALL, count_pass(ROWS))
     assert found.bytes == MOVED + 2 * (240 + 40)  # every weight once: projections and output layer
     assert found.seconds == pytest.approx(
         found.flops / (SHARE * 100) + found.bytes / 10 + 2 * CALLS * 2 * 0.5
@@ -25,8 +25,8 @@ def test_reading_takes_products_bytes_and_calls_one_after_the_other():
 
 
 def test_training_moves_and_calls_three_times_as_much_and_reads_weights_twice():
-    found = cost.train(SMALL, ROWS, SPEED)
-    assert found.flops == training(SMALL, load(ROWS))
+    found = pass_costs.training_pass(SMALL, ROWS, SPEED)
+    assert found.flops == training_flops(SMALL, count_pass(ROWS))
     assert found.bytes == GRADIENT * MOVED + 2 * 2 * 280
     calls = 2 * GRADIENT * CALLS * 2 * 0.5  # two per layer of 16-bit numbers, which are cast
     assert found.seconds == pytest.approx(found.flops / (SHARE * 100) + found.bytes / 10 + calls)
@@ -34,8 +34,8 @@ def test_training_moves_and_calls_three_times_as_much_and_reads_weights_twice():
 
 def test_writing_reads_weights_once_a_step_and_each_rows_cache_once_a_token():
     prompts, lengths = [(1, 2, 3), (1, 2, 4, 5)], [2, 5]
-    start = cost.read(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
-    found = cost.write(SMALL, prompts, lengths, SPEED)
+    start = pass_costs.forward_pass(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
+    found = pass_costs.write_titles(SMALL, prompts, lengths, SPEED)
     kept = 2 * 3 + 5 * 4
     assert found.flops - start.flops == 2 * 280 * 7 + 4 * 2 * 2 * 2 * kept
     # a token leaves keys and values of one group of two numbers in two layers
@@ -45,8 +45,8 @@ def test_writing_reads_weights_once_a_step_and_each_rows_cache_once_a_token():
 def test_a_step_of_few_rows_takes_as_long_as_one_of_sixteen():
     def seconds(rows):
         prompts = [(1, 2, number) for number in range(rows)]
-        start = cost.read(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
-        found = cost.write(SMALL, prompts, [1] * rows, SPEED)
+        start = pass_costs.forward_pass(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
+        found = pass_costs.write_titles(SMALL, prompts, [1] * rows, SPEED)
         moved = (found.bytes - start.bytes) / 10
         attention = 4 * 2 * 2 * 2 * 3 * rows / (SHARE * 100)
         return found.seconds - start.seconds - moved - attention
@@ -57,37 +57,37 @@ def test_a_step_of_few_rows_takes_as_long_as_one_of_sixteen():
 
 def test_beams_write_as_many_titles_as_there_are_beams():
     prompts, lengths = [(1, 2, 3)], [4]
-    start = cost.read(SMALL, [TokenRow(prompts[0], ((0,),))], SPEED)
-    one, three = (cost.write(SMALL, prompts, lengths, SPEED, beams=beams) for beams in (1, 3))
+    start = pass_costs.forward_pass(SMALL, [TokenRow(prompts[0], ((0,),))], SPEED)
+    one, three = (pass_costs.write_titles(SMALL, prompts, lengths, SPEED, beams=beams) for beams in (1, 3))
     assert three.flops - start.flops == 3 * (one.flops - start.flops)
 
 
 def test_an_update_moves_seven_numbers_per_tuned_weight_and_two_devices_halve_the_time():
-    assert cost.update(SMALL, SPEED) == Cost(0, 28 * 116, 28 * 116 / 10)
-    two = Speed(100.0, 10.0, 0.5, 2, devices=2)
-    assert cost.update(SMALL, two).seconds == 28 * 116 / 20
+    assert pass_costs.optimizer_step(SMALL, SPEED) == Cost(0, 28 * 116, 28 * 116 / 10)
+    two = MachineSpeed(100.0, 10.0, 0.5, 2, devices=2)
+    assert pass_costs.optimizer_step(SMALL, two).seconds == 28 * 116 / 20
 
 
 def test_costs_add_up_and_scale():
-    assert Cost(1, 2, 3) + cost.lasting(4) * 2 == Cost(1, 2, 11)
+    assert Cost(1, 2, 3) + pass_costs.timed(4) * 2 == Cost(1, 2, 11)
 
 
 @pytest.mark.parametrize(("bf16", "width"), [(False, 4), (True, 2)])
 def test_a_machine_is_measured_in_the_numbers_that_it_computes_with(bf16, width):
-    found = measured(SMALL, "cpu", bf16=bf16, seconds=0.01)
+    found = measure_speed(SMALL, "cpu", bf16=bf16, seconds=0.01)
     assert found.width == width
     assert min(found.flops, found.bytes_per_second, found.call_seconds) > 0
 
 
 def test_few_threads_are_bounded_by_what_one_does_where_the_machine_is_busy(monkeypatch):
-    told = iter([Speed(3.0, 2.0, 0.1, 4), Speed(10.0, 1.0, 0.2, 4)])  # both threads, then one
+    told = iter([MachineSpeed(3.0, 2.0, 0.1, 4), MachineSpeed(10.0, 1.0, 0.2, 4)])  # both threads, then one
     monkeypatch.setattr(machine_speed, "_measured", lambda *_, **__: next(told))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    found = measured(SMALL, "cpu", bf16=False, devices=3)
-    assert (found, torch.get_num_threads()) == (Speed(16.0, 2.0, 0.1, 4, devices=3), 2)
+    found = measure_speed(SMALL, "cpu", bf16=False, devices=3)
+    assert (found, torch.get_num_threads()) == (MachineSpeed(16.0, 2.0, 0.1, 4, devices=3), 2)
     torch.set_num_threads(before)
 
 
 def test_the_best_of_two_measurements_takes_the_best_of_each_number():
-    assert best(Speed(1, 5, 0.2, 2), Speed(2, 4, 0.1, 2)) == Speed(2, 5, 0.1, 2)
+    assert fastest(MachineSpeed(1, 5, 0.2, 2), MachineSpeed(2, 4, 0.1, 2)) == MachineSpeed(2, 5, 0.1, 2)

@@ -11,11 +11,11 @@ from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import LanguageModel
-from sprec.negatives import Material
+from sprec.negatives import SamplerContext
 
 
 @dataclass(frozen=True)
-class State:
+class ModelState:
     """A model between stages: key of the stage that made it, and where its files lie (None: untuned)."""
 
     key: str
@@ -23,7 +23,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Engine:
+class StageContext:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
     `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
@@ -52,9 +52,9 @@ class Engine:
         """The recommender that writes and ranks titles: the one that is tuned, unless it has a copy."""
         return self.load_inference_model() if self.load_inference_model else self.model
 
-    def material(self, state: State, decoding: Decoding) -> Material:
+    def sampler_context(self, state: ModelState, decoding: Decoding) -> SamplerContext:
         """Return what negatives are drawn from, `state` being the model that may be asked."""
-        return Material(
+        return SamplerContext(
             catalog=self.dataset.catalog,
             popularity=self.dataset.popularity,
             genres=self.dataset.genres,
@@ -66,7 +66,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Test:
+class TestSetup:
     """What is tested on: the rows of `split`, ranked by `ranker` in lists of `k`."""
 
     ranker: Ranker

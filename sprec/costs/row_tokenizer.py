@@ -6,18 +6,18 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
-from sprec.costs.flops import Shape
+from sprec.costs.flops import ModelShape
 from sprec.data.prompts import Prompt
 from sprec.llm.token_rows import TokenRow
 
 
-class Tokens:
+class RowTokenizer:
     """The tokenizer of a base LLM's folder and its prompt; `shape` are the sizes of the model there."""
 
     def __init__(self, folder: Path, prompt: Prompt, *, cutoff_tokens: int, rank: int) -> None:
         self.prompt, self.cutoff_tokens = prompt, cutoff_tokens
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.shape = Shape.of(AutoConfig.from_pretrained(folder), rank)
+        self.shape = ModelShape.of(AutoConfig.from_pretrained(folder), rank)
 
     def row(self, history: Sequence[str], answers: Sequence[str]) -> TokenRow:
         """Return prompt and answers as `LanguageModel.encode`; a prompt over the cutoff keeps its end."""

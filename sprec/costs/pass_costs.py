@@ -11,8 +11,8 @@ cores to training, reading and writing passes of SmolLM2-135M (bfloat16, r 16) a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sprec.costs.flops import Load, Shape, load, reading, training
-from sprec.costs.machine_speed import Speed
+from sprec.costs.flops import ModelShape, PassSize, count_pass, forward_flops, training_flops
+from sprec.costs.machine_speed import MachineSpeed
 from sprec.llm.token_rows import TokenRow
 
 SHARE = 0.68
@@ -48,35 +48,40 @@ class Cost:
         return Cost(self.flops * times, self.bytes * times, self.seconds * times)
 
 
-NOTHING = Cost(0.0, 0.0, 0.0)
+NO_COST = Cost(0.0, 0.0, 0.0)
 
 
-def lasting(seconds: float) -> Cost:
+def timed(seconds: float) -> Cost:
     """Return the cost of what was timed."""
     return Cost(0.0, 0.0, seconds)
 
 
-def read(shape: Shape, rows: Sequence[TokenRow], speed: Speed) -> Cost:
+def forward_pass(shape: ModelShape, rows: Sequence[TokenRow], speed: MachineSpeed) -> Cost:
     """Return the cost of one pass without gradients over these rows."""
-    asked = load(rows)
+    asked = count_pass(rows)
     moved = _moved(shape, asked, speed) + speed.width * (shape.weights + shape.words)
-    return _timed(reading(shape, asked), moved, CALLS * shape.layers, speed)
+    return _timed(forward_flops(shape, asked), moved, CALLS * shape.layers, speed)
 
 
-def train(shape: Shape, rows: Sequence[TokenRow], speed: Speed) -> Cost:
+def training_pass(shape: ModelShape, rows: Sequence[TokenRow], speed: MachineSpeed) -> Cost:
     """Return the cost of one pass with gradients over these rows."""
-    asked = load(rows)
+    asked = count_pass(rows)
     moved = GRADIENT * _moved(shape, asked, speed) + 2 * speed.width * (shape.weights + shape.words)
-    return _timed(training(shape, asked), moved, GRADIENT * CALLS * shape.layers, speed)
+    return _timed(training_flops(shape, asked), moved, GRADIENT * CALLS * shape.layers, speed)
 
 
-def update(shape: Shape, speed: Speed) -> Cost:
+def optimizer_step(shape: ModelShape, speed: MachineSpeed) -> Cost:
     """Return the cost of an optimiser step beside its passes."""
     return _timed(0, OPTIMISER_BYTES * shape.tuned, 0, speed)
 
 
-def write(
-    shape: Shape, prompts: Sequence[Sequence[int]], lengths: Sequence[int], speed: Speed, *, beams: int = 1
+def write_titles(
+    shape: ModelShape,
+    prompts: Sequence[Sequence[int]],
+    lengths: Sequence[int],
+    speed: MachineSpeed,
+    *,
+    beams: int = 1,
 ) -> Cost:
     """Return the cost of reading prompts in one pass and writing `beams` titles of these lengths to each.
 
@@ -90,18 +95,18 @@ def write(
     idle = 2 * (shape.weights + shape.words) * max(FEWEST * steps - written, 0)
     moved = speed.width * (steps * (shape.weights + shape.words) + CACHE * shape.cached * sum(kept))
     moved += LOGIT_BYTES * written * shape.vocabulary
-    start = read(shape, [TokenRow(tuple(prompt), ((0,),)) for prompt in prompts], speed)
+    start = forward_pass(shape, [TokenRow(tuple(prompt), ((0,),)) for prompt in prompts], speed)
     return start + _timed(flops, moved, steps * CALLS * shape.layers, speed, idle=idle)
 
 
-def _moved(shape: Shape, asked: Load, speed: Speed) -> float:
+def _moved(shape: ModelShape, asked: PassSize, speed: MachineSpeed) -> float:
     """Return the bytes of activations, scores and logits of a pass without gradients."""
     streams = STREAMS * shape.layers * asked.tokens * (shape.hidden + shape.inner)
     scores = SCORES * shape.layers * shape.heads * asked.pairs
     return speed.width * (streams + scores) + LOGIT_BYTES * asked.predicted * shape.vocabulary
 
 
-def _timed(flops: float, moved: float, calls: float, speed: Speed, *, idle: float = 0.0) -> Cost:
+def _timed(flops: float, moved: float, calls: float, speed: MachineSpeed, *, idle: float = 0.0) -> Cost:
     """Return the cost; `idle` operations take time and are not counted as necessary."""
     seconds = (flops + idle) / (SHARE * speed.flops) + moved / speed.bytes_per_second
     seconds += calls * CASTS[speed.width] * speed.call_seconds
