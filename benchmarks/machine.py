@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from sprec.llm.precision import has_bf16
-from sprec.records.provenance import Provenance, provenance
+from sprec.records.provenance import Provenance
 
 SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (1536, 576, 1536), (2048, 1536, 576), (512, 576, 49152))
 """Products of (rows × inner) by (inner × columns): square ones and those of SmolLM2-135M."""
@@ -39,7 +39,7 @@ def machine(threads: int) -> Machine:
         threads,
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         platform.python_version(),
-        provenance(),
+        read_provenance(),
         peak(torch.bfloat16, SIZES if has_bf16("cpu") else SIZES[:1]),  # in software a product takes seconds
         peak(torch.float32),
     )

@@ -12,8 +12,8 @@ import sprec
 from benchmarks.checks import derived
 from benchmarks.machine import Machine
 from benchmarks.measure import Check, Growth, Outcome
-from sprec.records.from_json import decode
-from sprec.store.atomic_files import write_whole
+from sprec.records.from_json import decode_json
+from sprec.store.atomic_files import write_atomically
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Report:
 
     def write(self, file: Path) -> None:
         """Replace the file."""
-        write_whole(file, json.dumps(asdict(self), indent=2) + "\n")
+        write_atomically(file, json.dumps(asdict(self), indent=2) + "\n")
 
     def continues(self, other: "Report") -> bool:
         """Return whether both are of the same code, machine and sizes."""
@@ -82,7 +82,7 @@ def read(file: Path) -> Report:
     given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     kinds: dict[str, type[Any]] = {"contests": Outcome, "growths": Growth, "checks": Check}
     rows = {
-        name: Figures(**{kind: [decode(kinds[kind], each) for each in row[kind]] for kind in kinds})
+        name: Figures(**{kind: [decode_json(kinds[kind], each) for each in row[kind]] for kind in kinds})
         for name, row in given["results"]["rows"].items()
     }
     results = Results(rows, list(given["results"]["left_out"]))

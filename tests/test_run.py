@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.records.packed_ids import unpacked
+from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import RunRecord
 from tests import commands
 
@@ -71,15 +71,15 @@ def test_run_ends_with_a_table_of_every_stage(first):
 def test_record_holds_the_lists_behind_its_scores(first):
     _, folder, _ = first
     found = RunRecord.load(folder / "run.json")
-    target = unpacked(found.targets, 1)[:, 0]
+    target = decode_ids(found.targets, 1)[:, 0]
     assert len(target) == found.dataset.rows.test == 20
     for each in found.evaluations:
-        lists = unpacked(each.lists, 5)
+        lists = decode_ids(each.lists, 5)
         assert (lists == target[:, None]).any(axis=1).mean() == each.scores["hr@5"]
         assert {str(item) for item in lists.flat} | {str(item) for item in target} <= set(found.items)
         assert len(each.written) == (0 if each.iteration is None else 20)
-    assert [each.row for each in found.shown] == list(range(20))
-    assert {str(item) for each in found.shown for item in each.history} <= set(found.items)
+    assert [each.row for each in found.sampled_users] == list(range(20))
+    assert {str(item) for each in found.sampled_users for item in each.history} <= set(found.items)
     assert sum(found.history_genres.values()) == pytest.approx(1)
     assert set(found.curves) == {"initial sft", "sft 1", "dpo 1"}
     assert set(found.curves["dpo 1"]) == {"loss", "margin"}

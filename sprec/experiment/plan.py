@@ -17,8 +17,8 @@ from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.download.sources import home
 from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
 from sprec.experiment.config import Settings
-from sprec.records.from_json import decode
-from sprec.store.atomic_files import write_whole
+from sprec.records.from_json import decode_json
+from sprec.store.atomic_files import write_atomically
 from sprec.training.context import ModelState, StageContext, TestSetup
 
 PROFILE = "speed.json"
@@ -72,12 +72,12 @@ def remembered(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:
     """
     try:
         profile = json.loads(file.read_text(encoding="utf-8"))
-        speed = fastest(speed, decode(MachineSpeed, profile[name])) if name in profile else speed
+        speed = fastest(speed, decode_json(MachineSpeed, profile[name])) if name in profile else speed
     except (OSError, ValueError, TypeError):
         profile = {}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps({**profile, name: asdict(speed)}, indent=2) + "\n")
+        write_atomically(file, json.dumps({**profile, name: asdict(speed)}, indent=2) + "\n")
     except OSError as error:
         log.warning("%s is not written: %s", file, error.strerror)
     return speed

@@ -10,29 +10,30 @@ from jaxtyping import Int
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses, genre_share
-from sprec.records.run_record import Shown
-from sprec.records.shown_items import Item
+from sprec.records.recorded_items import RecordedItem
+from sprec.records.run_record import SampledUser
 
-SHOWN = 20
+SAMPLED_USERS = 20
 """Users whose history, target and written titles every record holds."""
 POINTS = 200
 """Points of a curve at most."""
 DIGITS = 6
 
 
-def shown(rows: Sequence[Example]) -> tuple[Shown, ...]:
-    """Return `SHOWN` rows spread evenly over all, or all where there are fewer."""
+def sample_users(rows: Sequence[Example]) -> tuple[SampledUser, ...]:
+    """Return `SAMPLED_USERS` rows spread evenly over all, or all where there are fewer."""
     return tuple(
-        Shown(place, tuple(rows[place].history), rows[place].target) for place in _spread(len(rows), SHOWN)
+        SampledUser(place, tuple(rows[place].history), rows[place].target)
+        for place in _spread(len(rows), SAMPLED_USERS)
     )
 
 
-def items(dataset: Dataset, *ids: Int[np.ndarray, "..."]) -> dict[str, Item]:
+def items(dataset: Dataset, *ids: Int[np.ndarray, "..."]) -> dict[str, RecordedItem]:
     """Return the items of these ids, by id as text; -1 is none. `genres` are the selected ones."""
     selected = frozenset(dataset.genres)
     found = np.unique(np.concatenate([np.ravel(each) for each in ids]))
     return {
-        str(item): Item(
+        str(item): RecordedItem(
             dataset.catalog.titles[item],
             tuple(genre for genre in dataset.catalog.genres[item] if genre in selected),
             int(dataset.popularity[item]),
@@ -42,7 +43,7 @@ def items(dataset: Dataset, *ids: Int[np.ndarray, "..."]) -> dict[str, Item]:
     }
 
 
-def shown_items(dataset: Dataset, rows: Sequence[Shown]) -> dict[str, Item]:
+def items_of_users(dataset: Dataset, rows: Sequence[SampledUser]) -> dict[str, RecordedItem]:
     """Return the items of these rows' histories and targets."""
     return items(dataset, *(np.array([*row.history, row.target]) for row in rows))
 

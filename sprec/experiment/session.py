@@ -21,23 +21,23 @@ from sprec.evaluation.scores import score_lists
 from sprec.experiment import plan
 from sprec.experiment.build import Built, build, drawn, engine, sizes, stored, threads, together
 from sprec.experiment.config import Settings
-from sprec.experiment.record_contents import curve, history_genres, items, shown, shown_items
-from sprec.records.packed_ids import packed
-from sprec.records.provenance import provenance
+from sprec.experiment.record_contents import curve, history_genres, items, items_of_users, sample_users
+from sprec.records.encoded_ids import encode_ids
+from sprec.records.provenance import read_provenance
 from sprec.records.run_record import (
     FILE_NAME,
     DatasetEntry,
     Evaluation,
-    Rows,
+    RowCounts,
     RunRecord,
     StageEntry,
     WeightsEntry,
-    now,
+    utc_now,
 )
 from sprec.records.tracking import Tracker
 from sprec.report.tables.assemble import Table, run_table
 from sprec.report.tables.formats import show
-from sprec.store.store import Result, Stage
+from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, TestSetup
 from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
@@ -122,7 +122,7 @@ class Session:
     def _save(self) -> None:
         self.record.save(self.folder / FILE_NAME)
 
-    def _done(self, built: Built, label: str, stage: Stage, result: Result) -> None:
+    def _done(self, built: Built, label: str, stage: Stage, result: StageResult) -> None:
         """Record a stage, what it dropped, and its curve."""
         entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
         self.record = self.record.with_stage(entry)
@@ -146,12 +146,12 @@ class Session:
         """Return the record as it is before the first stage, with the seed of unseeded rows."""
         settings, split = self.settings, dataset.split
         drawn = {"rows_seed_drawn": sizes.rows_seed} if settings.rows_seed == "entropy" else {}
-        rows = Rows(len(split.train), len(split.valid), len(split.test))
+        rows = RowCounts(len(split.train), len(split.valid), len(split.test))
         entry = DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), rows)
         record = RunRecord(
-            **provenance(),
+            **read_provenance(),
             command=self.command,
-            started=now(),
+            started=utc_now(),
             config={**settings.model_dump(), **drawn},
             seed=settings.seed,
             threads=threads(settings),
@@ -167,13 +167,13 @@ class Session:
     def _look(self, dataset: Dataset) -> None:
         """Keep the scored rows' targets and genres in the record, and some users to look at."""
         rows = list(self._rows(dataset))
-        target, seen = np.array([[row.target] for row in rows]), shown(rows)
+        target, users = np.array([[row.target] for row in rows]), sample_users(rows)
         self.record = replace(
             self.record,
-            targets=packed(target),
-            items={**items(dataset, target), **shown_items(dataset, seen)},
+            targets=encode_ids(target),
+            items={**items(dataset, target), **items_of_users(dataset, users)},
             history_genres=history_genres(dataset, rows),
-            shown=seen,
+            sampled_users=users,
         )
 
     def _rows(self, dataset: Dataset) -> Examples:
@@ -216,11 +216,11 @@ class Session:
         lost = sum(title is not None and dataset.catalog.find(title) is None for title in written)
         scores = {**found.values, "off_catalog": lost / len(written)}
         ranking = "popularity" if iteration is None else built.method.ranking(built.ranker)
-        titles = [written[each.row] for each in self.record.shown]
+        titles = [written[each.row] for each in self.record.sampled_users]
         self.record = self.record.with_evaluation(
             Evaluation(
                 *(label, iteration, found.n, found.n_in_catalog, scores, ranking, self.settings.split),
-                lists=packed(ids),
+                lists=encode_ids(ids),
                 written=tuple(title for title in titles if title is not None),
             )
         )

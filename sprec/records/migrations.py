@@ -100,22 +100,23 @@ def _set_missing(config: dict[str, Any], key: str, value: object) -> None:
 
 def _from_1(document: Document) -> Document:
     """Add the fields of schema 2: the lists behind the scores, and what figures and explanations need."""
-    items: dict[str, list[object]] = {
-        "ids": [],
-        "titles": [],
-        "popularity": [],
-        "genres": [],
-        "genre_sets": [],
-    }
+    columns = ("ids", "titles", "popularity", "genres", "genre_sets")
     empty = {"targets": "", "tracker": "", "history_genres": {}, "shown": [], "curves": {}}
-    changed: dict[str, object] = {**document, **empty, "items": items, "schema": 2}
+    changed: dict[str, object] = {**document, **empty, "items": {name: [] for name in columns}, "schema": 2}
     evaluations = document.get("evaluations")
     if isinstance(evaluations, list):
         changed["evaluations"] = [
-            {**each, "lists": "", "written": []} if isinstance(each, dict) else each for each in evaluations
+            {**entry, "lists": "", "written": []} if isinstance(entry, dict) else entry
+            for entry in evaluations
         ]
     return changed
 
 
-STEPS: Mapping[int, Callable[[Document], Document]] = {1: _from_1}
+def _from_2(document: Document) -> Document:
+    """Rename `shown`, the users whose titles can be looked at."""
+    renamed = {("sampled_users" if name == "shown" else name): value for name, value in document.items()}
+    return {**renamed, "schema": 3}
+
+
+STEPS: Mapping[int, Callable[[Document], Document]] = {1: _from_1, 2: _from_2}
 """What brings a record of each older schema one schema on."""

@@ -1,51 +1,51 @@
-"""What a run was computed with: the commit and the versions of the packages that matter."""
+"""What code a run was computed with: the commit, and the versions of the packages that matter."""
 
 import os
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
 PACKAGES = ("sprec", "torch", "transformers", "peft", "lightning", "polars", "wandb", "hydra-core")
-"""Distributions whose versions a record names."""
+"""Distributions whose versions are recorded."""
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent
 _GIT_SECONDS = 10.0
 
 
 class Provenance(TypedDict):
-    """The fields of a `RunRecord` that `provenance` fills."""
+    """The fields of a `RunRecord` that `read_provenance` fills in."""
 
     commit: str | None
     dirty: bool
     versions: dict[str, str]
 
 
-def provenance() -> Provenance:
-    """Return commit, dirty flag and package versions, ready for `RunRecord(**provenance(), …)`.
+def read_provenance() -> Provenance:
+    """Return commit, dirty flag and package versions, ready for `RunRecord(**read_provenance(), …)`.
 
-    `commit` is None outside a checkout of sprec (a wheel, no git); `dirty` is then False. Files
-    that git neither tracks nor ignores count as dirty: a new dataset or method is such a file.
+    Outside a checkout of sprec (installed from a wheel, or no git) `commit` is None and `dirty` False.
     """
+    # `ls-files` also rules out a wheel installed inside somebody else's repository.
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "__init__.py") else None
+    # Untracked files count as dirty: a new dataset or method is one.
     dirty = commit is not None and bool(_git("status", "--porcelain", "--", ":/"))
-    return Provenance(commit=commit, dirty=dirty, versions=versions())
+    return Provenance(commit=commit, dirty=dirty, versions=package_versions())
 
 
-def versions() -> dict[str, str]:
-    """Return the version of each of `PACKAGES` that is installed, without importing any."""
-    found = {}
+def package_versions() -> dict[str, str]:
+    """Return the installed version of each of `PACKAGES`, without importing any."""
+    installed = {}
     for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            installed[package] = version(package)
+    return installed
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git says in the package's folder, or None where it cannot answer."""
-    # A git hook exports GIT_DIR, which would win over the folder.
+    """Return the output of git in the package's folder, or None if it fails."""
+    # A git hook exports GIT_DIR, which would take precedence over the folder.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(

@@ -1,10 +1,10 @@
-"""Secrets leave a configuration or a command line before it is written down."""
+"""Removes secrets from configurations and command lines before they are written down."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 HIDDEN = "***"
-"""What stands in place of a secret."""
+"""What replaces a secret."""
 
 _WORDS = r"api[_-]?key|access[_-]?key|private[_-]?key|secret|passw(?:or)?d|passphrase|credential"
 _SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
@@ -17,9 +17,9 @@ _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
 
 def is_secret(name: str) -> bool:
-    """Say whether a value of this name must not be written down.
+    """Return whether a value of this name must not be written down.
 
-    A tokenizer's special tokens and counts of tokens are not secret.
+    A tokenizer's special tokens and counts of tokens are not secrets.
 
     >>> [is_secret(name) for name in ("api_key", "HF_TOKEN", "eos_token", "max_new_tokens")]
     [True, True, False, False]
@@ -28,10 +28,10 @@ def is_secret(name: str) -> bool:
 
 
 def redact(value: object, name: str = "") -> object:
-    """Return a copy of nested configuration in which secrets read `***`.
+    """Return a copy of a nested configuration with secrets replaced by `***`.
 
-    `name` is the key under which `value` stands. Empty and absent secrets stay as they are, so
-    that a record still says that none was given. Mappings come back as dict, sequences as list.
+    `name` is the key of `value`. Empty and missing secrets stay as they are, so that the record still shows
+    that there was none. Mappings come back as dict, sequences as list.
 
     >>> redact({"tracker": {"api_key": "abc", "url": "https://me:abc@host/x"}})
     {'tracker': {'api_key': '***', 'url': 'https://***@host/x'}}
@@ -48,9 +48,10 @@ def redact(value: object, name: str = "") -> object:
 
 
 def redact_text(text: str) -> str:
-    """Return a command line or message in which secrets read `***`.
+    """Return a command line or message with secrets replaced by `***`.
 
-    Found are credentials in URLs, `name=value`, `name: value` and `--name value` with a secret's name.
+    These are credentials in URLs, and values in `name=value`, `name: value` and `--name value` whose name
+    is that of a secret.
 
     >>> redact_text("sprec tracker.api_key=abc --password abc url=https://me:abc@host/x")
     'sprec tracker.api_key=*** --password *** url=https://***@host/x'

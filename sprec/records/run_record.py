@@ -1,4 +1,4 @@
-"""One run, one `run.json`: everything needed to trust or repeat its numbers."""
+"""`run.json`, the record of one run: everything needed to trust or repeat its numbers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,29 +7,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from sprec.records.from_json import decode, plain
+from sprec.records.from_json import decode_json, encode_json
 from sprec.records.migrations import migrated
+from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
-from sprec.records.shown_items import Columns, Items, columns
-from sprec.records.shown_items import Item as Item
-from sprec.store.atomic_files import write_whole
+from sprec.store.atomic_files import write_atomically
 
-SCHEMA = 2
-"""The layout of `run.json` that is written here; older ones are migrated when they are read."""
+SCHEMA = 3
+"""The layout of `run.json` that this version writes; older ones are migrated as they are read."""
 
-BULKY = frozenset({"curves", "items", "shown"})
-"""Fields that are written on one line each."""
+BULKY = frozenset({"curves", "items", "sampled_users"})
+"""Fields written on one line each, so that people can still scroll through the file."""
 
 FILE_NAME = "run.json"
-"""The name under which a run's folder holds its record."""
+"""The record's name in a run's output folder."""
 
 
 class RecordError(ValueError):
-    """A record that cannot be read or written; the message is one line and names the file."""
+    """A record cannot be read or written; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowCounts:
     """Number of examples per split."""
 
     train: int
@@ -39,12 +38,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """The data behind a run: `digest` tells two builds of one name apart."""
+    """The run's data; `digest` tells apart two datasets of the same name."""
 
     name: str
     digest: str
     items: int
-    rows: Rows
+    rows: RowCounts
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class WeightsEntry:
 
 @dataclass(frozen=True)
 class StageEntry:
-    """One stage: `seconds` is what computing took, in this run or, where `reused`, in an earlier one."""
+    """A stage, and the seconds it took to compute: in this run or, if `reused`, in an earlier one."""
 
     name: str
     label: str
@@ -70,9 +69,9 @@ class StageEntry:
 class Evaluation:
     """Scores of one model over `n` users (N), of whom `n_in_catalog` have a target in the catalogue (N').
 
-    `iteration` is None where nothing is iterated. A score of NaN means "not defined here". `lists` are
-    the recommended ids `[n, k]` as `sprec.records.packed_ids.packed` writes them, "" where they are unknown;
-    `written` are the titles that the model wrote for the `shown` users, empty where nothing writes.
+    `iteration` is None for what is not iterated, and an undefined score is NaN. `lists` holds the recommended
+    ids `[n, k]`, encoded by `sprec.records.encoded_ids`, or "" if unknown. `written` holds the title that the
+    model generated for each of the `sampled_users`, or nothing if the ranker generates none.
     """
 
     label: str
@@ -87,8 +86,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A scored row by its number, whose titles can be looked at: ids of history (oldest first) and target."""
+class SampledUser:
+    """An evaluated row that reports show in full: item ids of its history (oldest first) and its target."""
 
     row: int
     history: tuple[int, ...]
@@ -97,13 +96,13 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What `run.json` says, field by field; times are ISO 8601 in UTC.
+    """The fields of `run.json`; times are ISO 8601 in UTC.
 
-    `drops` counts, per label and reason, what was left out of training or evaluation. `targets` are the
-    next items `[n, 1]` of the scored rows, packed as lists are; `items` has every item, by id as text,
-    that stands in a list, a target or a shown history. `history_genres` is GH: each selected genre's share
-    in the scored rows' histories. `curves` holds, per stage label, loss and margin (nats) over the
-    optimiser's steps, thinned. `tracker` is the W&B run's address or id, "" without one.
+    `drops` counts what was left out of training or evaluation, by stage label and reason. `targets` holds the
+    next item `[n, 1]` of each evaluated row, encoded like lists. `items` describes, by id as text, every item
+    in a list, a target or a sampled user's history. `history_genres` is GH, each selected genre's share in
+    the evaluated rows' histories. `curves` holds loss and margin (nats) per optimiser step, thinned, by stage
+    label. `tracker` is the W&B run's address or id, or "".
     """
 
     command: str
@@ -124,9 +123,9 @@ class RunRecord:
     drops: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     targets: str = ""
-    items: Mapping[str, Item] = field(default_factory=dict)
+    items: Mapping[str, RecordedItem] = field(default_factory=dict)
     history_genres: Mapping[str, float] = field(default_factory=dict)
-    shown: tuple[Shown, ...] = ()
+    sampled_users: tuple[SampledUser, ...] = ()
     curves: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     tracker: str = ""
     status: Literal["running", "finished", "failed"] = "running"
@@ -135,80 +134,81 @@ class RunRecord:
     schema: int = SCHEMA
 
     def with_stage(self, stage: StageEntry) -> "RunRecord":
-        """Return the record with one more stage."""
+        """Return the record with this stage added."""
         return replace(self, stages=(*self.stages, stage))
 
     def with_evaluation(self, evaluation: Evaluation) -> "RunRecord":
-        """Return the record with one more evaluation."""
+        """Return the record with this evaluation added."""
         return replace(self, evaluations=(*self.evaluations, evaluation))
 
     def with_drops(self, label: str, counts: Mapping[str, int]) -> "RunRecord":
-        """Return the record in which `label` dropped `counts` rows per reason."""
+        """Return the record with the rows that stage `label` dropped, counted by reason."""
         return replace(self, drops={**self.drops, label: dict(counts)})
 
     def with_curve(self, label: str, curve: Mapping[str, tuple[float, ...]]) -> "RunRecord":
-        """Return the record in which the stage `label` has these values over its steps."""
+        """Return the record with the training curve of stage `label`."""
         return replace(self, curves={**self.curves, label: dict(curve)})
 
     def as_finished(self) -> "RunRecord":
-        """Return the record of a run that ended well, now."""
-        return replace(self, status="finished", finished=now(), error=None)
+        """Return the record of a run that has just finished."""
+        return replace(self, status="finished", finished=utc_now(), error=None)
 
     def as_failed(self, error: str) -> "RunRecord":
-        """Return the record of a run that `error` ended, now."""
-        return replace(self, status="failed", finished=now(), error=error)
+        """Return the record of a run that has just failed with `error`."""
+        return replace(self, status="failed", finished=utc_now(), error=error)
 
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
-        """Read a record; raises `RecordError` where the file is absent, broken or of a newer schema."""
+        """Read a record; raises `RecordError` if the file is missing, broken or of a newer schema."""
         document = migrated(_read(path), SCHEMA)
         _check_schema(document, path)
         try:
-            items = decode(Columns, document.get("items"), "items")
-            return replace(decode(cls, {**document, "items": {}}), items=Items(items))
+            # Thousands of items are decoded as columns: one object each would double the time to load.
+            items = decode_json(ItemColumns, document.get("items"), "items")
+            return replace(decode_json(cls, {**document, "items": {}}), items=RecordedItems(items))
         except ValueError as error:
             raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
 
     def save(self, path: Path) -> None:
-        """Write the record to `path`, whole or not at all, with secrets replaced by `***`.
+        """Write the record atomically, with secrets replaced by `***`.
 
-        Raises `RecordError` for a configuration that JSON cannot hold, `OSError` for a full disk.
+        Raises `RecordError` for a configuration that JSON cannot hold, and `OSError` if the disk is full.
         """
         clean = replace(
             self,
             config={name: redact(value, name) for name, value in self.config.items()},
             command=redact_text(self.command),
             error=None if self.error is None else redact_text(self.error),
-            items={},
+            items={},  # written as columns below
         )
         try:
-            text = _text({**plain(clean), "items": plain(columns(self.items))})
+            text = _text({**encode_json(clean), "items": encode_json(to_columns(self.items))})
         except (TypeError, ValueError) as error:
             raise RecordError(f"{path} cannot be written: {error}; use plain finite values") from error
-        write_whole(path, text + "\n")
+        write_atomically(path, text + "\n")
 
 
 def find_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
-    """Return the records at these files and anywhere below these folders, each once, sorted by path.
+    """Return the records in these files and anywhere below these folders, each once, sorted by path.
 
-    Raises `RecordError` for a path that does not exist and for a record that cannot be read.
+    Raises `RecordError` for a path that does not exist or a record that cannot be read.
     """
     files = {file for path in paths for file in _record_files(path)}
     return [(file, RunRecord.load(file)) for file in sorted(files)]
 
 
-def now() -> str:
-    """Return the time in UTC as ISO 8601, to the second."""
+def utc_now() -> str:
+    """Return the current time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _text(document: Mapping[str, object]) -> str:
-    """Return the record as JSON: people read it, and its bulky parts take one line each."""
-    lines = [f"  {json.dumps(name)}: {_part(name, document[name])}" for name in sorted(document)]
+    """Return the record as indented JSON with its bulky fields on one line each."""
+    lines = [f"  {json.dumps(name)}: {_field_text(name, document[name])}" for name in sorted(document)]
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def _part(name: str, value: object) -> str:
+def _field_text(name: str, value: object) -> str:
     if name in BULKY:
         return json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2, sort_keys=True)
@@ -237,7 +237,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 def _check_schema(document: Mapping[str, object], path: Path) -> None:
     schema = document.get("schema")
-    if type(schema) is not int:
+    if type(schema) is not int:  # not isinstance: true would pass for 1
         raise RecordError(f"{path} has no schema number, so it is no record of a run; leave it out")
     if schema != SCHEMA:
         raise RecordError(

@@ -1,4 +1,4 @@
-"""Where a run can be watched: Weights & Biases, or nowhere. `run.json` stays the copy that counts."""
+"""Where a run can be watched: Weights & Biases, or nowhere. `run.json` is the copy that counts."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from sprec.records.redaction import redact, redact_text
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the client notes in its own log, and nowhere else, when a server refuses a run it had taken before.
-_LOSSES = ("filestream: fatal error", "runfiles: CreateRunFiles returned error")
+# A server that stops accepting a run is noted in the client's own log and nowhere else.
+_UPLOAD_FAILURES = ("filestream: fatal error", "runfiles: CreateRunFiles returned error")
 _TAG_LENGTH = 64
 _NAME_LENGTH = 128
 
 
-class Tracker(Protocol):
-    """Mirrors a run while it goes on, and never makes it fail."""
+class Tracker:
+    """Mirrors a run while it goes on and never makes it fail; each method does nothing unless overridden."""
 
     @property
     def address(self) -> str:
-        """Where the run under way can be found: a URL or an id, "" where nothing tracks it."""
+        """Where to look at the current run: a URL or an id, or "" if nothing tracks it."""
+        return ""
 
     def start(
         self,
@@ -41,58 +42,41 @@ class Tracker(Protocol):
         name: str,
         folder: Path,
     ) -> None:
-        """Begin one run; what the tracker keeps on this machine goes below `folder`."""
+        """Begin a run.
+
+        Args:
+            config: The run's whole configuration.
+            group: Name shared by the runs of a sweep, or None.
+            job_type: The method.
+            tags: Words to filter runs by.
+            name: What people see in the list of runs.
+            folder: Where the tracker may keep files on this machine.
+        """
 
     def log(self, scores: Mapping[str, float], *, step: int, axis: str) -> None:
-        """Add one point per name to its curve, at `step` of `axis` such as `iteration` or `sft/step`."""
+        """Add a point to the curve of each name, at `step` of `axis` such as `iteration` or `sft/step`."""
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Show a table; a row has one cell per column."""
+        """Show a table; each row has one cell per column."""
 
     def artifact(self, name: str, folder: Path, kind: str) -> None:
-        """Keep the files below `folder`, where the tracker keeps files at all."""
+        """Keep the files below `folder`, if the tracker keeps files at all."""
 
     def finish(self, status: str) -> None:
-        """End the run; every `status` but `finished` marks it as failed."""
+        """End the run; any `status` other than `finished` marks it as failed."""
 
 
-class Silent:
+class Silent(Tracker):
     """Tracks nothing."""
-
-    address = ""
-
-    def start(
-        self,
-        *,
-        config: Mapping[str, object],
-        group: str | None,
-        job_type: str,
-        tags: Sequence[str],
-        name: str,
-        folder: Path,
-    ) -> None:
-        """Do nothing."""
-
-    def log(self, scores: Mapping[str, float], *, step: int, axis: str) -> None:
-        """Do nothing."""
-
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Do nothing."""
-
-    def artifact(self, name: str, folder: Path, kind: str) -> None:
-        """Do nothing."""
-
-    def finish(self, status: str) -> None:
-        """Do nothing."""
 
 
 @dataclass
-class Wandb:
-    """Tracks in Weights & Biases: `offline` into a folder for `wandb sync`, or `online`.
+class Wandb(Tracker):
+    """Tracks in Weights & Biases: `online`, or `offline` into a folder for `wandb sync`.
 
-    Online never asks for a login, and goes offline after `timeout_seconds` without an answer. At
-    the end it uploads for at most `finish_seconds`; the rest stays in the folder. Artifacts are
-    uploaded where `artifacts` says so, since an adapter per iteration fills a quota.
+    An online run never asks for a login and goes offline after `timeout_seconds` without an answer. At its
+    end it uploads for at most `finish_seconds`; the rest stays in the folder. Artifacts are uploaded only if
+    `artifacts` is true, since an adapter per iteration fills a quota.
     """
 
     mode: Literal["offline", "online"] = "offline"
@@ -107,12 +91,12 @@ class Wandb:
 
     @property
     def offline(self) -> bool | None:
-        """Whether the run goes to a folder only; None before `start`, after `finish` and without a run."""
+        """Whether the run only goes to a folder; None while no run is tracked."""
         return None if self._run is None else bool(self._run.offline)
 
     @property
     def address(self) -> str:
-        """The URL of a run that is online, else its id; "" before `start`, after `finish`, without a run."""
+        """The URL of an online run, the id of an offline one, or "" while no run is tracked."""
         return "" if self._run is None else self._run.url or self._run.id
 
     def start(
@@ -125,7 +109,7 @@ class Wandb:
         name: str,
         folder: Path,
     ) -> None:
-        """Begin one run; `config` is sent with secrets replaced by `***`."""
+        """Begin a run; `config` is sent with secrets replaced by `***`."""
         arguments = {
             "config": redact(config),
             "group": group and group[:_NAME_LENGTH],
@@ -135,15 +119,15 @@ class Wandb:
             "dir": str(folder),
         }
         self._defined, self._reported = set(), set()
-        with self._harmless("W&B cannot be used, so this run is not tracked"):
+        with self._log_errors("W&B cannot be used, so this run is not tracked"):
             folder.mkdir(parents=True, exist_ok=True)
             self._run = self._begin(arguments)
 
     def log(self, scores: Mapping[str, float], *, step: int, axis: str) -> None:
-        """Add one point per name; the first `axis` of a name is the one of its chart."""
+        """Add a point per name; the chart of a name keeps the first axis it was logged with."""
         if self._run is None:
             return
-        with self._harmless("W&B took no scores, the run goes on"):
+        with self._log_errors("W&B did not accept scores; the run goes on"):
             self._define(self._run, scores, axis)
             self._run.log({axis: step, **scores})
 
@@ -151,22 +135,20 @@ class Wandb:
         """Show a table beside the charts; cells of one column may be of several types."""
         if self._run is None:
             return
-        with self._harmless("W&B took no table, the run goes on"):
+        with self._log_errors("W&B did not accept a table; the run goes on"):
             import wandb
 
             data = [list(row) for row in rows]
             self._run.log({name: wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)})
 
     def artifact(self, name: str, folder: Path, kind: str) -> None:
-        """Upload the files below `folder` as a version of the artifact `name`, if artifacts are wanted.
-
-        Characters that W&B does not allow in a name become `-`.
-        """
+        """Upload the files below `folder` as a version of the artifact `name`, if `artifacts` is true."""
         if self._run is None or not self.artifacts:
             return
-        with self._harmless("W&B took no artifact, the run goes on"):
+        with self._log_errors("W&B did not accept an artifact; the run goes on"):
             import wandb
 
+            # W&B refuses names with other characters.
             artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII), type=kind)
             artifact.add_dir(str(folder))
             self._run.log_artifact(artifact)
@@ -176,36 +158,38 @@ class Wandb:
         if self._run is None:
             return
         run, self._run = self._run, None
-        with _caught() as reasons:
+        with _catch_wandb_errors() as reasons:
             run.finish(exit_code=0 if status == "finished" else 1)
-            reasons += _losses(Path(run.settings.log_internal))
+            reasons += _read_upload_failures(Path(run.settings.log_internal))
         if reasons:
-            self._say("W&B did not take the whole run", reasons[0], f"to send it again: {_sync(run)}")
+            self._warn(
+                "W&B did not receive the whole run", reasons[0], f"to send it again: {_sync_command(run)}"
+            )
 
     def _begin(self, arguments: Mapping[str, Any]) -> "wandb.Run":
-        """Return a run that is online where that is wanted and possible, else one that is offline."""
+        """Return an online run if that is asked for and possible, else an offline one."""
         if self.mode == "offline":
             run = self._init("offline", arguments)
-            log.info("W&B run is offline; to send it: %s", _sync(run))
+            log.info("W&B run is offline; to send it: %s", _sync_command(run))
             return run
-        with _caught() as reasons:
+        with _catch_wandb_errors() as reasons:
             run = self._init("online", arguments)
             log.info("W&B run: %s", run.url)
             return run
         run = self._init("offline", arguments)
         check = "check `wandb login` or WANDB_API_KEY, and WANDB_BASE_URL"
-        self._say(
+        self._warn(
             "W&B cannot go online, so this run is tracked offline",
-            *(reasons[0], f"{check}; to send it: {_sync(run)}"),
+            *(reasons[0], f"{check}; to send it: {_sync_command(run)}"),
         )
         return run
 
     def _init(self, mode: Literal["offline", "online"], arguments: Mapping[str, Any]) -> "wandb.Run":
-        # W&B's telemetry about itself keeps a process whose server does not answer from ending for 20 s.
+        # With telemetry on, a process whose server does not answer takes 20 s longer to exit.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
-        # Only a silent session asks for no login at a terminal; `silent` in `init` comes too late for that.
+        # Only a silent session never asks for a login; `silent` in `init` comes too late for that.
         wandb.setup(settings=wandb.Settings(silent=True))
         settings = wandb.Settings(
             silent=True,
@@ -223,7 +207,7 @@ class Wandb:
         )
 
     def _define(self, run: "wandb.Run", names: Collection[str], axis: str) -> None:
-        """Tell W&B which axis the chart of each new name has; the axis itself gets no chart."""
+        """Define the axis of each new name's chart; the axis itself gets no chart."""
         if axis not in self._defined:
             run.define_metric(axis, hidden=True)
         for name in names:
@@ -232,43 +216,44 @@ class Wandb:
         self._defined.update(names, [axis])
 
     @contextmanager
-    def _harmless(self, trouble: str) -> Iterator[None]:
-        """Log errors of W&B and its network, and go on."""
-        with _caught() as reasons:
+    def _log_errors(self, trouble: str) -> Iterator[None]:
+        """Log errors of W&B or its network instead of raising them."""
+        with _catch_wandb_errors() as reasons:
             yield
         for reason in reasons:
-            self._say(trouble, reason)
+            self._warn(trouble, reason)
 
-    def _say(self, trouble: str, reason: str, remedy: str = "") -> None:
-        """Warn of each `trouble` once, in one line."""
+    def _warn(self, trouble: str, reason: str, remedy: str = "") -> None:
+        """Warn of each kind of `trouble` once, in one line; repeats go to the debug log."""
         level = logging.DEBUG if trouble in self._reported else logging.WARNING
         log.log(level, "%s: %s%s", trouble, reason.rstrip("."), remedy and f"; {remedy}")
         self._reported.add(trouble)
 
 
 @contextmanager
-def _caught() -> Iterator[list[str]]:
-    """Give a list that takes the reason of an error of W&B or its network; other errors are raised."""
+def _catch_wandb_errors() -> Iterator[list[str]]:
+    """Yield a list to which the reason of an error of W&B or its network is added; others are raised."""
     reasons: list[str] = []
     try:
         yield reasons
     except Exception as error:
-        # What W&B raises when its service dies shares no base class but Exception.
-        ours = not type(error).__module__.startswith("wandb")
-        if ours and not isinstance(error, OSError | TypeError | ValueError):
+        # W&B's own errors have no common base class: those of its service derive from Exception directly.
+        foreign = not type(error).__module__.startswith("wandb")
+        if foreign and not isinstance(error, OSError | TypeError | ValueError):
             raise
-        words, _, _ = str(error).partition("Consider increasing")  # a W&B setting that is not ours
-        reasons.append(redact_text(" ".join(words.split()) or type(error).__name__))
+        text, _, _ = str(error).partition("Consider increasing")  # advice on a setting that we do not offer
+        reasons.append(redact_text(" ".join(text.split()) or type(error).__name__))
 
 
-def _sync(run: "wandb.Run") -> str:
-    """Return the command that sends what a run left here; W&B skips runs that began online unless asked."""
+def _sync_command(run: "wandb.Run") -> str:
+    """Return the command that uploads what a run left on this machine."""
+    # `wandb sync` skips runs that began online unless told to include them.
     options = "" if run.offline else "--include-online "
     return f"wandb sync {options}{shlex.quote(run.settings.sync_dir)}"
 
 
-def _losses(client_log: Path) -> list[str]:
-    """Return what the client could not send, as its own log has it; empty where it sent everything."""
+def _read_upload_failures(client_log: Path) -> list[str]:
+    """Return what the client's own log says it could not send; empty if it sent everything."""
     lines = client_log.read_text(errors="replace").splitlines() if client_log.is_file() else []
-    found = [json.loads(line) for line in lines if any(loss in line for loss in _LOSSES)]
-    return [redact_text(" ".join(str(line.get("msg")).split())) for line in found]
+    entries = [json.loads(line) for line in lines if any(words in line for words in _UPLOAD_FAILURES)]
+    return [redact_text(" ".join(str(entry.get("msg")).split())) for entry in entries]

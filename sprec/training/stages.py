@@ -21,7 +21,7 @@ from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
 from sprec.seeds import derive_seed, stream
-from sprec.store.store import Result, Stage, Store
+from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import Objective, sft
@@ -47,7 +47,7 @@ class Stages:
         store: Store,
         sizes: RowSampling,
         *,
-        done: Callable[[str, Stage, Result], None],
+        done: Callable[[str, Stage, StageResult], None],
         plan: bool = False,
         together: Callable[[Stage, Work], Work] = in_process,
     ) -> None:
@@ -57,7 +57,7 @@ class Stages:
     def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
         """Return the stage's folder, computing it where it is not stored."""
         if self.plan:
-            self.done(label, stage, Result(self.store.path(stage), 0.0, self.store.has(stage)))
+            self.done(label, stage, StageResult(self.store.path(stage), 0.0, self.store.has(stage)))
             return self.store.path(stage)
         log.info("%s", label)
         result = self.store.run(stage, work)

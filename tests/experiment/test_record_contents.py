@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from sprec.data.readers.toy import toy_dataset
-from sprec.experiment.record_contents import curve, history_genres, items, shown, shown_items
+from sprec.experiment.record_contents import curve, history_genres, items, items_of_users, sample_users
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,11 @@ def data():
 
 def test_shown_users_are_spread_over_all_rows(data):
     rows = list(data.split.test)[:39]
-    found = shown(rows)
+    found = sample_users(rows)
     assert [each.row for each in found] == list(range(0, 39, 2))
     assert (found[1].history, found[1].target) == (rows[2].history, rows[2].target)
-    assert len(shown(rows[:3])) == 3
-    titles = {each.title for each in shown_items(data, found[1:2]).values()}
+    assert len(sample_users(rows[:3])) == 3
+    titles = {each.title for each in items_of_users(data, found[1:2]).values()}
     assert titles == {data.catalog.titles[item] for item in (*rows[2].history, rows[2].target)}
 
 

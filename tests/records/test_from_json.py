@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sprec.records.from_json import decode, plain
+from sprec.records.from_json import decode_json, encode_json
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ PATH = Path((Point(1.5, None), Point(2.0, "end")), {"a": 1})
 
 
 def test_there_and_back():
-    assert decode(Path, DOCUMENT) == PATH
-    assert plain(PATH) == DOCUMENT
+    assert decode_json(Path, DOCUMENT) == PATH
+    assert encode_json(PATH) == DOCUMENT
 
 
 def test_nan_is_null():
-    assert plain(Point(math.nan, None)) == {"x": None, "label": None}
-    assert math.isnan(decode(Point, {"x": None, "label": None}).x)
+    assert encode_json(Point(math.nan, None)) == {"x": None, "label": None}
+    assert math.isnan(decode_json(Point, {"x": None, "label": None}).x)
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_nan_is_null():
 )
 def test_a_field_that_does_not_fit_is_named(document, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        decode(Point, document)
+        decode_json(Point, document)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from sprec.records import provenance as module
-from sprec.records.provenance import provenance
+from sprec.records.provenance import read_provenance
 
 
 def git(folder, *arguments):
@@ -29,14 +29,14 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_clean_checkout_names_its_commit(package):
-    found = provenance()
-    assert (found["commit"], found["dirty"]) == (git(package, "rev-parse", "HEAD"), False)
+    read = read_provenance()
+    assert (read["commit"], read["dirty"]) == (git(package, "rev-parse", "HEAD"), False)
 
 
 @pytest.mark.parametrize("name", ["sprec/__init__.py", "conf.yaml"], ids=["changed", "new"])
 def test_a_changed_or_new_file_is_dirty(package, name):
     (package.parent / name).write_text("x = 1")
-    assert provenance()["dirty"]
+    assert read_provenance()["dirty"]
 
 
 def test_a_wheel_inside_somebody_elses_checkout_has_no_commit(package, monkeypatch):
@@ -44,20 +44,20 @@ def test_a_wheel_inside_somebody_elses_checkout_has_no_commit(package, monkeypat
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
     monkeypatch.setattr(module, "_PACKAGE_FOLDER", installed)
-    assert (provenance()["commit"], provenance()["dirty"]) == (None, False)
+    assert (read_provenance()["commit"], read_provenance()["dirty"]) == (None, False)
 
 
 def test_without_git_there_is_no_commit(package, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert (provenance()["commit"], provenance()["dirty"]) == (None, False)
+    assert (read_provenance()["commit"], read_provenance()["dirty"]) == (None, False)
 
 
 def test_a_git_hook_does_not_lead_elsewhere(package, monkeypatch, tmp_path):
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    assert provenance()["commit"] is not None
+    assert read_provenance()["commit"] is not None
 
 
 def test_versions_of_installed_packages():
-    versions = provenance()["versions"]
+    versions = read_provenance()["versions"]
     assert versions["polars"] == version("polars")
     assert set(versions) <= set(module.PACKAGES)

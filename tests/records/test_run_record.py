@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from sprec.records.recorded_items import RecordedItem
 from sprec.records.run_record import (
     DatasetEntry,
     Evaluation,
     RecordError,
-    Rows,
+    RowCounts,
     RunRecord,
-    Shown,
+    SampledUser,
     StageEntry,
     WeightsEntry,
     find_records,
 )
-from sprec.records.shown_items import Item
 
 RECORD = RunRecord(
     command="sprec dataset=toy",
@@ -34,7 +34,7 @@ RECORD = RunRecord(
     threads=2,
     device="cpu",
     precision="bf16",
-    dataset=DatasetEntry("toy", "d1", 30, Rows(100, 10, 20)),
+    dataset=DatasetEntry("toy", "d1", 30, RowCounts(100, 10, 20)),
     weights=WeightsEntry("tiny", "w1"),
     method="sprec",
     negatives="self_play",
@@ -45,7 +45,7 @@ EVALUATION = Evaluation(
 )
 
 DOCUMENT = {
-    "schema": 2,
+    "schema": 3,
     "status": "running",
     "command": "sprec dataset=toy",
     "started": "2025-01-02T03:04:05+00:00",
@@ -92,11 +92,11 @@ DOCUMENT = {
         "genre_sets": [[], ["Crime"]],
     },
     "history_genres": {"Crime": 0.75, "War": 0.25},
-    "shown": [{"row": 4, "history": [3, 1], "target": 3}],
+    "sampled_users": [{"row": 4, "history": [3, 1], "target": 3}],
     "curves": {"dpo 1": {"loss": [0.7, 0.5], "margin": [0.0, 1.0]}},
     "tracker": "https://wandb.ai/x/y",
 }
-ADDED = ("targets", "items", "history_genres", "shown", "curves", "tracker")
+ADDED = ("targets", "items", "history_genres", "sampled_users", "curves", "tracker")
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def full():
     return replace(
         done.with_curve("dpo 1", {"loss": (0.7, 0.5), "margin": (0.0, 1.0)}),
         targets="eJxk",
-        items={"3": Item("Heat (1995)", ("Crime",), 5), "1": Item("Ran (1985)", (), 4)},
+        items={"3": RecordedItem("Heat (1995)", ("Crime",), 5), "1": RecordedItem("Ran (1985)", (), 4)},
         history_genres={"Crime": 0.75, "War": 0.25},
-        shown=(Shown(4, (3, 1), 3),),
+        sampled_users=(SampledUser(4, (3, 1), 3),),
         tracker="https://wandb.ai/x/y",
     )
 
@@ -124,7 +124,7 @@ def write(path, **changes):
     return path
 
 
-def test_the_document_is_schema_2(full, path):
+def test_the_document_is_schema_3(full, path):
     full.save(path)
     assert json.loads(path.read_text()) == DOCUMENT
 
@@ -138,12 +138,22 @@ def test_schema_1_is_read_and_its_missing_parts_are_empty(path):
     evaluations = [{k: v for k, v in DOCUMENT["evaluations"][0].items() if k not in ("lists", "written")}]
     old = {name: value for name, value in DOCUMENT.items() if name not in ADDED}
     write(path).write_text(json.dumps(old | {"schema": 1, "evaluations": evaluations}))
-    found = RunRecord.load(path)
-    assert (found.schema, found.evaluations[0].scores) == (2, EVALUATION.scores)
-    assert (found.evaluations[0].lists, found.evaluations[0].written) == ("", ())
-    assert [getattr(found, name) for name in ADDED] == ["", {}, {}, (), {}, ""]
-    found.save(path)
-    assert json.loads(path.read_text())["schema"] == 2
+    record = RunRecord.load(path)
+    assert (record.schema, record.evaluations[0].scores) == (3, EVALUATION.scores)
+    assert (record.evaluations[0].lists, record.evaluations[0].written) == ("", ())
+    assert [getattr(record, name) for name in ADDED] == ["", {}, {}, (), {}, ""]
+    record.save(path)
+    assert json.loads(path.read_text())["schema"] == 3
+
+
+def test_schema_2_is_read_under_the_present_names(full, path):
+    old = dict(DOCUMENT)
+    old["shown"] = old.pop("sampled_users")
+    old["config"] = {**DOCUMENT["config"], "tracker": {"_target_": "sprec.runtime.tracking.Silent"}}
+    write(path).write_text(json.dumps(old | {"schema": 2}))
+    record = RunRecord.load(path)
+    assert record.sampled_users == full.sampled_users
+    assert record.config["tracker"] == {"_target_": "sprec.records.tracking.Silent"}
 
 
 def test_broken_schema_1_is_named_too(path):
@@ -240,7 +250,7 @@ def test_a_save_that_fails_leaves_the_old_record(full, path, monkeypatch, when):
         ("", "is not whole JSON"),
         ("[]", "holds a list, not a record"),
         ("{}", "has no schema number"),
-        ('{"schema": 3, "new": 1}', "has schema 3, this sprec reads 2; use the sprec that wrote it"),
+        ('{"schema": 4, "new": 1}', "has schema 4, this sprec reads 3; use the sprec that wrote it"),
         ('{"schema": true}', "has no schema number"),
     ],
     ids=["truncated", "empty", "list", "foreign", "newer", "yes"],
@@ -287,10 +297,10 @@ def test_whole_numbers_are_seconds_too(path):
 def test_records_are_found_in_folders_and_by_name_once_and_in_order(tmp_path):
     for name in ("b/run.json", "a/1/run.json", "a/other.json"):
         RECORD.save(tmp_path / name)
-    found = find_records([tmp_path / "b", tmp_path, tmp_path / "a" / "other.json"])
-    names = [path.relative_to(tmp_path).as_posix() for path, _ in found]
+    records = find_records([tmp_path / "b", tmp_path, tmp_path / "a" / "other.json"])
+    names = [path.relative_to(tmp_path).as_posix() for path, _ in records]
     assert names == ["a/1/run.json", "a/other.json", "b/run.json"]
-    assert all(record == RECORD for _, record in found)
+    assert all(record == RECORD for _, record in records)
 
 
 def test_an_empty_folder_holds_no_records(tmp_path):

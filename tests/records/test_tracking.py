@@ -56,7 +56,7 @@ def exit_code(written):
     return next(content["exit_code"] for kind, content in written if kind == "exit")
 
 
-def said(caplog):
+def warnings(caplog):
     """What the tracker said; W&B logs for itself."""
     return [record.getMessage() for record in caplog.records if record.name == "sprec.records.tracking"]
 
@@ -136,7 +136,7 @@ def test_an_unreachable_server_means_offline(tmp_path, monkeypatch, caplog, clos
     tracker = Wandb(mode="online", timeout_seconds=1)
     tracker.start(**RUN, folder=tmp_path)
     assert tracker.offline
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert line.startswith("W&B cannot go online, so this run is tracked offline")
     tracker.log({"hr@5": 0.25}, step=0, axis="iteration")
     tracker.finish("finished")
@@ -147,7 +147,7 @@ def test_a_missing_login_means_offline_and_says_how_to_log_in(tmp_path, caplog):
     tracker = Wandb(mode="online")
     tracker.start(**RUN, folder=tmp_path)
     assert tracker.offline
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert "check `wandb login` or WANDB_API_KEY" in line
     tracker.finish("finished")
 
@@ -157,10 +157,10 @@ def test_a_folder_that_cannot_be_written_means_no_tracking(tmp_path, caplog):
     tracker = Wandb()
     tracker.start(**RUN, folder=tmp_path / "file" / "run")
     assert tracker.offline is None
-    assert said(caplog)[0].startswith("W&B cannot be used, so this run is not tracked: ")
+    assert warnings(caplog)[0].startswith("W&B cannot be used, so this run is not tracked: ")
     tracker.log({"hr@5": 0.25}, step=0, axis="iteration")
     tracker.finish("finished")
-    assert len(said(caplog)) == 1
+    assert len(warnings(caplog)) == 1
 
 
 @pytest.mark.parametrize("error", ["CommError", "Error", OSError("network\nis down"), ValueError("odd")])
@@ -175,7 +175,7 @@ def test_trouble_on_the_way_is_reported_once(tmp_path, monkeypatch, caplog, erro
         tracker.log({"hr@5": 0.25}, step=0, axis="iteration")
         tracker.log({"hr@5": 0.25}, step=1, axis="iteration")
     reason = " ".join(str(error).split())
-    assert said(caplog) == [f"W&B took no scores, the run goes on: {reason}"]
+    assert warnings(caplog) == [f"W&B did not accept scores; the run goes on: {reason}"]
     tracker.finish("finished")
 
 

@@ -45,10 +45,10 @@ def ended(tracker):
     tracker.finish("finished")
 
 
-def said(caplog):
+def warnings(caplog):
     """Warnings of the tracker; W&B logs for itself."""
-    ours = [each for each in caplog.records if each.name == "sprec.records.tracking"]
-    return [each.getMessage() for each in ours if each.levelno >= logging.WARNING]
+    ours = [entry for entry in caplog.records if entry.name == "sprec.records.tracking"]
+    return [entry.getMessage() for entry in ours if entry.levelno >= logging.WARNING]
 
 
 def sync(line):
@@ -75,7 +75,7 @@ def test_an_online_run_arrives_with_rows_tables_settings_and_its_end(server, tmp
     assert (sent["displayName"], sent["groupName"], sent["jobType"]) == ("sprec-3", "ablation", "sprec")
     assert json.loads(sent["config"])["seed"] == {"value": 3}
     assert server.exits == {run: 0}
-    assert said(caplog) == []
+    assert warnings(caplog) == []
 
 
 @pytest.mark.parametrize("trouble", ["gone", "refuses"])
@@ -90,8 +90,8 @@ def test_a_server_lost_midway_costs_one_line_and_no_row(server, tmp_path, caplog
     if trouble == "gone":
         ended(tracker)
     assert server.exits == {}
-    (line,) = said(caplog)
-    assert line.startswith("W&B did not take the whole run: ")
+    (line,) = warnings(caplog)
+    assert line.startswith("W&B did not receive the whole run: ")
     server.refusing = None
     with server:
         sync(line)
@@ -105,7 +105,7 @@ def test_a_run_without_a_server_at_its_start_is_sent_later(server, tmp_path, cap
     assert tracker.offline
     run = tracker.address
     ended(tracker)
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert line.startswith("W&B cannot go online, so this run is tracked offline: ")
     with server:
         sync(line)

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sprec.records.run_record import DatasetEntry, Evaluation, Rows, RunRecord, WeightsEntry
+from sprec.records.run_record import DatasetEntry, Evaluation, RowCounts, RunRecord, WeightsEntry
 
 METRICS = ("hr", "ndcg", "div_ratio", "or_ratio", "mgu", "dgu")
 
@@ -38,7 +38,7 @@ def make() -> Callable[..., RunRecord]:
             "threads": 2,
             "device": "cpu",
             "precision": "bf16",
-            "dataset": DatasetEntry("movie_lens", "0123456789abcdef", 4, Rows(3, 2, 1)),
+            "dataset": DatasetEntry("movie_lens", "0123456789abcdef", 4, RowCounts(3, 2, 1)),
             "weights": WeightsEntry("smollm2_135m", "fedcba9876543210"),
             "evaluations": evaluations(0.02),
             "status": "finished",

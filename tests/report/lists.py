@@ -4,9 +4,9 @@ import numpy as np
 
 from sprec.evaluation.metrics import genre_masses, genre_share
 from sprec.evaluation.scores import score_lists
-from sprec.records.packed_ids import packed
-from sprec.records.run_record import Evaluation, RunRecord, Shown
-from sprec.records.shown_items import Item
+from sprec.records.encoded_ids import encode_ids
+from sprec.records.recorded_items import RecordedItem
+from sprec.records.run_record import Evaluation, RunRecord, SampledUser
 
 GENRES = ("Action", "Comedy", "Crime", "Drama", "Romance", "War")
 ITEMS = 300
@@ -17,7 +17,8 @@ def catalogue(items=ITEMS, seed=0):
     rng = np.random.default_rng(seed)
     names = [sorted(rng.choice(GENRES, rng.integers(0, 4), replace=False).tolist()) for _ in range(items)]
     found = {
-        str(i): Item(f"Item {i} (1995)", tuple(names[i]), int(9 * items / (i + 1))) for i in range(items)
+        str(i): RecordedItem(f"Item {i} (1995)", tuple(names[i]), int(9 * items / (i + 1)))
+        for i in range(items)
     }
     return found, genre_masses(names, GENRES)
 
@@ -46,12 +47,16 @@ def with_lists(record: RunRecord, sets, *, users=200, items=ITEMS, test_seed=0) 
         way = "popularity" if iteration is None else "grounded"
         titles = () if iteration is None else ("Item 1 (1995)",) * 20
         counted = (found.n, found.n_in_catalog)
-        evaluations.append(Evaluation(label, iteration, *counted, scores, way, "test", packed(ids), titles))
+        evaluations.append(
+            Evaluation(label, iteration, *counted, scores, way, "test", encode_ids(ids), titles)
+        )
     fields = {
-        "targets": packed(target[:, None]),
+        "targets": encode_ids(target[:, None]),
         "items": known,
         "history_genres": dict(zip(GENRES, genre_share(histories, masses).tolist(), strict=True)),
-        "shown": tuple(Shown(row, tuple(histories[row].tolist()), int(target[row])) for row in range(20)),
+        "sampled_users": tuple(
+            SampledUser(row, tuple(histories[row].tolist()), int(target[row])) for row in range(20)
+        ),
         "evaluations": tuple(evaluations),
     }
     return RunRecord(**{**record.__dict__, **fields})

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sprec.records.packed_ids import packed
-from sprec.records.run_record import Evaluation, Item, Shown, StageEntry
+from sprec.records.encoded_ids import encode_ids
+from sprec.records.recorded_items import RecordedItem
+from sprec.records.run_record import Evaluation, SampledUser, StageEntry
 
 TITLES = (
     "<script>document.title='broken'</script>",
@@ -18,7 +19,7 @@ TITLES = (
     "Another One, The (1996)",
 )
 GENRES = ("Crime & <b>Noir</b>", 'Sci-"Fi"', "درام")
-ITEMS = {str(i): Item(title, (GENRES[i % 3],), 10 - i) for i, title in enumerate(TITLES)}
+ITEMS = {str(i): RecordedItem(title, (GENRES[i % 3],), 10 - i) for i, title in enumerate(TITLES)}
 TARGETS = np.array([[6], [3], [6], [7], [0], [1]])
 LISTS = {
     0: np.array([[0, 1], [0, 2], [0, 3], [0, 4], [0, 5], [1, 0]]),
@@ -38,7 +39,7 @@ def evaluated(seed=0):
         Evaluation(
             *(label, iteration, 6, 6, scores(value + seed / 100, 1) | scores(value + seed / 90, 2)),
             *("beam", "test"),
-            lists=packed(LISTS[iteration]),
+            lists=encode_ids(LISTS[iteration]),
             written=(TITLES[LISTS[iteration][0, 0]], "No Such Film"),
         )
         for label, iteration, value in ITERATED
@@ -46,13 +47,13 @@ def evaluated(seed=0):
 
 
 def full(make, method="sprec", seed=0, **changes):
-    """Return a record of schema 2 with everything that a page can show."""
+    """Return a record with everything that a page can show."""
     record = make(method, seed=seed, evaluations=evaluated(seed))
     fields = {
-        "targets": packed(TARGETS),
+        "targets": encode_ids(TARGETS),
         "items": ITEMS,
         "history_genres": dict(zip(GENRES, (0.5, 0.3, 0.2), strict=True)),
-        "shown": (Shown(0, (1, 2, 7), 6), Shown(4, (3, 4), 0)),
+        "sampled_users": (SampledUser(0, (1, 2, 7), 6), SampledUser(4, (3, 4), 0)),
         "curves": {
             "initial sft": {"loss": (3.0, 2.0, 1.0)},
             "dpo 1": {"loss": (0.69, 0.5), "margin": (0.0, 1.0)},

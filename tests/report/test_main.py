@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sprec.records.run_record import DatasetEntry, Rows
+from sprec.records.run_record import DatasetEntry
 from sprec.report.__main__ import main
 from tests.report.lists import ranked, targets, with_lists
 
@@ -52,7 +52,7 @@ def test_output_goes_to_a_file(capsys, folder, tmp_path):
 
 
 def test_runs_of_several_datasets_get_a_table_each_and_a_line(capsys, folder, make):
-    other = DatasetEntry("goodreads", "00", 4, Rows(3, 2, 1))
+    other = DatasetEntry("goodreads", "00", 4, RowCounts(3, 2, 1))
     make(dataset=other).save(folder / "3" / "run.json")
     status, out, err = said(capsys, folder, "--table", "ablation")
     assert (status, out.count("**Ablation of SPRec on")) == (0, 2)
@@ -172,7 +172,7 @@ def test_seed_that_was_run_twice_is_an_error_by_option(capsys, folder, make):
 
 
 def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsys, folder, make, tmp_path):
-    data = DatasetEntry("steam", "00", 4, Rows(3, 2, 1))
+    data = DatasetEntry("steam", "00", 4, RowCounts(3, 2, 1))
     make(dataset=data).save(tmp_path / "steam" / "run.json")
     _, out, _ = said(capsys, tmp_path / "steam", "--table", "main")
     assert "| reported: SPRec | Llama-3.2-1B-Instruct | 5 | 1000 |" in out
@@ -192,7 +192,7 @@ def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsy
 def test_schema_1_makes_a_table_without_tests(capsys, folder):
     for path in folder.glob("*/run.json"):
         document = json.loads(path.read_text())
-        for name in ("targets", "tracker", "items", "history_genres", "shown", "curves"):
+        for name in ("targets", "tracker", "items", "history_genres", "sampled_users", "curves"):
             del document[name]
         for each in document["evaluations"]:
             del each["lists"], each["written"]

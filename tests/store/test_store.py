@@ -217,8 +217,8 @@ def test_racing_processes_compute_once(start, store):
     assert sum(words == "computing" for words in first_words) == 1
     assert sum(words.startswith(f"waiting for sft {SFT.key} computed by ") for words in first_words) == 3
     processes[first_words.index("computing")].go()
-    said = sorted(process.says() for process in processes)
-    assert said == ["computed ['stage.json', 'whole']"] + 3 * ["reused ['stage.json', 'whole']"]
+    messages = sorted(process.says() for process in processes)
+    assert messages == ["computed ['stage.json', 'whole']"] + 3 * ["reused ['stage.json', 'whole']"]
     assert partials(store.root) == []
 
 
@@ -235,13 +235,13 @@ def test_different_stages_are_computed_at_the_same_time(start):
 
 def test_whoever_waits_for_a_killed_process_computes_instead(start, store):
     victim, heir = start(), start()
-    said = []
+    messages = []
     for process in (victim, heir):
         process.says()
         process.go()
-        said.append(process.says())
-    assert said[0] == "computing"
-    assert said[1] == f"waiting for sft {SFT.key} computed by {victim.popen.pid}/{socket.gethostname()}"
+        messages.append(process.says())
+    assert messages[0] == "computing"
+    assert messages[1] == f"waiting for sft {SFT.key} computed by {victim.popen.pid}/{socket.gethostname()}"
     victim.popen.kill()
     assert heir.says() == "computing"
     heir.go()

@@ -106,8 +106,8 @@ def test_a_killed_holder_on_another_host_is_succeeded_when_its_lease_has_run_out
     assert says(heir) == "computing"
 
 
-@pytest.mark.parametrize(("finished", "said"), [(True, "reused"), (False, "stood still for over 1 s")])
-def test_a_holder_that_stood_still_takes_its_successors_result_or_says_what_happened(start, finished, said):
+@pytest.mark.parametrize(("finished", "message"), [(True, "reused"), (False, "suspended for over 1 s")])
+def test_a_holder_that_stood_still_takes_its_successors_result_or_says_what_happened(start, finished, message):
     holder, heir = raced(start, 1)
     os.kill(holder.pid, signal.SIGSTOP)
     assert says(heir) == "computing"
@@ -116,7 +116,7 @@ def test_a_holder_that_stood_still_takes_its_successors_result_or_says_what_happ
         assert says(heir) == "computed"
     os.kill(holder.pid, signal.SIGCONT)
     go(holder)
-    assert said in says(holder)
+    assert message in says(holder)
 
 
 def test_leases_share_a_store_with_what_flock_left(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sprec.records.packed_ids import unpacked
+from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import RunRecord
 from sprec.report.figures import charts
 from sprec.report.figures.charts import TOP, Point
@@ -90,7 +90,7 @@ def _curves(scene: Scene, k: int, at: Any) -> dict[str, list[float]]:
 
 def _targets(scene: Scene) -> Any:
     packed = next((record.targets for record in scene.records if record.targets), "")
-    return unpacked(packed, 1) if packed else None
+    return decode_ids(packed, 1) if packed else None
 
 
 def _initial(scene: Scene) -> tuple[Any, ...]:

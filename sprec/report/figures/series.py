@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sprec.evaluation.metrics import genre_masses, genre_share, occurrences
-from sprec.records.packed_ids import unpacked
+from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.tables.arms import Arm, arms, rankings, tested
 
@@ -127,7 +127,7 @@ def lists(evaluation: Evaluation, k: int) -> Int[np.ndarray, "users k"] | None:
     """
     if not evaluation.lists:
         return None
-    found = unpacked(evaluation.lists, max(cutoffs([evaluation])))
+    found = decode_ids(evaluation.lists, max(cutoffs([evaluation])))
     if len(found) != evaluation.n:
         raise ValueError(f"{evaluation.label}: {len(found)} lists for {evaluation.n} users; run again")
     return found[:, :k]

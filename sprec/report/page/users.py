@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int
 
-from sprec.records.run_record import Evaluation, RunRecord, Shown
+from sprec.records.run_record import Evaluation, RunRecord, SampledUser
 from sprec.report.figures.figure_kinds import Absent
 from sprec.report.figures.series import Trace, cutoffs, lists
 
@@ -73,13 +73,17 @@ def people(traces: Sequence[Trace], rows: Sequence[int] = ()) -> People | Absent
     All models are of one seed and saw the same users; arms without such a run are left out by name.
     `ValueError` for a row that no record holds.
     """
-    pairs = [(trace, run) for trace in traces for run in trace.runs if run.shown]
+    pairs = [(trace, run) for trace in traces for run in trace.runs if run.sampled_users]
     if not pairs:
         return Absent(
             "Who got what", "the records hold no users to look at (schema 1, or failed before); run again"
         )
     first = pairs[0][1]
-    alike = [(trace, run) for trace, run in pairs if run.seed == first.seed and run.shown == first.shown]
+    alike = [
+        (trace, run)
+        for trace, run in pairs
+        if run.seed == first.seed and run.sampled_users == first.sampled_users
+    ]
     models = list(_models(alike))
     chosen = _chosen(first, rows)
     return People(
@@ -90,15 +94,16 @@ def people(traces: Sequence[Trace], rows: Sequence[int] = ()) -> People | Absent
     )
 
 
-def _chosen(record: RunRecord, rows: Sequence[int]) -> list[tuple[int, Shown]]:
+def _chosen(record: RunRecord, rows: Sequence[int]) -> list[tuple[int, SampledUser]]:
     """Return the shown users asked for, with their places among all shown."""
-    places = {shown.row: place for place, shown in enumerate(record.shown)}
+    places = {shown.row: place for place, shown in enumerate(record.sampled_users)}
     if unknown := [row for row in rows if row not in places]:
         listed = ", ".join(map(str, places))
         raise ValueError(f"--users {unknown[0]}: the records hold the users {listed}; take some of these")
-    spread = np.linspace(0, len(record.shown) - 1, min(USERS, len(record.shown))).round().astype(int)
+    count = len(record.sampled_users)
+    spread = np.linspace(0, count - 1, min(USERS, count)).round().astype(int)
     wanted = [places[row] for row in rows] if rows else spread.tolist()
-    return [(place, record.shown[place]) for place in wanted]
+    return [(place, record.sampled_users[place]) for place in wanted]
 
 
 def _models(alike: Iterable[tuple[Trace, RunRecord]]) -> Iterable[_Model]:
@@ -121,7 +126,7 @@ def _of(run: RunRecord, evaluation: Evaluation) -> bool:
     return any(each is evaluation for each in run.evaluations)
 
 
-def _person(record: RunRecord, shown: Shown, place: int, models: Sequence[_Model]) -> Person:
+def _person(record: RunRecord, shown: SampledUser, place: int, models: Sequence[_Model]) -> Person:
     return Person(
         shown.row,
         tuple(_title(record, item) for item in shown.history),
@@ -130,13 +135,13 @@ def _person(record: RunRecord, shown: Shown, place: int, models: Sequence[_Model
     )
 
 
-def _answer(model: _Model, shown: Shown, place: int) -> Answer:
+def _answer(model: _Model, shown: SampledUser, place: int) -> Answer:
     row = [] if model.ids is None else [item for item in model.ids[shown.row].tolist() if item >= 0]
     given = tuple(
         Given(_title(model.record, item), item == shown.target, model.firsts.get(item, 0)) for item in row
     )
     titles = model.evaluation.written
-    written = titles[place] if len(titles) == len(model.record.shown) else ""
+    written = titles[place] if len(titles) == len(model.record.sampled_users) else ""
     # a title that exists is the first of the list that it is grounded in, so the record knows it
     known = {item.title.casefold().strip() for item in model.record.items.values()}
     target = _title(model.record, shown.target)

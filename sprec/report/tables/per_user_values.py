@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sprec.evaluation.jackknife import pseudo_values
 from sprec.evaluation.metrics import genre_masses
-from sprec.records.packed_ids import unpacked
+from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import Evaluation, RunRecord
 
 Floats = NDArray[np.float64]
@@ -30,13 +30,13 @@ class Evidence:
     def target(self, record: RunRecord) -> Ids:
         """Return the target of each scored row, no row where the record has none."""
         if record.targets not in self._targets:
-            self._targets[record.targets] = unpacked(record.targets, 1)[:, 0]
+            self._targets[record.targets] = decode_ids(record.targets, 1)[:, 0]
         return self._targets[record.targets]
 
     def lists(self, evaluation: Evaluation) -> Ids:
         """Return the recommended ids `[n, k]`; `ValueError` where they are not those of n rows."""
         if id(evaluation) not in self._lists:
-            ids = unpacked(evaluation.lists, 1)
+            ids = decode_ids(evaluation.lists, 1)
             if not evaluation.n or len(ids) % evaluation.n:
                 raise ValueError(
                     f"{evaluation.label}: {len(ids)} recommended ids are no lists of N = {evaluation.n}"

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sprec.records.run_record import DatasetEntry, Rows
+from sprec.records.run_record import DatasetEntry
 from sprec.report import __main__ as report
 from sprec.report.page import render as page_module
 from sprec.report.page.render import fitting, main, sceneries
@@ -90,7 +90,7 @@ def test_figures_are_files(capsys, folder, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("undrawn")
 def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path, monkeypatch):
-    full(make, dataset=DatasetEntry("books", "ff", 8, Rows(3, 2, 1))).save(folder / "2" / "run.json")
+    full(make, dataset=DatasetEntry("books", "ff", 8, RowCounts(3, 2, 1))).save(folder / "2" / "run.json")
     target = tmp_path / "figures"
     monkeypatch.setattr(page_module, "write", lambda figure, path, kind: path.touch())
     said(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
@@ -105,7 +105,7 @@ def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, ma
 
 @pytest.mark.usefixtures("undrawn")
 def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
-    other = DatasetEntry("movie_lens", "ffff0000", 4, Rows(3, 2, 1))
+    other = DatasetEntry("movie_lens", "ffff0000", 4, RowCounts(3, 2, 1))
     text = fitting(sceneries([make(), make(dataset=other)]), title="t")
     assert "movie_lens (ffff0000), smollm2_135m (fedcba98), N = 1000</bdi></h2>" in text
 
@@ -130,7 +130,7 @@ def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
     place = tmp_path / "run.json"
     make().save(place)
     document = json.loads(place.read_text())
-    for name in ("targets", "items", "history_genres", "shown", "curves", "tracker"):
+    for name in ("targets", "items", "history_genres", "sampled_users", "curves", "tracker"):
         del document[name]
     for each in document["evaluations"]:
         del each["lists"], each["written"]
@@ -221,7 +221,7 @@ def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
     replace(record, evaluations=(record.evaluations[0], broken)).save(tmp_path / "run.json")
     status, _, err = said(capsys, tmp_path, "--output", tmp_path / "page.html")
     assert (status, err.count("\n")) == (2, 1)
-    assert "no packed lists" in err
+    assert "no encoded lists" in err
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.records.run_record import DatasetEntry, Rows, WeightsEntry
+from sprec.records.run_record import DatasetEntry, RowCounts, WeightsEntry
 from sprec.report.tables.assemble import Spread, ablation_table, ablation_tables, provenance, run_table
 from tests.report.conftest import evaluation, evaluations
 
@@ -148,8 +148,8 @@ def test_arms_that_start_from_different_models_are_said(make):
 @pytest.mark.parametrize(
     "other",
     [
-        {"dataset": DatasetEntry("goodreads", "00", 4, Rows(3, 2, 1))},
-        {"dataset": DatasetEntry("movie_lens", "ffff", 4, Rows(3, 2, 1))},
+        {"dataset": DatasetEntry("goodreads", "00", 4, RowCounts(3, 2, 1))},
+        {"dataset": DatasetEntry("movie_lens", "ffff", 4, RowCounts(3, 2, 1))},
         {"weights": WeightsEntry("llama3_2_1b", "00")},
         {"evaluations": evaluations(0.02, n=200)},
     ],
