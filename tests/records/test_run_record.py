@@ -179,7 +179,7 @@ def test_broken_items_are_named(path, items, message):
 def test_bulky_parts_take_one_line_each(full, path):
     full.save(path)
     lines = path.read_text().splitlines()
-    assert [line.split(":")[0].strip() for line in lines if len(line) > 60] == ['"curves"', '"items"']
+    assert [line.split(":")[0].strip() for line in lines if len(line) > 65] == ['"curves"', '"items"']
 
 
 def test_equal_records_are_equal_bytes(full, path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sprec.records.run_record import DatasetEntry
+from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report.__main__ import main
 from tests.report.lists import ranked, targets, with_lists
 

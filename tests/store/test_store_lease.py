@@ -107,7 +107,7 @@ def test_a_killed_holder_on_another_host_is_succeeded_when_its_lease_has_run_out
 
 
 @pytest.mark.parametrize(("finished", "message"), [(True, "reused"), (False, "suspended for over 1 s")])
-def test_a_holder_that_stood_still_takes_its_successors_result_or_says_what_happened(start, finished, message):
+def test_a_suspended_holder_takes_its_successors_result_or_says_what_happened(start, finished, message):
     holder, heir = raced(start, 1)
     os.kill(holder.pid, signal.SIGSTOP)
     assert says(heir) == "computing"

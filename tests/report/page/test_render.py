@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sprec.records.run_record import DatasetEntry
+from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
 from sprec.report.page import render as page_module
 from sprec.report.page.render import fitting, main, sceneries

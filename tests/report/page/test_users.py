@@ -44,7 +44,7 @@ def test_arm_without_a_run_of_the_seed_is_left_out_by_name(make):
 
 def test_arm_that_saw_other_users_is_left_out(make):
     other = full(make, "dpo")
-    other = replace(other, shown=(replace(other.shown[0], target=1), other.shown[1]))
+    other = replace(other, sampled_users=(replace(other.sampled_users[0], target=1), other.sampled_users[1]))
     assert people(traces([full(make), other])).left_out == ("dpo × self_play",)
 
 
