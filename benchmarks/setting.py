@@ -11,7 +11,7 @@ import yaml
 from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
 from sprec.experiment.build import build, drawn, engine, stored
-from sprec.experiment.config import Settings, validated
+from sprec.experiment.config import Settings, validate_settings
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
@@ -137,4 +137,4 @@ def configured(*changes: str, bf16: bool, threads: int) -> Settings:
     ]
     command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "--resolve", *overrides]
     told = subprocess.run(command, check=True, capture_output=True, text=True)
-    return validated(yaml.safe_load(told.stdout))
+    return validate_settings(yaml.safe_load(told.stdout))

@@ -9,13 +9,13 @@ from omegaconf import OmegaConf
 
 from sprec import run
 from sprec.experiment.build import _made_later, _method, _possible
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 
 
 def settings(*words):
     with initialize_config_dir(str(run.CONF), version_base="1.3"):
         config = compose("config", overrides=list(words))
-    return validated(OmegaConf.to_container(config, resolve=True))
+    return validate_settings(OmegaConf.to_container(config, resolve=True))
 
 
 @pytest.mark.parametrize(

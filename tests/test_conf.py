@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec.experiment.build import _check_devices, _method, build, processes
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.negatives import Semantic
 from sprec.run import CONF
 from sprec.training.row_weights import GenreBalance
@@ -47,7 +47,7 @@ PATHS = {
 def settings(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
-    return validated(OmegaConf.to_container(config, resolve=True))
+    return validate_settings(OmegaConf.to_container(config, resolve=True))
 
 
 @pytest.mark.parametrize("option", GROUPS)

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec.data.readers.toy import toy_dataset
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.experiment.reload import tuned
 from sprec.experiment.session import Session
 from sprec.recommend import main
@@ -37,7 +37,7 @@ def trained(sprec_home, tmp_path_factory):
         folder = tmp_path_factory.mktemp("run")
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = OmegaConf.to_container(compose("config", [*SMALL, *overrides]), resolve=True)
-        Session(validated(config), folder, command="python -m sprec.run HERE").run()
+        Session(validate_settings(config), folder, command="python -m sprec.run HERE").run()
         return folder
 
     yield run

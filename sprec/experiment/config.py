@@ -178,7 +178,7 @@ class Settings(Part):
         return negatives
 
 
-def validated(config: dict[str, Any]) -> Settings:
+def validate_settings(config: dict[str, Any]) -> Settings:
     """Return the typed settings; `ValueError` with one line that names each wrong key."""
     try:
         return Settings.model_validate(config)

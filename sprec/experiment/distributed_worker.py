@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from sprec.algorithm import SelfPlayAlgorithm
 from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
-from sprec.experiment.config import Settings, validated
+from sprec.experiment.config import Settings, validate_settings
 from sprec.processes.torchrun import FAILURE_PREFIX, LOG_PREFIX, Work
 from sprec.store.stage import Stage
 from sprec.store.store import Store
@@ -42,7 +42,7 @@ def main() -> None:
     first = os.environ["RANK"] == "0"
     logging.basicConfig(level=logging.INFO if first else logging.WARNING, format=f"{LOG_PREFIX}%(message)s")
     try:
-        work = _joined(validated(task["settings"]), task["stage"])
+        work = _joined(validate_settings(task["settings"]), task["stage"])
         if first:
             work(Path(task["folder"]))
         else:

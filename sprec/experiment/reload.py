@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.experiment.build import Built, build, drawn, engine, stored
-from sprec.experiment.config import Settings, validated
+from sprec.experiment.config import Settings, validate_settings
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
@@ -177,7 +177,7 @@ def tuned(record: RunRecord) -> list[Tuned]:
 def _settings(record: RunRecord) -> Settings:
     """Return the run's settings, for whatever device is here, in the precision of the run."""
     try:
-        settings = validated(dict(record.config))
+        settings = validate_settings(dict(record.config))
     except ValueError as error:
         at = (record.commit or "unknown")[:10]
         raise ValueError(

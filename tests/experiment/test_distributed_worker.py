@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from sprec.experiment import distributed_worker
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.run import CONF
 from tests import commands
 
@@ -117,4 +117,4 @@ def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch)
         config = OmegaConf.to_container(compose("config", [*SMALL, "trainer=ddp"]), resolve=True)
     config.pop("sweep", None)
     with pytest.raises(Joining):
-        distributed_worker._joined(validated(config), "a key")
+        distributed_worker._joined(validate_settings(config), "a key")

@@ -16,7 +16,7 @@ from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.prompts import Prompt
 from sprec.experiment import plan
 from sprec.experiment.build import base_folder, build, drawn, engine, sizes, stored
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.experiment.plan import remembered, show
 from sprec.run import CONF
 from sprec.training.context import TestSetup
@@ -39,7 +39,7 @@ def prepared(*overrides):
     """Return settings, what they build, the engine and the untuned model."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [*SMALL, *overrides]), resolve=True)
-    settings = validated(config)
+    settings = validate_settings(config)
     built = build(settings)
     whole = stored(built)
     return settings, built, *engine(built, settings, drawn(whole, settings), whole.digest)

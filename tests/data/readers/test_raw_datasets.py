@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from sprec.data.formats.movielens_items import FLAGS
 from sprec.experiment.build import _located, make
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.run import CONF
 
 from . import test_amazon, test_goodreads, test_steam
@@ -21,7 +21,7 @@ def node(*overrides):
     """Return the dataset's settings that `python -m sprec.run` has with these words."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
-    return validated(config).dataset
+    return validate_settings(config).dataset
 
 
 def put(path, lines, encoding="utf-8"):

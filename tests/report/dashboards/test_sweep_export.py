@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from sprec.experiment.config import validated
+from sprec.experiment.config import validate_settings
 from sprec.report.__main__ import main
 from sprec.report.dashboards.sweep_export import FOLDER, SWEEPS, sweep
 from sprec.run import CONF
@@ -76,7 +76,7 @@ def test_an_agent_runs_the_jobs_of_the_sweep(composing, capsys, name):
     assert [tuple(words[8:]) for words in commands] == hydra_jobs(params)
     assert len(commands) > 1
     for words in commands:
-        validated(compose_settings(words[4:]))
+        validate_settings(compose_settings(words[4:]))
 
 
 def test_overrides_with_several_values_join_the_grid_and_others_the_command():
