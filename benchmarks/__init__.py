@@ -1,1 +1,1 @@
-"""How fast the engine is: against what a user would pick instead, and against what the processor can do."""
+"""Measures the engine against what users would otherwise run, and against what the processor can do."""

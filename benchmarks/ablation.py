@@ -1,4 +1,4 @@
-"""The ablation's four arms through one store: how much of the time is not in its distinct stages."""
+"""Four ablation arms that share one store: how much time is spent outside their distinct stages."""
 
 import time
 from collections.abc import Sequence
@@ -12,38 +12,36 @@ from sprec.experiment.config import Settings
 from sprec.experiment.session import Session
 from sprec.records.run_record import StageEntry
 
-SURE = "negatives=constrained"
-"""A model that was tuned for a few steps may write no title; the best of the catalogue's is always one."""
+CATALOG_NEGATIVES = "negatives=constrained"
+"""After a few tuning steps a model may write no title; decoding within the catalogue always gives one."""
 ARMS = (
-    ("method=sprec", SURE),
-    ("method=without_sft", SURE),
-    ("method=without_dpo", SURE),
+    ("method=sprec", CATALOG_NEGATIVES),
+    ("method=without_sft", CATALOG_NEGATIVES),
+    ("method=without_dpo", CATALOG_NEGATIVES),
     ("method=random_negatives",),
 )
-"""Choices of the four arms."""
+"""Overrides of the four arms."""
 
 
-def arms(settings: Sequence[Settings], place: Path) -> Step:
-    """Return a step that runs each arm anew in its own folder, all with the store that the settings name.
+def run_arms(settings: Sequence[Settings], place: Path) -> Step:
+    """Return a step that runs each arm in its own folder, all with the store that the settings name.
 
-    Raw data is read beforehand.
-
-    `parts` of its work: "distinct" seconds of the stages computed, and "apart", those of all stages of all
-    arms, which is what they would take without the store.
+    Raw data is read beforehand. `parts` of the step's work holds two sums of seconds: "distinct", of the
+    stages that were computed, and "apart", of all stages of all arms, which is their time without the store.
     """
     stored(build(settings[0]))
 
-    def take() -> Work:
+    def run_step() -> Work:
         start = time.perf_counter()
         entries: list[StageEntry] = []
-        for each in settings:
-            folder = place / each.method.name
+        for arm in settings:
+            folder = place / arm.method.name
             folder.mkdir(parents=True)
-            record = Session(each, folder, "bench", console=Console(quiet=True)).run()
+            record = Session(arm, folder, "bench", console=Console(quiet=True)).run()
             assert record is not None
             entries += record.stages
         distinct = sum(entry.seconds for entry in entries if not entry.reused)
         parts = {"distinct": distinct, "apart": sum(entry.seconds for entry in entries)}
         return Work(len(settings), 0, time.perf_counter() - start, parts)
 
-    return take
+    return run_step

@@ -1,42 +1,44 @@
-"""What is asked of figures that other rows have measured already."""
+"""Limits on figures that several rows share, and on cost estimates."""
 
 from collections.abc import Sequence
 
 from benchmarks.measure import Check, Growth, Outcome
 
-SHARE, STRAIGHT, FLAT, GROUNDING_GB, PRICED = 0.5, 0.99, 1.1, 2.0, 1.5
-"""Share of the bf16 peak, R² of a line, largest over smallest memory, GB of grounding, off the estimate."""
+MIN_PEAK_SHARE, MIN_R2 = 0.5, 0.99
+"""Share of the bf16 peak that a step reaches; R² of a line through time over size."""
+MAX_MEMORY_RATIO, MAX_GROUNDING_GB, MAX_ESTIMATE_FACTOR = 1.1, 2.0, 1.5
+"""Largest over smallest peak memory; peak of grounding; how far an estimate may be off."""
 
 
-def priced(name: str, estimate: float, seconds: float) -> Check:
-    """Return the check of an estimate: by which factor it is too long or too short.
+def check_estimate(name: str, estimate: float, seconds: float) -> Check:
+    """Return the factor by which an estimate is too long or too short, beside its limit.
 
-    >>> priced("SFT step", 2.0, 4.0).value, priced("SFT step", 4.0, 2.0).value
+    >>> check_estimate("SFT step", 2.0, 4.0).value, check_estimate("SFT step", 4.0, 2.0).value
     (2.0, 2.0)
     """
     return Check(
         f"{name}: +plan says {estimate:.2f} s, measured {seconds:.2f} s; factor",
         max(estimate / seconds, seconds / estimate),
-        PRICED,
+        MAX_ESTIMATE_FACTOR,
     )
 
 
-def derived(contests: Sequence[Outcome], growths: Sequence[Growth]) -> list[Check]:
-    """Return the checks of the share of the peak, of linear time and of bounded memory."""
+def checks_across_rows(contests: Sequence[Outcome], growths: Sequence[Growth]) -> list[Check]:
+    """Return the checks of peak share, linear time and bounded memory."""
     shares = [
-        Check(f"{each.name}: share of the bf16 peak", each.peak_share, SHARE, at_least=True)
-        for each in contests
-        if each.peak_share is not None and each.name in ("SFT step, bf16", "DPO step, bf16")
+        Check(f"{contest.name}: share of the bf16 peak", contest.peak_share, MIN_PEAK_SHARE, at_least=True)
+        for contest in contests
+        if contest.peak_share is not None and contest.name in ("SFT step, bf16", "DPO step, bf16")
     ]
-    lines = [Check(f"{each.name}: R² of the line", each.r2, STRAIGHT, at_least=True) for each in growths]
-    return [*shares, *lines, *(check for each in growths for check in _memory(each))]
+    lines = [Check(f"{growth.name}: R² of the line", growth.r2, MIN_R2, at_least=True) for growth in growths]
+    return [*shares, *lines, *(check for growth in growths for check in _memory_checks(growth))]
 
 
-def _memory(each: Growth) -> list[Check]:
-    """Return the check of a growth's memory: flat in rows, bounded for items."""
-    if each.unit == "row":
-        ratio = max(each.peak_bytes) / min(each.peak_bytes)
-        return [Check(f"{each.name}: memory of the largest over the smallest", ratio, FLAT)]
-    if each.unit == "item":
-        return [Check(f"{each.name}: peak GB", max(each.peak_bytes) / 1e9, GROUNDING_GB)]
+def _memory_checks(growth: Growth) -> list[Check]:
+    """Return the memory check of a growth: flat over rows, bounded over items, none over negatives."""
+    if growth.unit == "row":
+        ratio = max(growth.peak_bytes) / min(growth.peak_bytes)
+        return [Check(f"{growth.name}: memory of the largest over the smallest", ratio, MAX_MEMORY_RATIO)]
+    if growth.unit == "item":
+        return [Check(f"{growth.name}: peak GB", max(growth.peak_bytes) / 1e9, MAX_GROUNDING_GB)]
     return []

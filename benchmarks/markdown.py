@@ -1,4 +1,4 @@
-"""The benchmark as a table for people."""
+"""Tables of the benchmark for people, on the terminal and as Markdown."""
 
 from collections.abc import Sequence
 
@@ -10,36 +10,38 @@ from benchmarks.measure import Check, Growth, Outcome
 from benchmarks.results import Results
 
 
-def show(machine: Machine, results: Results, console: Console) -> None:
-    """Print machine, contests, growth, checks, and what was left out."""
-    console.print(heading(machine))
-    for table in tables(results):
+def print_tables(machine: Machine, results: Results, console: Console) -> None:
+    """Print the machine, contests, growths, checks, and the rows that were left out."""
+    console.print(machine_line(machine))
+    for table in result_tables(results):
         console.print(table)
     for name in results.left_out:
         console.print(f"left out: {name}")
 
 
-def markdown(machine: Machine, results: Results) -> str:
-    """Return the same as Markdown, for the README."""
+def to_markdown(machine: Machine, results: Results) -> str:
+    """Return the same tables as Markdown."""
     left_out = "\n".join(f"* left out: {name}" for name in results.left_out)
-    return "\n\n".join(filter(None, [heading(machine), *map(_markdown, tables(results)), left_out]))
+    return "\n\n".join(
+        filter(None, [machine_line(machine), *map(_table_markdown, result_tables(results)), left_out])
+    )
 
 
-def _markdown(table: Table) -> str:
+def _table_markdown(table: Table) -> str:
     columns = [[str(column.header), "---", *map(str, column.cells)] for column in table.columns]
     return "\n".join(f"| {' | '.join(row)} |" for row in zip(*columns, strict=True))
 
 
-def heading(machine: Machine) -> str:
-    """Return what the figures depend on, in a line."""
+def machine_line(machine: Machine) -> str:
+    """Return processor, threads, product speeds and commit in one line."""
     return (
         f"{machine.processor}, {machine.threads} threads; products {machine.peak_bf16 / 1e9:.0f} GFLOP/s in "
         f"bf16, {machine.peak_float32 / 1e9:.0f} in float32; commit {machine.provenance['commit']}"
     )
 
 
-def tables(results: Results) -> list[Table]:
-    """Return contests, growths and checks."""
+def result_tables(results: Results) -> list[Table]:
+    """Return the tables of contests, growths and checks."""
     return [contest_table(results.contests), growth_table(results.growths), check_table(results.checks)]
 
 
@@ -57,48 +59,52 @@ def contest_table(outcomes: Sequence[Outcome]) -> Table:
         "GB ours, peer",
         "peer",
     )
-    table = Table(*columns, title="Ours and the peer in turn: medians; ratio with its range over the pairs")
-    for each in outcomes:
-        table.add_row(*cells(each))
+    table = Table(
+        *columns, title="Ours and the peer in turn: medians, and the ratio with its range over the pairs"
+    )
+    for outcome in outcomes:
+        table.add_row(*contest_cells(outcome))
     return table
 
 
-def cells(each: Outcome) -> tuple[str, ...]:
-    """Return what a contest's row says."""
+def contest_cells(outcome: Outcome) -> tuple[str, ...]:
+    """Return the cells of a contest's row, in the order of the columns."""
     return (
-        each.name,
-        f"{each.ours_rate:.2f} {each.unit}",
-        f"{each.peer_rate:.2f}",
-        f"{each.ratio:.3g} ({each.ratio_low:.3g}–{each.ratio_high:.3g}, n={each.pairs})",
-        "" if each.at_least is None else f"{each.at_least:g} {'✓' if each.ratio >= each.at_least else '✗'}",
-        "" if each.peak_share is None else f"{each.peak_share:.0%}",
-        "" if each.ratio_at_peak is None else f"{each.ratio_at_peak:.1f}",
-        f"{each.tokens_per_second:.0f}" if each.tokens_per_second else "",
-        f"{each.ours_bytes / 1e9:.1f}, {each.peer_bytes / 1e9:.1f}",
-        each.peer,
+        outcome.name,
+        f"{outcome.ours_rate:.2f} {outcome.unit}",
+        f"{outcome.peer_rate:.2f}",
+        f"{outcome.ratio:.3g} ({outcome.ratio_low:.3g}–{outcome.ratio_high:.3g}, n={outcome.pairs})",
+        ""
+        if outcome.at_least is None
+        else f"{outcome.at_least:g} {'✓' if outcome.ratio >= outcome.at_least else '✗'}",
+        "" if outcome.peak_share is None else f"{outcome.peak_share:.0%}",
+        "" if outcome.ratio_at_peak is None else f"{outcome.ratio_at_peak:.1f}",
+        f"{outcome.tokens_per_second:.0f}" if outcome.tokens_per_second else "",
+        f"{outcome.ours_bytes / 1e9:.1f}, {outcome.peer_bytes / 1e9:.1f}",
+        outcome.peer,
     )
 
 
 def check_table(checks: Sequence[Check]) -> Table:
     """Return one row per check."""
     table = Table("check", "figure", "limit", title="Checks")
-    for each in checks:
-        sign = "≥" if each.at_least else "≤"
-        limit = "" if each.limit is None else f"{sign} {each.limit:g} {'✓' if each.passed else '✗'}"
-        table.add_row(each.name, f"{each.value:.4g}", limit)
+    for check in checks:
+        sign = "≥" if check.at_least else "≤"
+        limit = "" if check.limit is None else f"{sign} {check.limit:g} {'✓' if check.passed else '✗'}"
+        table.add_row(check.name, f"{check.value:.4g}", limit)
     return table
 
 
 def growth_table(growths: Sequence[Growth]) -> Table:
     """Return one row per growth."""
     table = Table("growth", "sizes", "seconds", "s per unit", "R²", "peak GB", title="Growth")
-    for each in growths:
+    for growth in growths:
         table.add_row(
-            f"{each.name} ({each.unit})",
-            ", ".join(f"{size:,}" for size in each.sizes),
-            ", ".join(f"{seconds:.2f}" for seconds in each.seconds),
-            f"{each.slope:.3g}",
-            f"{each.r2:.4f}",
-            ", ".join(f"{value / 1e9:.2f}" for value in each.peak_bytes),
+            f"{growth.name} ({growth.unit})",
+            ", ".join(f"{size:,}" for size in growth.sizes),
+            ", ".join(f"{seconds:.2f}" for seconds in growth.seconds),
+            f"{growth.slope:.3g}",
+            f"{growth.r2:.4f}",
+            ", ".join(f"{value / 1e9:.2f}" for value in growth.peak_bytes),
         )
     return table

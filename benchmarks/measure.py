@@ -1,4 +1,4 @@
-"""What is measured: steps of two sides in turn, their medians, the ratio with its spread."""
+"""Values of a benchmark: timed steps, contests of two sides, growth over sizes, checks against limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Work:
-    """What one step did, in the contest's unit and in tokens of the answers and prompts that it handled.
+    """What one step did, in the contest's unit and in tokens of prompts and answers.
 
-    `seconds` is what the side's own clock says where a step cannot be called without its surroundings;
-    `parts` are other figures that it has.
+    `seconds` is set where the side has a clock of its own, because its step cannot be called without its
+    surroundings. `parts` holds further seconds by name.
     """
 
     units: int
@@ -24,12 +24,12 @@ class Work:
 
 Step = Callable[[], Work]
 Task = Callable[[], Step]
-"""Prepares one side in a process of its own; picklable."""
+"""Prepares one side in a process of its own; has to be picklable."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One timed step and the highest resident memory of its process so far, in bytes."""
+    """One timed step, and the peak resident memory of its process so far in bytes."""
 
     work: Work
     seconds: float
@@ -45,10 +45,10 @@ class Sample:
 class Contest:
     """One row of the benchmark.
 
-    Every candidate of `peers` takes one step, and the fastest of them go on to the pairs. `flops` are the
-    necessary ones of one step of ours, `at_least` is the ratio to reach; None where there is none.
-    `precision` names the matrix products that both sides are made of. `priced` gives the seconds that
-    `+plan=true` says a step of ours takes.
+    Every candidate of `peers` takes one step, and the fastest go on to pairs of steps with ours. `flops`
+    returns the necessary FLOPs of one of our steps, `at_least` is the ratio to reach, if any. `precision` is
+    the number format of the matrix products on both sides. `estimate_seconds` returns what `+plan=true`
+    predicts for a step of ours.
     """
 
     name: str
@@ -58,15 +58,15 @@ class Contest:
     at_least: float | None = None
     flops: Callable[[], float] | None = None
     precision: str = "bf16"
-    priced: Callable[[], float] | None = None
+    estimate_seconds: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A contest's figures: medians over pairs of steps, rates in units per second.
 
-    `peak_share` is what the necessary FLOPs per second are of those of the best product just before the step;
-    `ratio_at_peak` is the ratio of a step of ours that did them at that speed.
+    `peak_share` is the necessary FLOPs per second over those of the fastest product just before the step;
+    `ratio_at_peak` is the ratio that our step would have if it ran at that speed.
     """
 
     name: str
@@ -86,17 +86,17 @@ class Outcome:
     ratio_at_peak: float | None
 
 
-def outcome(
+def summarize_contest(
     contest: Contest, peer: str, pairs: Sequence[tuple[Sample, Sample]], peaks: Sequence[float] = ()
 ) -> Outcome:
-    """Return the figures of (ours, peer) samples in turn; the spread is that of the pairs' ratios.
+    """Return medians over (ours, peer) pairs, and the range of the pairs' ratios.
 
-    `peaks` are the FLOP per second of the best product before each pair, where the contest counts FLOPs.
+    `peaks` are the FLOP per second of the fastest product before each pair, where the contest counts FLOPs.
     """
     ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
-    ratios = [mine.rate / other.rate for mine, other in pairs]
+    ratios = [own.rate / other.rate for own, other in pairs]
     necessary = contest.flops() if contest.flops else 0.0
-    shares = [necessary / mine.seconds / peak for mine, peak in zip(ours, peaks, strict=bool(peaks))]
+    shares = [necessary / own.seconds / peak for own, peak in zip(ours, peaks, strict=bool(peaks))]
     return Outcome(
         contest.name,
         contest.unit,
@@ -118,7 +118,7 @@ def outcome(
 
 @dataclass(frozen=True)
 class Check:
-    """A figure beside its limit: a lower one where `at_least`, else an upper one; None is no limit."""
+    """A figure beside its limit: a lower limit where `at_least`, else an upper one; None means no limit."""
 
     name: str
     value: float
@@ -127,7 +127,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the figure keeps its limit.
+        """Whether the figure is within its limit.
 
         >>> Check("share", 0.4, 0.5, at_least=True).passed, Check("GB", 1.9, 2.5).passed
         (False, True)
@@ -137,7 +137,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Growth:
-    """Median seconds and peak memory over sizes, with the least-squares line through the seconds."""
+    """Median seconds and peak memory over sizes, and the least-squares line through the seconds."""
 
     name: str
     unit: str
@@ -149,21 +149,30 @@ class Growth:
     r2: float
 
 
-def growth(
+def fit_growth(
     name: str, unit: str, sizes: Sequence[int], seconds: Sequence[float], peak_bytes: Sequence[int]
 ) -> Growth:
-    """Return the growth with its line fitted; `r2` is 1 where every point lies on it."""
-    slope, intercept, r2 = line(sizes, seconds)
+    """Return the growth with its fitted line; `r2` is 1 where every point lies on the line.
+
+    Args:
+        name: what is measured.
+        unit: what the sizes count.
+        sizes: the sizes, smallest first.
+        seconds: median seconds of each size.
+        peak_bytes: peak memory of each size.
+
+    """
+    slope, intercept, r2 = fit_line(sizes, seconds)
     return Growth(name, unit, tuple(sizes), tuple(seconds), tuple(peak_bytes), slope, intercept, r2)
 
 
-def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
+def fit_line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
     """Return slope, intercept and R² of the least-squares line.
 
-    >>> [round(value, 3) for value in line([1, 2, 3], [3.0, 5.0, 7.0])]
+    >>> [round(value, 3) for value in fit_line([1, 2, 3], [3.0, 5.0, 7.0])]
     [2.0, 1.0, 1.0]
     """
     x, y = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
     slope, intercept = np.polyfit(x, y, 1)
-    rest, total = ((y - slope * x - intercept) ** 2).sum(), ((y - y.mean()) ** 2).sum()
-    return float(slope), float(intercept), float(1 - rest / total) if total else 1.0
+    residual, total = ((y - slope * x - intercept) ** 2).sum(), ((y - y.mean()) ** 2).sum()
+    return float(slope), float(intercept), float(1 - residual / total) if total else 1.0

@@ -1,4 +1,4 @@
-"""The other side of each contest: TRL's trainers, S-DPO on full sequences, transformers' `generate`."""
+"""The peers: TRL's trainers, S-DPO on full sequences, transformers' `generate`, the released pipeline."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from benchmarks.measure import Step, Work
-from benchmarks.ours import width
+from benchmarks.ours import count_tokens
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import TITLE_TOKENS
 from sprec.llm.language_model import PROJECTIONS
@@ -23,59 +23,58 @@ from sprec.llm.token_rows import TokenRow
 from sprec.training.objectives import sdpo
 
 RELEASED_TOKENS, RELEASED_BATCH = 128, 64
-"""New tokens of a title at most, and titles at a time, in the released self-play."""
+"""Most new tokens of a title, and titles at a time, in the released self-play."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a trainer is set up: rows per pass, bfloat16 by autocast or weights, reference beforehand.
+class TrainerSetup:
+    """How TRL's trainer is set up: rows per pass, bfloat16 by autocast or weights, reference beforehand.
 
-    `validated` rows are read after every step. `checkpointing` computes activations again, as the released
-    scripts do. `kept` gives its process our setting of the C library. `flat` rows follow each other without
-    padding (TRL's `padding_free`), which its DPO has not.
+    `validation_rows` are evaluated after every step. `checkpointing` recomputes activations, as the released
+    scripts do. `padding_free` is TRL's switch of that name, which its DPO does not offer.
     """
 
     batch: int
     autocast: bool = False
     precomputed: bool = False
-    validated: int = 0
+    validation_rows: int = 0
     checkpointing: bool = False
-    kept: bool = False
-    flat: bool = False
+    padding_free: bool = False
 
 
-def trl(setting: Setting, way: Way) -> Step:
-    """Return an optimiser step of TRL's trainer, timed by its own callback.
+def trl_step(setting: Setting, setup: TrainerSetup) -> Step:
+    """Return an optimiser step of TRL's trainer, timed by a callback.
 
-    What surrounds the step (loader, optimiser, bookkeeping) is not counted; log-probabilities of a
+    What surrounds the step (loader, set-up, bookkeeping) is not counted; the log-probabilities of a
     precomputed reference are.
     """
-    setting = setting if way.kept else setting.plain()
-    tokens = width(setting.encoded())
-    clock = _Clock()
+    tokens = count_tokens(setting.encode_rows())
+    clock = _StepClock()
     disable_progress_bars()
-    trainer = (_dpo if setting.negatives else _sft)(setting, way)
-    if setting.bf16 and not way.autocast:
-        _halve(trainer.model)
+    trainer = (_dpo_trainer if setting.negatives else _sft_trainer)(setting, setup)
+    if setting.bf16 and not setup.autocast:
+        _to_bf16(trainer.model)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(clock)
 
-    def take() -> Work:
+    def run_step() -> Work:
         trainer.train()
         seconds = clock.seconds + getattr(trainer, "reference_seconds", 0.0)
-        return Work(setting.rows, tokens, seconds + (_validation(trainer) if way.validated else 0.0))
+        return Work(
+            setting.rows, tokens, seconds + (_validation_seconds(trainer) if setup.validation_rows else 0.0)
+        )
 
-    return take
+    return run_step
 
 
-def _validation(trainer: Any) -> float:
+def _validation_seconds(trainer: Any) -> float:
     """Return the seconds of a pass over the validation rows."""
     start = time.perf_counter()
     trainer.evaluate()
     return time.perf_counter() - start
 
 
-class _Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
+class _StepClock(TrainerCallback):  # type: ignore[misc, unused-ignore]
     """The seconds of the last optimiser step."""
 
     seconds = 0.0
@@ -89,59 +88,64 @@ class _Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
         self.seconds = time.perf_counter() - self._start
 
 
-class _Timed(DPOTrainer):  # type: ignore[misc, unused-ignore]
-    """TRL's trainer that knows how long its reference took."""
+class _TimedDPOTrainer(DPOTrainer):  # type: ignore[misc, unused-ignore]
+    """TRL's trainer, which also times its precomputed reference."""
 
     reference_seconds = 0.0
 
-    def _precompute_ref_logps(self, *given: Any, **named: Any) -> Any:
+    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
-        found = super()._precompute_ref_logps(*given, **named)
+        log_probs = super()._precompute_ref_logps(*args, **kwargs)
         self.reference_seconds += time.perf_counter() - start
-        return found
+        return log_probs
 
 
-def _sft(setting: Setting, way: Way) -> Any:
+def _sft_trainer(setting: Setting, setup: TrainerSetup) -> Any:
     data = [{"prompt": text.prompt, "completion": text.answers[0]} for text in setting.texts()]
-    cut = {"max_length": None, "padding_free": True} if way.flat else {}  # TRL cuts no row of these
-    options = SFTConfig(**_options(setting, way) | cut, completion_only_loss=True)
-    return SFTTrainer(_base(setting), options, **_rows(data, way), **_shared(setting))
+    # TRL refuses a cutoff together with `padding_free`.
+    flat = {"max_length": None, "padding_free": True} if setup.padding_free else {}
+    options = SFTConfig(**_options(setting, setup) | flat, completion_only_loss=True)
+    return SFTTrainer(_load_base(setting), options, **_datasets(data, setup), **_model_arguments(setting))
 
 
-def _dpo(setting: Setting, way: Way) -> Any:
+def _dpo_trainer(setting: Setting, setup: TrainerSetup) -> Any:
     data = [
         {"prompt": text.prompt, "chosen": text.answers[0], "rejected": text.answers[1]}
         for text in setting.texts()
     ]
     reference: dict[str, Any] = {
-        "precompute_ref_log_probs": way.precomputed,
-        "precompute_ref_batch_size": 2 * way.batch,
+        "precompute_ref_log_probs": setup.precomputed,
+        "precompute_ref_batch_size": 2 * setup.batch,
     }
-    options = DPOConfig(**_options(setting, way), **reference, beta=0.1)
-    return _Timed(_base(setting), args=options, **_rows(data, way), **_shared(setting))
+    options = DPOConfig(**_options(setting, setup), **reference, beta=0.1)
+    return _TimedDPOTrainer(
+        _load_base(setting), args=options, **_datasets(data, setup), **_model_arguments(setting)
+    )
 
 
-def _rows(data: list[dict[str, str]], way: Way) -> dict[str, Any]:
-    """Return training rows and, where there are any, validation rows."""
-    several = data * -(-way.validated // len(data))
-    read = {"train_dataset": data} | ({"eval_dataset": several[: way.validated]} if way.validated else {})
-    return {name: Dataset.from_list(rows) for name, rows in read.items()}
+def _datasets(data: list[dict[str, str]], setup: TrainerSetup) -> dict[str, Any]:
+    """Return the training dataset and, where validation rows are asked for, these rows repeated as such."""
+    datasets = {"train_dataset": Dataset.from_list(data)}
+    if setup.validation_rows:
+        repeated = data * -(-setup.validation_rows // len(data))
+        datasets["eval_dataset"] = Dataset.from_list(repeated[: setup.validation_rows])
+    return datasets
 
 
-def _shared(setting: Setting) -> dict[str, Any]:
-    return {"processing_class": _tokenizer(setting), "peft_config": _lora()}
+def _model_arguments(setting: Setting) -> dict[str, Any]:
+    return {"processing_class": _tokenizer(setting), "peft_config": _lora_config()}
 
 
-def _options(setting: Setting, way: Way) -> dict[str, Any]:
+def _options(setting: Setting, setup: TrainerSetup) -> dict[str, Any]:
     return {
         "output_dir": mkdtemp(prefix="sprec-bench-"),
-        "per_device_train_batch_size": way.batch,
-        "per_device_eval_batch_size": way.batch,
-        "gradient_accumulation_steps": setting.rows // way.batch,
+        "per_device_train_batch_size": setup.batch,
+        "per_device_eval_batch_size": setup.batch,
+        "gradient_accumulation_steps": setting.rows // setup.batch,
         "max_steps": 1,
         "learning_rate": 2e-5,
-        "bf16": setting.bf16 and way.autocast,
-        "gradient_checkpointing": way.checkpointing,
+        "bf16": setting.bf16 and setup.autocast,
+        "gradient_checkpointing": setup.checkpointing,
         "max_length": 512,
         "use_cpu": True,
         "report_to": "none",
@@ -157,83 +161,85 @@ def _tokenizer(setting: Setting) -> Any:
     return tokenizer
 
 
-def _base(setting: Setting) -> Any:
+def _load_base(setting: Setting) -> Any:
     dtype = torch.bfloat16 if setting.bf16 else torch.float32
     return AutoModelForCausalLM.from_pretrained(setting.folder, dtype=dtype)
 
 
-def _lora() -> LoraConfig:
+def _lora_config() -> LoraConfig:
     return LoraConfig(
         r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM"
     )
 
 
-def _halve(model: torch.nn.Module) -> None:
+def _to_bf16(model: torch.nn.Module) -> None:
     for weight in model.parameters():
         weight.data = weight.data.to(torch.bfloat16)
 
 
-def sdpo_full(setting: Setting, batch: int) -> Step:
-    """Return an optimiser step of S-DPO as TRL-style trainers take it: each answer repeats its prompt.
+def sdpo_step(setting: Setting, batch: int) -> Step:
+    """Return an optimiser step of S-DPO as trainers in TRL's style take it: each answer repeats its prompt.
 
-    The reference is the model without adapters, and all positions have logits.
+    The reference is the model without adapters, and logits are computed at all positions.
     """
-    setting = setting.plain()
-    rows = setting.encoded()
-    model: Any = get_peft_model(_base(setting), _lora())
+    rows = setting.encode_rows()
+    model: Any = get_peft_model(_load_base(setting), _lora_config())
     if setting.bf16:
-        _halve(model)
+        _to_bf16(model)
     optimiser = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], lr=2e-5)
 
-    def take() -> Work:
+    def run_step() -> Work:
         model.train()
         optimiser.zero_grad()
         for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
+            batch_rows = rows[start : start + batch]
             with torch.no_grad(), model.disable_adapter():
-                reference = full_log_probs(model, part)
-            loss = sdpo(full_log_probs(model, part), reference, beta=1.0).sum() / len(rows)
+                reference = full_log_probs(model, batch_rows)
+            loss = sdpo(full_log_probs(model, batch_rows), reference, beta=1.0).sum() / len(rows)
             loss.backward()
         optimiser.step()
-        return Work(len(rows), width(rows))
+        return Work(len(rows), count_tokens(rows))
 
-    return take
+    return run_step
 
 
 def full_log_probs(model: Any, rows: Sequence[TokenRow]) -> Float[Tensor, "rows answers"]:
-    """Return summed log-probabilities from padded full sequences, prompt and answer each, all in one pass."""
+    """Return summed log-probabilities of each answer, from one pass over padded prompts with answers."""
     pairs = [(row.prompt, answer) for row in rows for answer in row.answers]
     sequences = [torch.tensor([*prompt, *answer]) for prompt, answer in pairs]
     tokens = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)
-    places = torch.arange(tokens.shape[1])
+    positions = torch.arange(tokens.shape[1])
     ends = torch.tensor([len(sequence) for sequence in sequences])[:, None]
     starts = torch.tensor([len(prompt) for prompt, _ in pairs])[:, None]
-    logits = model(tokens, attention_mask=(places < ends).long()).logits[:, :-1].float()
-    found = logits.log_softmax(-1).gather(2, tokens[:, 1:, None])[..., 0]
-    answer = (places >= starts) & (places < ends)
-    scores: Tensor = (found * answer[:, 1:]).sum(1).view(len(rows), -1)
+    logits = model(tokens, attention_mask=(positions < ends).long()).logits[:, :-1].float()
+    log_probs = logits.log_softmax(-1).gather(2, tokens[:, 1:, None])[..., 0]
+    in_answer = (positions >= starts) & (positions < ends)
+    scores: Tensor = (log_probs * in_answer[:, 1:]).sum(1).view(len(rows), -1)
     return scores
 
 
-def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> Step:
-    """Return self-play by transformers' `generate`, greedily.
+def generate_titles(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> Step:
+    """Return a step of self-play by transformers' `generate`, greedily.
 
-    Released: up to 128 new tokens, an end at the end of text alone, and scores of all tokens returned.
-    `stopping` ends a title as ours does, within as many tokens. `merged` adds the adapters into the weights
-    first.
+    As released, a title has up to 128 new tokens, only the end of text ends it, and the scores of all tokens
+    are returned. `stopping` ends a title where our side does, within as many tokens. `merged` merges the
+    adapters into the weights first.
     """
-    setting = setting.plain()
     ours = setting.model
-    prompts = sorted((list(row.prompt) for row in setting.encoded()), key=len)
-    model = _tuned(setting, merged=merged)
+    prompts = sorted((list(row.prompt) for row in setting.encode_rows()), key=len)
+    model = _model_with_own_adapters(setting, merged=merged)
     ends = ours.stop_tokens.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
-    told = {"return_dict_in_generate": True, "output_scores": True}
-    options = {"max_new_tokens": TITLE_TOKENS} if stopping else {"max_new_tokens": RELEASED_TOKENS, **told}
+    released = {
+        "max_new_tokens": RELEASED_TOKENS,
+        "return_dict_in_generate": True,
+        "output_scores": True,
+    }
+    options = {"max_new_tokens": TITLE_TOKENS} if stopping else released
 
     @torch.no_grad()
-    def take() -> Work:
+    def run_step() -> Work:
         for start in range(0, len(prompts), batch):
-            tokens, mask = _left_padded(prompts[start : start + batch])
+            tokens, mask = _pad_left(prompts[start : start + batch])
             model.generate(
                 input_ids=tokens,
                 attention_mask=mask,
@@ -244,54 +250,57 @@ def generate(setting: Setting, batch: int, *, stopping: bool, merged: bool) -> S
             )
         return Work(len(prompts), sum(map(len, prompts)))
 
-    return take
+    return run_step
 
 
-def pipeline(setting: Setting, *, validated: int) -> Step:
-    """Return an iteration as the released scripts take it: titles, SFT, DPO, one after the other.
+def released_iteration(setting: Setting, *, validation_rows: int) -> Step:
+    """Return an iteration as the released scripts run it: titles, SFT, then DPO.
 
-    Batches of 64 titles, 4 SFT rows and 2 DPO pairs, activations computed again, and `validated` rows read
+    Batches of 64 titles, 4 SFT rows and 2 DPO pairs, recomputed activations, and `validation_rows` evaluated
     after every optimiser step (256 in the released settings, since `eval_steps` falls back to
     `logging_steps`). What surrounds the steps (new processes, loading, saving, 500 spare titles) is not
-    counted, and weights are not 4-bit.
+    counted, and weights are not 4-bit: all of this favours the peer.
     """
-    sft, dpo = (Way(min(batch, setting.rows), validated=validated, checkpointing=True) for batch in (4, 2))
-    parts = [
-        generate(setting, RELEASED_BATCH, stopping=False, merged=False),
-        trl(replace(setting, negatives=0), sft),
-        trl(replace(setting, negatives=1), dpo),
+    sft, dpo = (
+        TrainerSetup(min(batch, setting.rows), validation_rows=validation_rows, checkpointing=True)
+        for batch in (4, 2)
+    )
+    steps = [
+        generate_titles(setting, RELEASED_BATCH, stopping=False, merged=False),
+        trl_step(replace(setting, negatives=0), sft),
+        trl_step(replace(setting, negatives=1), dpo),
     ]
 
-    def take() -> Work:
-        seconds = [_seconds(part) for part in parts]
-        named = dict(zip(("titles", "sft", "dpo"), seconds, strict=True))
-        return Work(setting.rows, 0, sum(seconds), named)
+    def run_step() -> Work:
+        seconds = [_step_seconds(step) for step in steps]
+        parts = dict(zip(("titles", "sft", "dpo"), seconds, strict=True))
+        return Work(setting.rows, 0, sum(seconds), parts)
 
-    return take
+    return run_step
 
 
-def _seconds(step: Step) -> float:
-    """Return the seconds of a step by its own clock, or by this one."""
+def _step_seconds(step: Step) -> float:
+    """Return the seconds of a step, by its own clock where it has one."""
     start = time.perf_counter()
     work = step()
     return time.perf_counter() - start if work.seconds is None else work.seconds
 
 
-def _left_padded(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+def _pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     longest = max(map(len, prompts))
     tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     return tokens, mask
 
 
-def _tuned(setting: Setting, *, merged: bool) -> Any:
-    """Return the base model with the adapters of our side, beside its weights as released or merged."""
-    model: Any = get_peft_model(_base(setting), _lora())
-    own = dict(model.named_parameters())
+def _model_with_own_adapters(setting: Setting, *, merged: bool) -> Any:
+    """Return the base model with the adapters of our side, merged or beside the weights."""
+    model: Any = get_peft_model(_load_base(setting), _lora_config())
+    weights = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in setting.model.tuned_weights().items():
-            own[name].copy_(value)
+            weights[name].copy_(value)
     model = model.merge_and_unload() if merged else model
     if setting.bf16:
-        _halve(model)
+        _to_bf16(model)
     return model.eval()

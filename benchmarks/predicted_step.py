@@ -1,4 +1,4 @@
-"""What `+plan=true` would say that our side of a contest takes, to stand beside what it took."""
+"""The seconds that `+plan=true` predicts for our side of a contest, to compare with those measured."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from sprec.generation.decoding import TITLE_TOKENS
 from sprec.llm.token_rows import TokenRow
 
 
-def step(setting: Setting, model: Setting) -> float:
-    """Return the estimated seconds of an optimiser step, the reference's pass included.
+def step_seconds(setting: Setting, model: Setting) -> float:
+    """Return the predicted seconds of an optimiser step, including the pass of the reference.
 
-    `model` has the base LLM loaded; the machine is measured at each call.
+    `model` has the base LLM loaded. The machine is measured at each call.
     """
-    own = setting.lent(model)
-    shape, speed = _told(own)
-    return stepped(
-        own.encoded(),
+    own = setting.with_model_of(model)
+    shape, speed = _shape_and_speed(own)
+    return step_seconds_on_rows(
+        own.encode_rows(),
         shape,
         speed,
         batch_tokens=setting.settings.trainer.batch_tokens,
@@ -28,7 +28,7 @@ def step(setting: Setting, model: Setting) -> float:
     )
 
 
-def stepped(
+def step_seconds_on_rows(
     rows: Sequence[TokenRow],
     shape: ModelShape,
     speed: MachineSpeed,
@@ -36,34 +36,43 @@ def stepped(
     batch_tokens: int,
     eval_batch_tokens: int,
 ) -> float:
-    """Return the estimated seconds of an optimiser step on these rows."""
-    found = pass_costs.optimizer_step(shape, speed)
-    found += sum(
-        (pass_costs.training_pass(shape, part, speed) for part in split_into_passes(rows, batch_tokens)),
+    """Return the predicted seconds of an optimiser step on these rows.
+
+    Args:
+        rows: rows of a prompt and its answers.
+        shape: sizes of the base LLM.
+        speed: of the machine.
+        batch_tokens: most tokens of a pass with gradients.
+        eval_batch_tokens: most tokens of a pass without.
+
+    """
+    total = pass_costs.optimizer_step(shape, speed)
+    total += sum(
+        (pass_costs.training_pass(shape, batch, speed) for batch in split_into_passes(rows, batch_tokens)),
         NO_COST,
     )
     if len(rows[0].answers) > 1:
-        found += sum(
+        total += sum(
             (
-                pass_costs.forward_pass(shape, part, speed)
-                for part in split_into_passes(rows, eval_batch_tokens)
+                pass_costs.forward_pass(shape, batch, speed)
+                for batch in split_into_passes(rows, eval_batch_tokens)
             ),
             NO_COST,
         )
-    return found.seconds
+    return total.seconds
 
 
-def titles(setting: Setting, model: Setting) -> float:
-    """Return the estimated seconds of a title for each prompt, taken to be as long as the true ones."""
-    own = setting.lent(model)
-    shape, speed = _told(own)
-    found = NO_COST
-    for part in split_into_passes(own.encoded(), setting.settings.trainer.eval_batch_tokens):
-        lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
-        found += pass_costs.write_titles(shape, [row.prompt for row in part], lengths, speed)
-    return found.seconds
+def titles_seconds(setting: Setting, model: Setting) -> float:
+    """Return the predicted seconds of writing a title per prompt, each as long as the true one."""
+    own = setting.with_model_of(model)
+    shape, speed = _shape_and_speed(own)
+    total = NO_COST
+    for batch in split_into_passes(own.encode_rows(), setting.settings.trainer.eval_batch_tokens):
+        lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in batch]
+        total += pass_costs.write_titles(shape, [row.prompt for row in batch], lengths, speed)
+    return total.seconds
 
 
-def _told(own: Setting) -> tuple[ModelShape, MachineSpeed]:
+def _shape_and_speed(own: Setting) -> tuple[ModelShape, MachineSpeed]:
     shape = ModelShape.of(own.model.base_model.config, RANK)
     return shape, measure_speed(shape, "cpu", bf16=own.bf16)

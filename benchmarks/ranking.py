@@ -1,4 +1,4 @@
-"""Evaluation of written titles against a catalogue: ours, and the released algorithm written plainly."""
+"""Evaluation of written titles against a catalogue: ours, and the released algorithm in plain loops."""
 
 import math
 from collections import Counter
@@ -21,11 +21,11 @@ GENRES = 9
 
 
 @dataclass(frozen=True)
-class Case:
-    """Written titles and items with their unit vectors, targets and genres, drawn by name; an `Embedder`.
+class RankingCase:
+    """Written titles and items with unit vectors, targets and genres, all from named streams; an `Embedder`.
 
-    Users get `distinct` different titles. Each lies near an item, as a title that is almost in the catalogue
-    does; one target in ten is that item.
+    Users share `distinct` different titles. Each title lies near an item, like a title that is almost in the
+    catalogue; one target in ten is that item.
     """
 
     users: int
@@ -35,14 +35,14 @@ class Case:
 
     @cached_property
     def catalog(self) -> Float[np.ndarray, "items size"]:
-        """Item vectors, made in place so that a million of them need no second copy."""
-        made = stream(0, "bench", "items").standard_normal((self.items, self.size), dtype=np.float32)
-        made /= np.sqrt(np.einsum("ij,ij->i", made, made))[:, None]
-        return made
+        """Item vectors, normalised in place so that a million of them need no second copy."""
+        vectors = stream(0, "bench", "items").standard_normal((self.items, self.size), dtype=np.float32)
+        vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+        return vectors
 
     @cached_property
     def titles(self) -> list[str]:
-        """Titles of the items."""
+        """Titles of the items; `embed` reads the number in each."""
         return [f"item {number}" for number in range(self.items)]
 
     @cached_property
@@ -60,31 +60,31 @@ class Case:
 
     @cached_property
     def written(self) -> list[int]:
-        """Which title each user gets; each title is somebody's where there are enough users."""
+        """Number of the title written for each user; all titles occur where there are enough users."""
         order = stream(0, "bench", "users").permutation(np.arange(self.users) % self.distinct)
-        drawn: list[int] = order.tolist()
-        return drawn
+        numbers: list[int] = order.tolist()
+        return numbers
 
     @cached_property
     def target(self) -> Int[np.ndarray, " users"]:
         """The true next item of each user."""
         rng = stream(0, "bench", "targets")
-        drawn = rng.integers(self.items, size=self.users)
-        return np.where(rng.random(self.users) < 0.1, self.near[self.written], drawn)
+        random_items = rng.integers(self.items, size=self.users)
+        return np.where(rng.random(self.users) < 0.1, self.near[self.written], random_items)
 
     @cached_property
     def histories(self) -> list[list[int]]:
         """Ten items of each user."""
-        drawn: list[list[int]] = (
+        ids: list[list[int]] = (
             stream(0, "bench", "histories").integers(self.items, size=(self.users, 10)).tolist()
         )
-        return drawn
+        return ids
 
     @cached_property
     def genres(self) -> list[list[str]]:
         """One or two genres of each item."""
-        drawn = stream(0, "bench", "genres").integers(GENRES, size=(self.items, 2)).tolist()
-        return [sorted({str(genre) for genre in pair}) for pair in drawn]
+        pairs = stream(0, "bench", "genres").integers(GENRES, size=(self.items, 2)).tolist()
+        return [sorted({str(genre) for genre in pair}) for pair in pairs]
 
     @cached_property
     def selected(self) -> list[str]:
@@ -92,16 +92,16 @@ class Case:
         return sorted({genre for genres in self.genres for genre in genres})
 
     def digest(self) -> str:
-        """Return the case's name."""
+        """Return text that names the case, by which vectors are cached."""
         return repr(self)
 
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
-        """Return the vectors of items, or of written titles, by the number in their names."""
+        """Return the vectors of items or of written titles, by the number in their text."""
         source = self.catalog if titles[0].startswith("item") else self.vectors
         return source[[int(title.split()[1]) for title in titles]]
 
 
-def ours(case: Case) -> dict[str, float]:
+def score_case(case: RankingCase) -> dict[str, float]:
     """Return the metrics as a run computes them."""
     from sprec.generation.rankers import nearest_items
 
@@ -111,28 +111,28 @@ def ours(case: Case) -> dict[str, float]:
     return score_lists(ids, case.target, case.histories, masses, CUTOFFS).values
 
 
-def released(case: Case) -> dict[str, float]:
-    """Return the same as the released script does, which is run once for each list length.
+def score_case_as_released(case: RankingCase) -> dict[str, float]:
+    """Return the same metrics as the released script computes them, once for each list length.
 
-    It sorts all distances of each user twice to have every item's rank, and looks through all ranks for
-    each place of a list, four times.
+    It sorts all distances of each user twice to get every item's rank, and searches all ranks four times for
+    each place of a list.
     """
     written, items = torch.from_numpy(case.vectors[case.written]), torch.from_numpy(case.catalog)
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for k in CUTOFFS:
         distances = torch.cdist(written, items)
         ranks = [row.argsort().argsort() for row in distances]
-        lists = [[_look(rank, place) for place in range(k)] for rank in ranks]
-        found |= _accuracy(case, ranks, k) | _spread(case, lists, k) | _fairness(case, lists, k)
-    return found
+        lists = [[_item_at(rank, place) for place in range(k)] for rank in ranks]
+        scores |= _accuracy(case, ranks, k) | _diversity(case, lists, k) | _fairness(case, lists, k)
+    return scores
 
 
-def _look(rank: torch.Tensor, place: int) -> int:
-    """Return the item at a place: asked for its genre, to be in a set, to be counted, and to be added."""
+def _item_at(rank: torch.Tensor, place: int) -> int:
+    """Return the item at a place, searched once each for its genre, the set, the count and the list."""
     return [int(torch.argwhere(rank == place)) for _ in range(4)][-1]
 
 
-def _accuracy(case: Case, ranks: list[torch.Tensor], k: int) -> dict[str, float]:
+def _accuracy(case: RankingCase, ranks: list[torch.Tensor], k: int) -> dict[str, float]:
     hits, gain = 0, 0.0
     for target, rank in zip(case.target.tolist(), ranks, strict=True):
         if (place := int(rank[target])) < k:
@@ -141,20 +141,20 @@ def _accuracy(case: Case, ranks: list[torch.Tensor], k: int) -> dict[str, float]
     return {f"hr@{k}": hits / case.users, f"ndcg@{k}": gain / case.users}
 
 
-def _spread(case: Case, lists: list[list[int]], k: int) -> dict[str, float]:
+def _diversity(case: RankingCase, lists: list[list[int]], k: int) -> dict[str, float]:
     counts = Counter(item for items in lists for item in items)
     places = k * case.users
     top = sum(count for _, count in counts.most_common(3))
     return {f"div_ratio@{k}": len(counts) / places, f"or_ratio@{k}": top / places}
 
 
-def _fairness(case: Case, lists: list[list[int]], k: int) -> dict[str, float]:
-    shown, liked = (_share(each, case.genres, case.selected) for each in (lists, case.histories))
-    gaps = [shown[genre] - liked[genre] for genre in case.selected]
+def _fairness(case: RankingCase, lists: list[list[int]], k: int) -> dict[str, float]:
+    recommended, liked = (_genre_shares(ids, case.genres, case.selected) for ids in (lists, case.histories))
+    gaps = [recommended[genre] - liked[genre] for genre in case.selected]
     return {f"mgu@{k}": sum(map(abs, gaps)) / len(gaps), f"dgu@{k}": max(gaps) - min(gaps)}
 
 
-def _share(lists: list[list[int]], genres: list[list[str]], selected: list[str]) -> dict[str, float]:
+def _genre_shares(lists: list[list[int]], genres: list[list[str]], selected: list[str]) -> dict[str, float]:
     mass = dict.fromkeys(selected, 0.0)
     for items in lists:
         for item in items:
@@ -164,25 +164,25 @@ def _share(lists: list[list[int]], genres: list[list[str]], selected: list[str])
     return {genre: value / total for genre, value in mass.items()}
 
 
-def evaluation(case: Case, *, plain: bool, times: int = 1) -> Step:
-    """Return the evaluation of all users of a case whose vectors are there, so many times over."""
+def evaluate_case(case: RankingCase, *, as_released: bool, times: int = 1) -> Step:
+    """Return a step that evaluates all users of a case `times` times; the case is made beforehand."""
     _ = case.vectors, case.target, case.histories, case.selected
 
-    def take() -> Work:
+    def run_step() -> Work:
         for _ in range(times):
-            (released if plain else ours)(case)
+            (score_case_as_released if as_released else score_case)(case)
         return Work(times * case.users, 0)
 
-    return take
+    return run_step
 
 
-def grounding(users: int, items: int) -> Step:
-    """Return the search for the five nearest of so many items."""
-    case = Case(users, items, users)
+def ground_titles(users: int, items: int) -> Step:
+    """Return a step that searches the five nearest items for each user."""
+    case = RankingCase(users, items, users)
     _ = case.vectors
 
-    def take() -> Work:
+    def run_step() -> Work:
         nearest(case.vectors, case.catalog, k=5)
         return Work(users, 0)
 
-    return take
+    return run_step

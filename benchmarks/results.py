@@ -1,15 +1,16 @@
-"""What a benchmark has measured, row by row, and the file that holds it."""
+"""The figures of a benchmark, row by row, and the file that holds them."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import benchmarks
 import sprec
-from benchmarks.checks import derived
+from benchmarks.checks import checks_across_rows
 from benchmarks.machine import Machine
 from benchmarks.measure import Check, Growth, Outcome
 from sprec.records.from_json import decode_json
@@ -18,7 +19,7 @@ from sprec.store.atomic_files import write_atomically
 
 @dataclass
 class Figures:
-    """What one row has measured."""
+    """The figures of one row."""
 
     contests: list[Outcome] = field(default_factory=list)
     growths: list[Growth] = field(default_factory=list)
@@ -27,7 +28,7 @@ class Figures:
 
 @dataclass
 class Results:
-    """Figures by row, and the names of rows that failed or were not reached in time, with the reason."""
+    """Figures by row, and the rows that failed or were not reached in time, with the reason."""
 
     rows: dict[str, Figures] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -44,19 +45,19 @@ class Results:
 
     @property
     def checks(self) -> list[Check]:
-        """The checks of all rows, and those of figures that several rows share."""
+        """The checks of all rows, and those on contests and growths."""
         own = chain.from_iterable(row.checks for row in self.rows.values())
-        return [*own, *derived(self.contests, self.growths)]
+        return [*own, *checks_across_rows(self.contests, self.growths)]
 
     def add(self, name: str, figures: Figures, order: Sequence[str]) -> None:
-        """Set a row's figures; rows stand in this order."""
+        """Set a row's figures and sort the rows by `order`."""
         self.rows[name] = figures
-        self.rows = {each: self.rows[each] for each in order if each in self.rows}
+        self.rows = {row: self.rows[row] for row in order if row in self.rows}
 
 
 @dataclass(frozen=True)
 class Report:
-    """A file's contents; `code` is the digest of the package that measured."""
+    """A file's contents; `code` is the digest of the code that measured it."""
 
     machine: Machine
     quick: bool
@@ -64,53 +65,52 @@ class Report:
     results: Results
 
     def write(self, file: Path) -> None:
-        """Replace the file."""
+        """Write the report to a file, replacing it as a whole."""
         write_atomically(file, json.dumps(asdict(self), indent=2) + "\n")
 
     def continues(self, other: "Report") -> bool:
-        """Return whether both are of the same code, machine and sizes."""
-        return _same(self) == _same(other)
+        """Return whether both come from the same code, machine and sizes."""
+        return _identity(self) == _identity(other)
 
 
-def _same(report: Report) -> tuple[object, ...]:
-    place = report.machine
-    return report.code, report.quick, place.processor, place.threads, place.provenance["versions"]
+def _identity(report: Report) -> tuple[object, ...]:
+    machine = report.machine
+    return report.code, report.quick, machine.processor, machine.threads, machine.provenance["versions"]
 
 
-def read(file: Path) -> Report:
-    """Return a file's report; raises what a file that is none makes of it."""
-    given: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+def read_report(file: Path) -> Report:
+    """Return a file's report; raises OSError, ValueError, KeyError or TypeError where there is none."""
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     kinds: dict[str, type[Any]] = {"contests": Outcome, "growths": Growth, "checks": Check}
     rows = {
-        name: Figures(**{kind: [decode_json(kinds[kind], each) for each in row[kind]] for kind in kinds})
-        for name, row in given["results"]["rows"].items()
+        name: Figures(**{kind: [decode_json(kinds[kind], fields) for fields in row[kind]] for kind in kinds})
+        for name, row in content["results"]["rows"].items()
     }
-    results = Results(rows, list(given["results"]["left_out"]))
-    return Report(Machine(**given["machine"]), given["quick"], given["code"], results)
+    results = Results(rows, list(content["results"]["left_out"]))
+    return Report(Machine(**content["machine"]), content["quick"], content["code"], results)
 
 
-def begun(file: Path, own: Report) -> Report:
-    """Return the report to go on with: that of the file where it continues `own`, else `own`.
+def resume_report(file: Path, own: Report) -> Report:
+    """Return the file's report where it comes from the same code and machine as `own`, else `own`.
 
-    What the file left out is to be tried again.
+    Rows that the file left out are tried again.
     """
     try:
-        found = read(file)
+        stored = read_report(file)
     except (OSError, ValueError, KeyError, TypeError):
         return own
-    if not found.continues(own):
+    if not stored.continues(own):
         return own
-    return Report(found.machine, found.quick, found.code, Results(found.results.rows))
+    return replace(stored, results=Results(stored.results.rows))
 
 
-def code() -> str:
-    """Return the digest of all modules of the package."""
-    folder = Path(sprec.__file__).parent
-    return _digest(sorted(folder.rglob("*.py")), folder)
-
-
-def _digest(files: Iterable[Path], folder: Path) -> str:
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
-    return whole.hexdigest()
+def code_digest() -> str:
+    """Return the digest of all modules of `sprec` and `benchmarks`: what is measured and what measures."""
+    digest = hashlib.sha256()
+    for package in (sprec, benchmarks):
+        folder = Path(str(package.__file__)).parent
+        for file in sorted(folder.rglob("*.py")):
+            name = f"{package.__name__}/{file.relative_to(folder)}"
+            # Name and size go in first, so that bytes cannot move from one file to the next unnoticed.
+            digest.update(f"{name}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()

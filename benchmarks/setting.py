@@ -21,7 +21,7 @@ RANK, ALPHA = 16, 32
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextRow:
     """A prompt and its answers as text, the true one first."""
 
     prompt: str
@@ -30,7 +30,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Setting:
-    """A step of `rows` rows with `negatives` random titles each; `tuned` names a folder of adapters."""
+    """A step on `rows` rows with `negatives` random titles each; `tuned` is the folder of its adapters."""
 
     settings: Settings
     rows: int
@@ -39,25 +39,25 @@ class Setting:
 
     @cached_property
     def engine(self) -> StageContext:
-        """Data and model as a run has them."""
+        """Data and model, as a run builds them."""
         built = build(self.settings)
         whole = stored(built)
         return engine(built, self.settings, drawn(whole, self.settings), whole.digest)[0]
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The recommender with adapters of r 16."""
+        """The recommender with its adapters loaded."""
         return self.engine.model.load(self.tuned)
 
-    def lent(self, other: "Setting") -> "Setting":
-        """Return this setting with data and model of another that differs in rows or precision alone."""
-        own = replace(self)
-        vars(own).update(engine=other.engine, model=other.model)
-        return own
+    def with_model_of(self, other: "Setting") -> "Setting":
+        """Return a copy with the loaded data and model of `other`, which may differ in rows and precision."""
+        copy = replace(self)
+        vars(copy).update(engine=other.engine, model=other.model)  # fills the cached properties
+        return copy
 
     @property
     def folder(self) -> Path:
-        """Where the base weights lie in the layout of transformers."""
+        """The folder of the base weights, in the layout of transformers."""
         return Path(self.model.tokenizer.name_or_path)
 
     @property
@@ -71,28 +71,28 @@ class Setting:
         return "bf16" if self.bf16 else "float32"
 
     @cached_property
-    def numbers(self) -> list[int]:
-        """Numbers of the training rows, drawn by name: the first n are the same whatever `rows` is."""
+    def row_numbers(self) -> list[int]:
+        """Numbers of the training rows; the first n are the same whatever `rows` is."""
         order = stream(0, "bench", "rows").permutation(len(self.engine.dataset.split.train))
-        drawn: list[int] = order[: self.rows].tolist()
-        return drawn
+        numbers: list[int] = order[: self.rows].tolist()
+        return numbers
 
     @cached_property
     def examples(self) -> list[Example]:
         """The training rows."""
-        return list(self.engine.dataset.split.train.take(self.numbers))
+        return list(self.engine.dataset.split.train.take(self.row_numbers))
 
     @cached_property
     def titles(self) -> list[tuple[str, ...]]:
         """The true title of each row and its random negatives."""
         catalog = self.engine.dataset.catalog.titles
-        drawn = stream(0, "bench", "negatives").integers(len(catalog), size=(self.rows, self.negatives))
+        negatives = stream(0, "bench", "negatives").integers(len(catalog), size=(self.rows, self.negatives))
         return [
-            (catalog[example.target], *(catalog[i] for i in others))
-            for example, others in zip(self.examples, drawn.tolist(), strict=True)
+            (catalog[example.target], *(catalog[i] for i in rejected))
+            for example, rejected in zip(self.examples, negatives.tolist(), strict=True)
         ]
 
-    def encoded(self) -> list[TokenRow]:
+    def encode_rows(self) -> list[TokenRow]:
         """Return the rows as tokens."""
         catalog = self.engine.dataset.catalog.titles
         return [
@@ -100,25 +100,20 @@ class Setting:
             for example, titles in zip(self.examples, self.titles, strict=True)
         ]
 
-    def released(self) -> list[TokenRow]:
-        """Return the rows as the released SFT learns them: all of their tokens, and no end of text.
+    def encode_released_rows(self) -> list[TokenRow]:
+        """Return the rows as the released SFT learns them: all of their tokens, without an end of text.
 
-        A line break and an indent follow the title, as its template is written.
+        A line break and an indent follow the title, as its template has them.
         """
         tail = tuple(self.model.tokenizer(f"\n{INDENT}", add_special_tokens=False).input_ids)
-        rows = [TokenRow(row.prompt, (row.answers[0] + tail,)) for row in self.encoded()]
+        rows = [TokenRow(row.prompt, (row.answers[0] + tail,)) for row in self.encode_rows()]
         return with_loss_on(rows, "sequence")
 
-    def plain(self) -> "Setting":
-        """Return this setting for a peer: the C library of its process has its own setting."""
-        trainer = self.settings.trainer.model_copy(update={"keep_freed": False})
-        return replace(self, settings=self.settings.model_copy(update={"trainer": trainer}))
-
-    def texts(self) -> list[Texts]:
-        """Return the rows as text, as a trainer that has its own tokenisation wants them."""
+    def texts(self) -> list[TextRow]:
+        """Return the rows as text, for trainers that tokenise by themselves."""
         catalog, prompt = self.engine.dataset.catalog.titles, self.model.prompt
         return [
-            Texts(
+            TextRow(
                 prompt.text([catalog[i] for i in example.history]),
                 tuple(prompt.answer(title) for title in titles),
             )
@@ -126,15 +121,15 @@ class Setting:
         ]
 
 
-def configured(*changes: str, bf16: bool, threads: int) -> Settings:
-    """Return the settings of the default run on MovieLens-100K with SmolLM2-135M on the CPU, some changed."""
-    overrides = [
+def default_settings(*overrides: str, bf16: bool, threads: int) -> Settings:
+    """Return the settings of the default run, MovieLens-100K × SmolLM2-135M on the CPU, with overrides."""
+    arguments = [
         *("dataset=movielens", "base_llm=smollm2_135m", "tracker=silent", "trainer=cpu"),
         f"base_llm.lora={{rank: {RANK}, alpha: {ALPHA}, dropout: 0.0}}",
         f"trainer.precision={'bf16' if bf16 else 'float32'}",
         f"trainer.threads={threads}",
-        *changes,
+        *overrides,
     ]
-    command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "--resolve", *overrides]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    return validate_settings(yaml.safe_load(told.stdout))
+    command = [sys.executable, "-m", "sprec.run", "--cfg", "job", "--resolve", *arguments]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True)
+    return validate_settings(yaml.safe_load(printed.stdout))

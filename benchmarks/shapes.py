@@ -1,4 +1,4 @@
-"""Base LLMs of given shapes with random weights, for timing where no weights are at hand."""
+"""Base LLMs of known shapes with random weights, for timing where no weights are at hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sprec.llm.base_models import TinyLlama
 
 @dataclass(frozen=True)
 class Shapes:
-    """Sizes of a Llama with tied embeddings; `groups` are its key-value heads."""
+    """Sizes of a Llama with tied embeddings; `groups` is its number of key-value heads."""
 
     layers: int
     hidden: int
@@ -23,7 +23,7 @@ class Shapes:
     bf16: bool = True
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
-        """Write random weights, and a tokenizer trained on these texts, as a transformers folder."""
+        """Write random weights and a tokenizer trained on `texts`, as a transformers folder."""
         TinyLlama("shapes", hidden=8, layers=1, heads=2, vocabulary=600).write(
             folder, texts
         )  # for its tokenizer

@@ -1,4 +1,4 @@
-"""Processes that hold one side each and step when asked, so that memory is a side's own."""
+"""Processes that hold one side each and take a step on request, so that each side's memory is its own."""
 
 import gc
 import multiprocessing
@@ -14,23 +14,23 @@ import torch
 from benchmarks.measure import Sample, Step, Task
 
 
-class Worker:
-    """One side in a process of its own; sides that wait use no processor."""
+class SideProcess:
+    """One side in a process of its own; it uses no processor time while it waits."""
 
     def __init__(self, task: Task, *, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, far = context.Pipe()
-        self._process = context.Process(target=_serve, args=(task, threads, far), daemon=True)
+        self._pipe, remote = context.Pipe()
+        self._process = context.Process(target=_serve, args=(task, threads, remote), daemon=True)
         self._process.start()
-        far.close()
+        remote.close()  # so that the end of the process ends the pipe
         self._receive()
 
     def step(self) -> Sample:
-        """Return one timed step; `RuntimeError` with the side's own words where it fails."""
+        """Return one timed step; raises `RuntimeError` with the side's own message where it fails."""
         self._pipe.send(True)
         return self._receive()
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "SideProcess":
         return self
 
     def __exit__(
@@ -47,12 +47,14 @@ class Worker:
 
     def _receive(self) -> Sample:
         try:
-            found = self._pipe.recv()
+            message = self._pipe.recv()
         except EOFError:
-            raise RuntimeError("the side's process ended by itself; is there too little memory?") from None
-        if isinstance(found, str):
-            raise RuntimeError(found)
-        sample: Sample = found
+            raise RuntimeError(
+                "the side's process ended unexpectedly; it may have run out of memory"
+            ) from None
+        if isinstance(message, str):
+            raise RuntimeError(message)
+        sample: Sample = message
         return sample
 
 
@@ -62,13 +64,13 @@ def _serve(task: Task, threads: int, pipe: Connection) -> None:
         step = task()
         pipe.send(None)
         while pipe.recv():
-            pipe.send(_timed(step))
+            pipe.send(_time_step(step))
     except Exception as error:
         pipe.send(f"{type(error).__name__}: {error}")
         raise
 
 
-def _timed(step: Step) -> Sample:
+def _time_step(step: Step) -> Sample:
     gc.collect()
     start = time.perf_counter()
     work = step()
@@ -79,7 +81,7 @@ def _timed(step: Step) -> Sample:
 def peak_bytes() -> int:
     """Return the highest resident memory of this process so far."""
     status = Path("/proc/self/status")
-    if status.is_file():  # a new process inherits its parent's ru_maxrss on Linux, and not this
+    if status.is_file():  # on Linux a new process inherits its parent's ru_maxrss, but not VmHWM
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024

@@ -89,25 +89,19 @@ def module_name(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_at_load(path):
-    """Yield modules of this package that are imported when the module is, not those of a function's body."""
-    nodes = list(ast.parse(path.read_text()).body)
-    for node in nodes:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
+def imported_modules(path):
+    """Yield what a module imports, also within functions: each name of `from a import b` may be a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        nodes.extend(ast.iter_child_nodes(node))
 
 
 def test_no_module_imports_itself_by_way_of_others():
     modules = {module_name(path): path for path in MODULES}
-    graph = {name: set(imports_at_load(path)) & modules.keys() - {name} for name, path in modules.items()}
+    graph = {name: set(imported_modules(path)) & modules.keys() - {name} for name, path in modules.items()}
     for name, used in graph.items():  # an __init__ that imports its own modules is no circle of modules
         graph[name] = {other for other in used if not name.startswith(f"{other}.")}
     try:

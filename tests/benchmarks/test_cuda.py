@@ -4,29 +4,29 @@ import pytest
 import torch
 
 from benchmarks import cuda
-from benchmarks.cuda import Timed, main, rows, table
+from benchmarks.cuda import TimedStep, main, speed_table, toy_rows
 
 
 def test_rows_have_the_target_and_so_many_negatives(make):
-    found = rows(make(), 3, 2)
-    assert [len(row.answers) for row in found] == [3, 3, 3]
-    assert found[0].prompt != found[1].prompt
+    rows = toy_rows(make(), 3, 2)
+    assert [len(row.answers) for row in rows] == [3, 3, 3]
+    assert rows[0].prompt != rows[1].prompt
 
 
 def test_share_of_the_data_sheets_speed_is_left_out_where_it_is_not_known():
-    timed = [Timed("SFT step", 10.0, 50e12, 2 * 10**9)]
-    known, unknown = (table(timed, "device", 100e12, dense) for dense in (200e12, None))
+    timed = [TimedStep("SFT step", 10.0, 50e12, 2 * 10**9)]
+    known, unknown = (speed_table(timed, "device", 100e12, dense) for dense in (200e12, None))
     assert [list(column.cells) for column in known.columns][2:] == [["50"], ["50.0%"], ["25.0%"], ["2.0"]]
     assert list(unknown.columns[4].cells) == [""]
 
 
 def test_whole_command_on_small_shapes_without_cuda(monkeypatch, capsys):
     monkeypatch.setattr(cuda, "STEPS", {"SFT step": (3, 0), "DPO step": (2, 1)})
-    given = ["--device", "cpu", "--shapes", "tiny", "--repeats", "1", "--checkpointing"]
-    monkeypatch.setattr(sys, "argv", ["cuda", *given])
+    arguments = ["--device", "cpu", "--shapes", "tiny", "--repeats", "1", "--checkpointing"]
+    monkeypatch.setattr(sys, "argv", ["cuda", *arguments])
     main()
-    told = capsys.readouterr().out
-    assert all(name in told for name in ("SFT step", "DPO step", "self-play, 256 titles"))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("SFT step", "DPO step", "self-play, 256 titles"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.machine import Machine
-from benchmarks.markdown import cells, markdown
+from benchmarks.markdown import contest_cells, to_markdown
 from benchmarks.measure import Check, Growth, Outcome
-from benchmarks.results import Figures, Report, Results, read
+from benchmarks.results import Figures, Report, Results, read_report
 
 ROOT = Path(__file__).parents[2]
 MEASURED = sorted((ROOT / "benchmarks").glob("*.json"))
@@ -34,15 +34,15 @@ def report(tmp_path):
 
 
 def test_row_says_whether_the_figure_is_reached():
-    assert cells(CONTEST) == (
+    assert contest_cells(CONTEST) == (
         *("SFT step", "6.00 rows", "1.50", "4 (3.9–4.2, n=3)", "4 ✓"),
         *("43%", "9.3", "1234", "2.0, 2.9", "TRL, batch 4"),
     )
 
 
 def test_markdown_holds_contests_growths_checks_and_what_was_left_out():
-    heading, contests, growths, checks, left_out = markdown(PLACE, RESULTS).split("\n\n")
-    assert heading == "Some CPU, 2 threads; products 436 GFLOP/s in bf16, 198 in float32; commit 0123"
+    machine, contests, growths, checks, left_out = to_markdown(PLACE, RESULTS).split("\n\n")
+    assert machine == "Some CPU, 2 threads; products 436 GFLOP/s in bf16, 198 in float32; commit 0123"
     assert contests.splitlines()[2].startswith("| SFT step | 6.00 rows | 1.50 | 4 (3.9–4.2, n=3) | 4 ✓ |")
     assert growths.splitlines()[2:] == [
         "| SFT step (row) | 8, 1,600 | 1.00, 2.00 | 0.125 | 0.9951 | 1.00, 2.00 |"
@@ -59,22 +59,24 @@ def test_markdown_holds_contests_growths_checks_and_what_was_left_out():
 def test_command_prints_the_tables_of_a_file_and_measures_nothing(report, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bench", "--markdown", str(report)])
     main()
-    assert capsys.readouterr().out == markdown(PLACE, RESULTS) + "\n"
+    assert capsys.readouterr().out == to_markdown(PLACE, RESULTS) + "\n"
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]"])
-def test_file_that_is_no_report_is_named_in_one_line(text, tmp_path, monkeypatch, capsys):
+def test_file_that_holds_no_benchmark_is_named_in_one_line(text, tmp_path, monkeypatch, capsys):
     file = tmp_path / "other.json"
     if text is not None:
         file.write_text(text)
     monkeypatch.setattr(sys, "argv", ["bench", "--markdown", str(file)])
     with pytest.raises(SystemExit):
         main()
-    assert f"{file} is no report" in capsys.readouterr().err.splitlines()[-1]
+    assert f"{file} holds no benchmark" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("file", MEASURED, ids=lambda file: file.name)
-def test_readme_holds_what_was_measured(file):
+def test_readme_of_the_benchmarks_holds_what_was_measured_as_printed(file):
     assert not json.loads(file.read_text(encoding="utf-8"))["quick"]
-    report = read(file)
-    assert markdown(report.machine, report.results) in (ROOT / "README.md").read_text(encoding="utf-8")
+    report = read_report(file)
+    assert to_markdown(report.machine, report.results) in (ROOT / "benchmarks" / "README.md").read_text(
+        encoding="utf-8"
+    )

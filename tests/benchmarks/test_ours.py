@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from benchmarks import ours
-from benchmarks.ours import in_turn, objective, over_negatives, over_rows, sdpo
-from benchmarks.setting import Setting, configured
+from benchmarks.ours import objective_for, sdpo, steps_over_negatives, steps_over_rows, take_in_turn
+from benchmarks.setting import Setting, default_settings
 from sprec.llm.token_rows import TokenRow
 
 
 def test_sdpo_of_one_negative_is_dpo():
     policy, reference = torch.tensor([[-1.0, -4.0]]), torch.tensor([[-2.0, -3.0]])
-    torch.testing.assert_close(sdpo(policy, reference, beta=0.1), objective(1)(policy, reference))
+    torch.testing.assert_close(sdpo(policy, reference, beta=0.1), objective_for(1)(policy, reference))
 
 
 def test_sdpo_by_hand():
@@ -22,19 +22,19 @@ def test_sdpo_by_hand():
 
 
 def test_steps_come_in_turn():
-    step = in_turn([lambda: 1, lambda: 2])
+    step = take_in_turn([lambda: 1, lambda: 2])
     assert [step(), step()] == [1, 2]
 
 
-@pytest.mark.parametrize(("growth", "sizes"), [(over_rows, [1, 2, 2]), (over_negatives, [1, 2])])
+@pytest.mark.parametrize(("growth", "sizes"), [(steps_over_rows, [1, 2, 2]), (steps_over_negatives, [1, 2])])
 def test_steps_over_sizes_share_one_optimiser(monkeypatch, growth, sizes):
     """Each AdamW more would keep two more copies of the adapters."""
     made = []
     monkeypatch.setattr(
         ours, "adamw", lambda model: made.append(model) or ours.torch.optim.AdamW([Tensor(1)])
     )
-    setting = Setting(configured(bf16=False, threads=1), rows=2)
+    setting = Setting(default_settings(bf16=False, threads=1), rows=2)
     row = TokenRow((1, 2), ((3,), (4,), (5,)))
-    vars(setting).update(model=None, encoded=lambda: [row, row])
+    vars(setting).update(model=None, encode_rows=lambda: [row, row])
     growth(setting, sizes)
     assert made == [None]

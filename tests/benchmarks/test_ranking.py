@@ -1,17 +1,17 @@
 import pytest
 
-from benchmarks.ranking import Case, evaluation, ours, released
+from benchmarks.ranking import RankingCase, evaluate_case, score_case, score_case_as_released
 
 
 @pytest.mark.parametrize("distinct", [7, 40])
-def test_both_sides_of_the_evaluation_find_the_same_metrics(distinct):
-    case = Case(users=40, items=120, distinct=distinct, size=16)
-    expected = released(case)
-    assert ours(case) == pytest.approx(expected)
+def test_both_sides_of_the_evaluation_compute_the_same_metrics(distinct):
+    case = RankingCase(users=40, items=120, distinct=distinct, size=16)
+    expected = score_case_as_released(case)
+    assert score_case(case) == pytest.approx(expected)
     assert expected["hr@1"] > 0
     assert expected["div_ratio@1"] == pytest.approx(len(set(case.near.tolist())) / 40)
 
 
 def test_step_says_how_many_users_it_ranked_for():
-    case = Case(users=7, items=20, distinct=3, size=8)
-    assert evaluation(case, plain=False, times=2)().units == 14
+    case = RankingCase(users=7, items=20, distinct=3, size=8)
+    assert evaluate_case(case, as_released=False, times=2)().units == 14

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import results
+import benchmarks
+import sprec
 from benchmarks.machine import Machine
 from benchmarks.measure import Check, Growth
-from benchmarks.results import Figures, Report, Results, begun, code, read
+from benchmarks.results import Figures, Report, Results, code_digest, read_report, resume_report
 
 PLACE = Machine(
     "Some CPU", 2, 2, 10**9, "3.11", {"commit": "01", "dirty": False, "versions": {"torch": "2"}}, 4e11, 2e11
@@ -27,11 +28,11 @@ def file(tmp_path):
 
 
 def test_what_is_written_is_read_back(file):
-    assert read(file) == BEGUN
+    assert read_report(file) == BEGUN
 
 
 def test_file_of_the_same_code_is_gone_on_with_and_what_it_left_out_is_tried_again(file):
-    assert begun(file, fresh()) == replace(BEGUN, results=Results(ROWS))
+    assert resume_report(file, fresh()) == replace(BEGUN, results=Results(ROWS))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_file_of_the_same_code_is_gone_on_with_and_what_it_left_out_is_tried_aga
     ids=["code", "quick", "processor", "threads", "versions"],
 )
 def test_file_of_another_measurement_is_not_gone_on_with(file, changes):
-    assert begun(file, fresh(**changes)) == fresh(**changes)
+    assert resume_report(file, fresh(**changes)) == fresh(**changes)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
@@ -54,25 +55,26 @@ def test_without_a_readable_file_a_new_one_begins(tmp_path, text):
     file = tmp_path / "other.json"
     if text is not None:
         file.write_text(text)
-    assert begun(file, fresh()) == fresh()
+    assert resume_report(file, fresh()) == fresh()
 
 
 def test_rows_stand_in_order_and_shared_figures_are_asked_of_all():
-    found = Results()
-    found.add("grow", ROWS["grow"], ["memory", "grow"])
-    found.add("memory", Figures(checks=[Check("GB", 1.0, 2.0)]), ["memory", "grow"])
-    assert list(found.rows) == ["memory", "grow"]
-    assert [(check.name, check.value) for check in found.checks] == [
+    results = Results()
+    results.add("grow", ROWS["grow"], ["memory", "grow"])
+    results.add("memory", Figures(checks=[Check("GB", 1.0, 2.0)]), ["memory", "grow"])
+    assert list(results.rows) == ["memory", "grow"]
+    assert [(check.name, check.value) for check in results.checks] == [
         *(("GB", 1.0), ("grow: R² of the line", 1.0)),
         ("grow: memory of the largest over the smallest", 2.0),
     ]
 
 
-def test_digest_is_that_of_every_module(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", [sprec, benchmarks], ids=["what is measured", "what measures"])
+def test_digest_changes_with_a_module_of_either_package(package, tmp_path, monkeypatch):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "a.py").write_text("1")
-    monkeypatch.setattr(results.sprec, "__file__", str(tmp_path / "__init__.py"))
-    before = code()
-    assert code() == before
+    monkeypatch.setattr(package, "__file__", str(tmp_path / "__init__.py"))
+    before = code_digest()
+    assert code_digest() == before
     (tmp_path / "inner" / "a.py").write_text("2")
-    assert code() != before
+    assert code_digest() != before

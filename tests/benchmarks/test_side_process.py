@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 
 from benchmarks.measure import Work
-from benchmarks.side_process import Worker
+from benchmarks.side_process import SideProcess
 
 
 def counting(units):
@@ -15,7 +15,7 @@ def failing():
 
 
 def test_side_steps_in_a_process_of_its_own():
-    with Worker(partial(counting, 8), threads=1) as side:
+    with SideProcess(partial(counting, 8), threads=1) as side:
         sample = side.step()
     assert (sample.work.units, sample.work.tokens, sample.rate) == (8, 16, 16.0)
     assert sample.peak_bytes > 1_000_000
@@ -23,4 +23,4 @@ def test_side_steps_in_a_process_of_its_own():
 
 def test_side_that_cannot_start_says_why():
     with pytest.raises(RuntimeError, match="no such trainer"):
-        Worker(failing, threads=1)
+        SideProcess(failing, threads=1)
