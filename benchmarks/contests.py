@@ -163,7 +163,7 @@ def _title_contests(setting: Setting, adapters: Path, sizes: BenchmarkSizes, mod
             for batch in sizes.batches
             for merged in ((False, True) if stopping else (False,))
         }
-        title, task = f"self-play against {name}, {precision}", partial(ours.write_titles, own)
+        title, task = f"self-play against {name}, {precision}", partial(ours.self_play_step, own)
         return Contest(title, "titles", task, rivals, at_least, flops, precision, seconds)
 
     return [

@@ -20,7 +20,7 @@ from benchmarks.shapes import SHAPES
 from sprec.costs.flops import ModelShape, count_pass, forward_flops, training_flops
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
-from sprec.generation.decoding import Greedy, complete
+from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import stream
@@ -118,7 +118,7 @@ def _time_titles(model: LanguageModel, shape: ModelShape, repeats: int) -> Timed
 
     def write() -> Work:
         prompts = [row.prompt for row in rows]
-        complete(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=EVAL_BATCH_TOKENS)
+        write_titles(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=EVAL_BATCH_TOKENS)
         return Work(len(rows), count_tokens(rows))
 
     return time_step(model, "self-play, 256 titles", write, forward_flops(shape, count_pass(rows)), repeats)

@@ -15,7 +15,7 @@ from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
 from sprec.algorithm import SelfPlayAlgorithm
 from sprec.experiment.build import build
-from sprec.generation.decoding import Greedy, complete
+from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.store.store import Store
@@ -111,12 +111,12 @@ def _backward(
     (loss(policy, reference.to(policy.device)).sum() / count).backward()
 
 
-def write_titles(setting: Setting) -> Step:
+def self_play_step(setting: Setting) -> Step:
     """Return a step of self-play: one greedy title for each prompt."""
     model, prompts = setting.model, [row.prompt for row in setting.encode_rows()]
 
     def write() -> Work:
-        titles = complete(
+        titles = write_titles(
             model,
             prompts,
             Greedy(),

@@ -17,7 +17,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from benchmarks.measure import Step, Work
 from benchmarks.ours import count_tokens
 from benchmarks.setting import ALPHA, RANK, Setting
-from sprec.generation.decoding import TITLE_TOKENS
+from sprec.generation.decoding import MAX_TITLE_TOKENS
 from sprec.llm.language_model import PROJECTIONS
 from sprec.llm.token_rows import TokenRow
 from sprec.training.objectives import sdpo
@@ -234,7 +234,7 @@ def generate_titles(setting: Setting, batch: int, *, stopping: bool, merged: boo
         "return_dict_in_generate": True,
         "output_scores": True,
     }
-    options = {"max_new_tokens": TITLE_TOKENS} if stopping else released
+    options = {"max_new_tokens": MAX_TITLE_TOKENS} if stopping else released
 
     @torch.no_grad()
     def run_step() -> Work:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from benchmarks.measure import Step, Work
 from sprec.evaluation.metrics import genre_masses
 from sprec.evaluation.scores import score_lists
-from sprec.generation.grounding import nearest
+from sprec.generation.grounding import find_nearest
 from sprec.seeds import stream
 
 CUTOFFS = (1, 5)
@@ -103,10 +103,10 @@ class RankingCase:
 
 def score_case(case: RankingCase) -> dict[str, float]:
     """Return the metrics as a run computes them."""
-    from sprec.generation.rankers import nearest_items
+    from sprec.generation.rankers import ground_titles
 
     written = [f"written {number}" for number in case.written]
-    ids = nearest_items(written, case, case.titles, k=max(CUTOFFS))
+    ids = ground_titles(written, case, case.titles, k=max(CUTOFFS))
     masses = genre_masses(case.genres, case.selected)
     return score_lists(ids, case.target, case.histories, masses, CUTOFFS).values
 
@@ -182,7 +182,7 @@ def ground_titles(users: int, items: int) -> Step:
     _ = case.vectors
 
     def run_step() -> Work:
-        nearest(case.vectors, case.catalog, k=5)
+        find_nearest(case.vectors, case.catalog, k=5)
         return Work(users, 0)
 
     return run_step

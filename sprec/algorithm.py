@@ -45,7 +45,7 @@ class SelfPlayAlgorithm:
 
     def ranking(self, ranker: Ranker) -> str:
         """Return what ranks the catalogue."""
-        return type(ranker).__name__.lower()
+        return ranker.name
 
     def states(self, stages: Stages, base: ModelState) -> Iterator[tuple[str, int, ModelState]]:
         """Yield the model after the initial SFT and after each iteration."""

@@ -56,12 +56,12 @@ class Nearest:
 
     def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the k nearest items of each title; a text without a title has none."""
-        from sprec.generation.grounding import nearest
+        from sprec.generation.grounding import find_nearest
 
         spelled = [self.reading.spelled(title) for title in titles]
         catalog = self.embedder.embed(self.reading.titles)
         ranked = np.full((len(titles), k), -1)
-        found = nearest(self.embedder.embed(spelled), catalog, k=k)
+        found = find_nearest(self.embedder.embed(spelled), catalog, k=k)
         ranked[:, : found.shape[1]] = found
         ranked[[not title for title in titles]] = -1
         return ranked

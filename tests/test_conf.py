@@ -145,7 +145,7 @@ def test_peers_tune_once_and_the_command_line_wins_over_all_of_it():
 def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
     for method in ("d3", "cft"):
         found = settings(f"method={method}", "base_llm=tiny")
-        assert found.ranking["_target_"] == "sprec.baselines.guided_ranker.Guided"
+        assert found.ranking["_target_"] == "sprec.baselines.guided_ranker.GuidedRanker"
         assert (found.ranking["width"], found.method.with_sft, found.method.with_dpo) == (10, False, False)
     assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("Beam")
     assert settings("method=d3").method.counterfactual is None
@@ -196,7 +196,7 @@ def test_every_method_says_where_its_defaults_come_from(path):
 
 def test_released_experiment_sets_every_trap_by_its_own_switch():
     found = settings("+experiment=released")
-    assert found.prompt["_target_"] == "sprec.data.prompts.released"
+    assert found.prompt["_target_"] == "sprec.data.prompts.released_templates"
     assert (found.budget.initial.loss_on, found.budget.sft.loss_on) == ("sequence", "sequence")
     assert (found.rows_seed, found.budget.initial.eval_every, found.method.keep_pairs_equal_to_target) == (
         "entropy",

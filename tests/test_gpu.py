@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sprec.generation.decoding import Greedy, Trie, beams, complete
+from sprec.generation.decoding import Greedy, search_titles, write_titles
+from sprec.generation.title_trie import TitleTrie
 
 pytestmark = [
     pytest.mark.gpu,
@@ -70,12 +71,12 @@ def test_titles_and_beams_are_the_cpus(make, catalog):
     host, device = pair(make)
     prompts = [row.prompt for row in rows_of(host, catalog)]
     titles = [
-        complete(model, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=1000)
+        write_titles(model, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=1000)
         for model in (host, device)
     ]
     assert titles[0] == titles[1]
-    trie = Trie.of([host.encode_answer(title) for title in catalog.titles])
-    found = [beams(model, prompts, trie, k=3, batch_tokens=1000) for model in (host, device)]
+    trie = TitleTrie.of([host.encode_answer(title) for title in catalog.titles])
+    found = [search_titles(model, prompts, trie, k=3, batch_tokens=1000) for model in (host, device)]
     assert found[0][0].tolist() == found[1][0].tolist()
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-2)
 

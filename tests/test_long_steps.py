@@ -5,7 +5,7 @@ import pytest
 
 from sprec import progress
 from sprec.baselines.sasrec import sasrec
-from sprec.baselines.sequential import Fit, fit
+from sprec.baselines.sequential import FitSettings, fit
 from sprec.data.download import fetch
 from sprec.data.download.fetch import _shown, url_download
 from sprec.data.formats.json_lines import TEXT, frames
@@ -25,7 +25,13 @@ def terminal(monkeypatch, capsys):
 def test_epochs_of_an_id_based_model(terminal):
     data = toy_dataset()
     model = sasrec(len(data.catalog), rng=np.random.default_rng(0), width=8)
-    fit(model, data.split.train, data.split.valid, Fit(epochs=2, windows=64), rng=np.random.default_rng(1))
+    fit(
+        model,
+        data.split.train,
+        data.split.valid,
+        FitSettings(epochs=2, windows=64),
+        rng=np.random.default_rng(1),
+    )
     assert "epochs at most" in terminal()
 
 

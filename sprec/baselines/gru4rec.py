@@ -8,10 +8,10 @@ from jaxtyping import Float
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from sprec.baselines.sequential import NextItem, seeded
+from sprec.baselines.sequential import NextItemModel, torch_seeded
 
 
-class GRU4Rec(NextItem):
+class GRU4Rec(NextItemModel):
     """One or more GRU layers, then a feed-forward layer back to the width of the items (section 3.1)."""
 
     def __init__(
@@ -23,8 +23,10 @@ class GRU4Rec(NextItem):
         self.output = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
-    def states(self, embedded: Float[Tensor, "batch places width"]) -> Float[Tensor, "batch places width"]:
-        """Return the projection of the hidden state after each place."""
+    def states(
+        self, embedded: Float[Tensor, "batch positions width"]
+    ) -> Float[Tensor, "batch positions width"]:
+        """Return the projection of the hidden state after each position."""
         hidden, _ = self.gru(self.dropout(embedded))
         states: Tensor = self.output(self.dropout(hidden))
         return states
@@ -40,9 +42,9 @@ def gru4rec(
     layers: int = 1,
     dropout: float = 0.2,
 ) -> GRU4Rec:
-    """Return an untrained GRU4Rec for a catalogue of `items`, its weights drawn from `rng`.
+    """Return an untrained GRU4Rec for a catalogue of `items`, its weights sampled with `rng`.
 
-    One layer is the paper's choice (section 4); `length` is the most items a history keeps.
+    One layer is the paper's choice (section 4); `length` is the most items of a history that are read.
     """
-    with seeded(rng):
+    with torch_seeded(rng):
         return GRU4Rec(items, length=length, width=width, hidden=hidden, layers=layers, dropout=dropout)

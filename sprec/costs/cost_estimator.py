@@ -15,7 +15,7 @@ from sprec.costs.machine_speed import MachineSpeed
 from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.examples import Examples
-from sprec.generation.decoding import TITLE_TOKENS, Decoding
+from sprec.generation.decoding import MAX_TITLE_TOKENS, Decoding
 from sprec.generation.rankers import Ranker
 from sprec.llm.token_rows import TokenRow, microbatches, with_loss_on
 from sprec.negatives import Beams, Ches, Mixture, NegativeSampler
@@ -193,7 +193,7 @@ class CostEstimator(Stages):
         """Return the cost of writing titles, taken to be as long as the true ones."""
         sample, found = self._sample(gauge, rows), NO_COST
         for part in split_into_passes(sample.rows, self.context.eval_batch_tokens // beams):
-            lengths = [min(len(row.answers[0]), TITLE_TOKENS) for row in part]
+            lengths = [min(len(row.answers[0]), MAX_TITLE_TOKENS) for row in part]
             prompts = [row.prompt for row in part]
             found += pass_costs.write_titles(gauge.tokens.shape, prompts, lengths, gauge.speed, beams=beams)
         return found * sample.times + pass_costs.timed(sample.seconds)

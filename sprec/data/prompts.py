@@ -1,4 +1,4 @@
-"""The text around a history in each step: a history goes in, a title comes out."""
+"""Prompts: the text around a user's history, and how an answer states a title."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from sprec.data.catalog import normalise
 from sprec.data.examples import Wording
 
-Step = Literal["sft", "dpo", "reading"]
+Step = Literal["sft", "dpo", "inference"]
 """What a prompt is for: tuning on titles, tuning on pairs, or writing and ranking titles."""
 
 ALPACA = (
@@ -22,67 +22,68 @@ SPACED = ALPACA.replace("request.", "request.  ") + INDENT
 """Ends with the indent that a model which learned `INDENTED` writes before its answer."""
 
 
-class Layout(Protocol):
-    """Says which template each step has."""
+class PromptLayout(Protocol):
+    """Chooses the template of each step."""
 
-    def fitted(self, chat: Callable[[str], str]) -> "Templates":
-        """Return the templates for a base LLM that frames a user's message as `chat` does."""
+    def for_chat(self, apply_chat: Callable[[str], str]) -> "PromptTemplates":
+        """Return the templates for a base LLM whose chat template turns a user's message into a prompt."""
         ...
 
 
 @dataclass(frozen=True)
-class Templates:
-    """One template per step, with fields instruction, lead, history and close; by default Alpaca's in all."""
+class PromptTemplates:
+    """One template per step, Alpaca's by default; the fields are instruction, lead, history and close."""
 
     sft: str = ALPACA
     dpo: str = ALPACA
-    reading: str = ALPACA
+    inference: str = ALPACA
 
-    def fitted(self, chat: Callable[[str], str]) -> "Templates":
-        """Return these templates: a chat's frame plays no part."""
+    def for_chat(self, apply_chat: Callable[[str], str]) -> "PromptTemplates":
+        """Return these templates, which use no chat template."""
         return self
 
 
-def released() -> Templates:
+def released_templates() -> PromptTemplates:
     """Return the three of SPRec's released code: indented, without a frame, with two stray spaces."""
-    return Templates(sft=INDENTED, dpo=BARE, reading=SPACED)
+    return PromptTemplates(sft=INDENTED, dpo=BARE, inference=SPACED)
 
 
 @dataclass(frozen=True)
-class Chat:
-    """The base LLM's own chat template in every step, around instruction and input as the user's message."""
+class ChatLayout:
+    """The base LLM's own chat template in every step, with instruction and input as the user's message."""
 
     message: str = "{instruction}\n{lead}{history}{close}"
 
-    def fitted(self, chat: Callable[[str], str]) -> Templates:
-        """Return the framed message; what the frame itself has in braces stays as it is.
+    def for_chat(self, apply_chat: Callable[[str], str]) -> PromptTemplates:
+        """Return the message in the chat template, whose own braces are escaped.
 
-        >>> Chat("{instruction} {history}").fitted(lambda text: f"<{{user}}>{text}<bot>").sft
+        >>> ChatLayout("{instruction} {history}").for_chat(lambda text: f"<{{user}}>{text}<bot>").sft
         '<{{user}}>{instruction} {history}<bot>'
         """
-        before, _, after = chat(_MARK).partition(_MARK)
+        # A mark goes through the template in place of the message, whose fields are filled in later.
+        before, _, after = apply_chat(_MARK).partition(_MARK)
         template = before.translate(_BRACES) + self.message + after.translate(_BRACES)
-        return Templates(template, template, template)
+        return PromptTemplates(template, template, template)
 
 
 _MARK, _BRACES = "MESSAGE", str.maketrans({"{": "{{", "}": "}}"})
-AS_ALPACA = Templates()
+ALPACA_TEMPLATES = PromptTemplates()
 
 
 @dataclass(frozen=True)
 class Prompt:
     """Each step's template, filled with a dataset's wording.
 
-    The opening quote belongs to the prompt and the closing quote to the answer, which ends with it.
+    The opening quote is the end of the prompt, the closing quote the end of the answer.
     """
 
     wording: Wording
-    templates: Templates = AS_ALPACA
+    templates: PromptTemplates = ALPACA_TEMPLATES
 
-    def text(self, history: Sequence[str], step: Step = "reading") -> str:
+    def text(self, history: Sequence[str], step: Step = "inference") -> str:
         """Return the step's prompt for these titles, oldest first.
 
-        >>> Prompt(Wording("Recommend. ", "Seen: ", "."), released()).text(["Ran", "Heat"], "dpo")
+        >>> Prompt(Wording("Recommend. ", "Seen: ", "."), released_templates()).text(["Ran", "Heat"], "dpo")
         'Recommend. Seen: "Ran", "Heat"."'
         """
         template: str = getattr(self.templates, step)
@@ -95,7 +96,7 @@ class Prompt:
 
     @staticmethod
     def answer(title: str) -> str:
-        r"""Return what the model has to write for a title.
+        r"""Return what the model should write for a title.
 
         >>> Prompt.answer('The "Real" Thing')
         'The \'Real\' Thing"'

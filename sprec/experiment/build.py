@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
 from sprec.data.dataset import Dataset, Reader
 from sprec.data.download.sources import home
-from sprec.data.prompts import AS_ALPACA, Layout, Prompt
+from sprec.data.prompts import ALPACA_TEMPLATES, Prompt, PromptLayout
 from sprec.experiment.config import Node, Settings, Tuning
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
@@ -43,7 +43,7 @@ class Built:
 
     reader: Reader
     weights: WeightSource
-    layout: Layout
+    layout: PromptLayout
     embedder: Embedder
     ranker: Ranker
     method: SelfPlayAlgorithm | BaselineAlgorithm
@@ -143,7 +143,7 @@ def engine(
         "cutoff_tokens": llm.cutoff_tokens,
         "lora": llm.lora.model_dump(),
         **built.precision.unusual,
-        **({} if built.layout == AS_ALPACA else {"prompt": repr(built.layout)}),
+        **({} if built.layout == ALPACA_TEMPLATES else {"prompt": repr(built.layout)}),
         **({"processes": processes(settings)} if processes(settings) > 1 else {}),
         **({"shard": True} if settings.trainer.shard else {}),
     }
@@ -165,7 +165,7 @@ def engine(
 def prompt(built: Built, dataset: Dataset, folder: Path, name: str) -> Prompt:
     """Return the texts of the run, in the chat template of the folder's tokenizer where they ask for one."""
     return Prompt(
-        dataset.wording, built.layout.fitted(partial(apply_chat_template, folder=folder, name=name))
+        dataset.wording, built.layout.for_chat(partial(apply_chat_template, folder=folder, name=name))
     )
 
 
@@ -276,7 +276,7 @@ def _method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
 
 def _possible(method: SelfPlayAlgorithm | BaselineAlgorithm) -> SelfPlayAlgorithm | BaselineAlgorithm:
     """Return the method; `ValueError` where its model would write too few different titles."""
-    if isinstance(method, BaselineAlgorithm) or not method.with_dpo or method.decoding.varies:
+    if isinstance(method, BaselineAlgorithm) or not method.with_dpo or method.decoding.is_random:
         return method
     if (count := method.negatives.titles_per_prompt) > 1:
         raise ValueError(

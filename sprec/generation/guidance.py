@@ -6,35 +6,36 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-Masses = Callable[[Float[np.ndarray, "rows items"]], Float[np.ndarray, "rows nodes"]]
-LEAST = np.finfo(np.float64).tiny  # a mass that rounds to zero counts as this one, so its log is finite
+SumByNode = Callable[[Float[np.ndarray, "rows items"]], Float[np.ndarray, "rows nodes"]]
+SMALLEST_MASS = np.finfo(np.float64).tiny  # stands for a mass that rounds to zero, so that its log is finite
 
 
 @dataclass(frozen=True)
-class Guide:
-    """The guidance of one search: `alpha` is the LLM's weight, `log_masses` are the other's, by trie node."""
+class PromptGuidance:
+    """How one prompt's tokens are scored: `alpha` weighs the LLM, `log_masses` are by trie node."""
 
     alpha: float
     log_masses: Float[np.ndarray, " nodes"] | None = None
 
-    def step(
+    def score_tokens(
         self, log_probs: Float[np.ndarray, " tokens"], node: int, children: Sequence[int]
     ) -> Float[np.ndarray, " tokens"]:
         """Return α log p_LLM(token | prefix) + (1−α) log p_CF(token | prefix), in nats.
 
-        p_CF(prefix) is the mass of the items that share the prefix, 1 at the root. So the steps of a title
-        add up to α log p_LLM(title) + (1−α) log p_CF(item). (D3's released code takes the likeliest of those
-        items in place of their mass; its steps do not add up.)
+        p_CF(prefix) is the probability mass of the items that share the prefix, 1 at the root. The scores of
+        a title's tokens therefore add up to α log p_LLM(title) + (1−α) log p_CF(item).
         """
         if self.log_masses is None:
             return log_probs
+        # D3's code first took the likeliest item's probability here and takes the sum since September 2024;
+        # only with the sum do the scores of a title's tokens telescope.
         gain = self.log_masses[list(children)] - self.log_masses[node]
-        steps: Float[np.ndarray, " tokens"] = self.alpha * log_probs + (1 - self.alpha) * gain
-        return steps
+        scores: Float[np.ndarray, " tokens"] = self.alpha * log_probs + (1 - self.alpha) * gain
+        return scores
 
 
-ALONE = Guide(1.0)
-"""The LLM decides alone."""
+UNGUIDED = PromptGuidance(1.0)
+"""The LLM alone scores tokens."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Guidance:
     probabilities: Float[np.ndarray, "prompts items"]
     alpha: float
 
-    def of(self, prompts: Sequence[int], masses: Masses) -> list[Guide]:
-        """Return the guides of these prompts; `masses` sums probabilities by trie node."""
-        found = np.log(np.maximum(masses(self.probabilities[list(prompts)]), LEAST))
-        return [Guide(self.alpha, row) for row in found]
+    def for_prompts(self, prompts: Sequence[int], sum_by_node: SumByNode) -> list[PromptGuidance]:
+        """Return the guidance of the prompts of these numbers; `sum_by_node` is the trie's."""
+        masses = np.maximum(sum_by_node(self.probabilities[list(prompts)]), SMALLEST_MASS)
+        return [PromptGuidance(self.alpha, row) for row in np.log(masses)]

@@ -13,44 +13,46 @@ from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.evaluation.metrics import without_history
-from sprec.generation.decoding import Greedy, Trie, beams, complete
-from sprec.generation.grounding import Embedder, catalog_vectors, nearest
+from sprec.generation.decoding import Greedy, search_titles, write_titles
+from sprec.generation.grounding import Embedder, catalog_vectors, find_nearest
 from sprec.generation.guidance import Guidance
+from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Lists of item ids, best first, and the title that each was made from (empty for a search)."""
+class RankedLists:
+    """Lists of item ids, best first, and the title that the model writes for each user when left free."""
 
     ids: Int[np.ndarray, "users k"]
     written: list[str]
 
 
 class Assistant(Protocol):
-    """A recommender of item ids that a ranker asks, trained before it ranks."""
+    """A recommender of item ids that a ranker consults, trained before the ranker runs."""
 
-    def described(self) -> dict[str, Any]:
-        """Return all that the trained recommender depends on beside data and seed."""
+    def describe(self) -> dict[str, Any]:
+        """Return all that the trained recommender depends on besides data and seed."""
         ...
 
     def train(self, dataset: Dataset, folder: Path, *, rng: Generator) -> None:
-        """Learn from the training rows and write what was learned into the folder."""
+        """Train on the training rows and write the weights into the folder."""
         ...
 
 
 class Ranker(Protocol):
-    """Ranks the catalogue for each example."""
+    """Ranks the catalogue for each example; records call the kind of ranking by `name`."""
 
+    name: ClassVar[str]
     uses_embeddings: ClassVar[bool]
 
     @property
     def assistant(self) -> Assistant | None:
-        """What has to be trained first, or None."""
+        """The recommender that has to be trained first, or None."""
         return None
 
-    def assisted(self, folder: Path) -> "Ranker":
-        """Return the ranker that asks what its assistant learned."""
+    def with_assistant(self, folder: Path) -> "Ranker":
+        """Return the ranker that consults the assistant whose weights lie in the folder."""
         return self
 
     def __call__(
@@ -61,13 +63,13 @@ class Ranker(Protocol):
         *,
         k: int,
         batch_tokens: int,
-    ) -> Ranked:
+    ) -> RankedLists:
         """Return k ids per example."""
         ...
 
 
 class Baseline(Protocol):
-    """Ranks the catalogue for each row without an LLM; what it learns from are the training rows."""
+    """Ranks the catalogue for each row without an LLM, after training on the dataset's training rows."""
 
     def __call__(
         self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
@@ -76,22 +78,25 @@ class Baseline(Protocol):
         ...
 
 
-def prompts(model: LanguageModel, catalog: Catalog, examples: Sequence[Example]) -> list[tuple[int, ...]]:
+def encode_prompts(
+    model: LanguageModel, catalog: Catalog, examples: Sequence[Example]
+) -> list[tuple[int, ...]]:
     """Return the prompt tokens of each example."""
     return [model.encode([catalog.titles[i] for i in example.history]).prompt for example in examples]
 
 
-def _greedy(model: LanguageModel, texts: Sequence[tuple[int, ...]], *, batch_tokens: int) -> list[str]:
-    """Return the greedy title for each prompt."""
-    return complete(model, texts, Greedy(), np.random.default_rng(0), batch_tokens=batch_tokens)
+def _write_greedily(model: LanguageModel, prompts: Sequence[tuple[int, ...]], batch_tokens: int) -> list[str]:
+    # greedy decoding takes nothing from the generator
+    return write_titles(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=batch_tokens)
 
 
 @dataclass(frozen=True)
-class Grounded(Ranker):
-    """The paper's way: the catalogue titles nearest to the one greedy title."""
+class GroundedRanker(Ranker):
+    """The paper's ranking: the catalogue titles nearest to the one greedy title."""
 
     embedder: Embedder
     exclude_history: bool = False
+    name: ClassVar[str] = "grounded"
     uses_embeddings: ClassVar[bool] = True
 
     def __call__(
@@ -102,20 +107,21 @@ class Grounded(Ranker):
         *,
         k: int,
         batch_tokens: int,
-    ) -> Ranked:
-        """Return the k nearest items of the written title."""
-        written = _greedy(model, prompts(model, catalog, examples), batch_tokens=batch_tokens)
-        wide = k + _longest(examples) * self.exclude_history
-        ids = nearest_items(written, self.embedder, catalog.titles, k=wide)
-        return Ranked(_left(ids, examples, k=k) if self.exclude_history else ids, written)
+    ) -> RankedLists:
+        """Return the k items nearest to the written title."""
+        written = _write_greedily(model, encode_prompts(model, catalog, examples), batch_tokens)
+        wide = k + _longest_history(examples) * self.exclude_history
+        ids = ground_titles(written, self.embedder, catalog.titles, k=wide)
+        return RankedLists(_drop_history(ids, examples, k) if self.exclude_history else ids, written)
 
 
 @dataclass(frozen=True)
-class Beam(Ranker):
+class BeamRanker(Ranker):
     """The k most probable items by beam search over the catalogue's titles (D3's decoding)."""
 
     width: int = 10
     exclude_history: bool = False
+    name: ClassVar[str] = "beam"
     uses_embeddings: ClassVar[bool] = False
 
     def __call__(
@@ -126,9 +132,9 @@ class Beam(Ranker):
         *,
         k: int,
         batch_tokens: int,
-    ) -> Ranked:
-        """Return the k best of `width` beams, or of more where histories are left out."""
-        return search(
+    ) -> RankedLists:
+        """Return the k best of `width` beams; the search widens where histories are excluded."""
+        return rank_by_beam_search(
             model,
             catalog,
             examples,
@@ -139,7 +145,7 @@ class Beam(Ranker):
         )
 
 
-def search(
+def rank_by_beam_search(
     model: LanguageModel,
     catalog: Catalog,
     examples: Sequence[Example],
@@ -149,37 +155,46 @@ def search(
     batch_tokens: int,
     exclude_history: bool,
     guidance: Guidance | None = None,
-) -> Ranked:
-    """Return the first k of the best `width` items by beam search, and -1 where `width` is less than k.
+) -> RankedLists:
+    """Return the first k of the best `width` items of a beam search, and -1 where `width` is less than k.
 
-    Where histories are left out, the search is wider by the longest one. The written titles are the greedy
-    ones, which are bound to no catalogue.
+    Args:
+        model: what scores and writes titles.
+        catalog: the titles that may be ranked.
+        examples: whom to rank for.
+        k: the length of the lists.
+        width: the beams of a search, and so the most items of a list.
+        batch_tokens: the most padded tokens in one pass.
+        exclude_history: leave out what the user has in the history; the search is wider by the longest one.
+        guidance: another recommender that scores every prefix together with the model.
+
     """
-    texts = prompts(model, catalog, examples)
-    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
-    wide, size = width + _longest(examples) * exclude_history, min(k, width)
-    found, _ = beams(model, texts, trie, k=wide, batch_tokens=batch_tokens, guidance=guidance)
-    kept = _left(found, examples, k=size) if exclude_history else found[:, :size]
-    ids = np.pad(kept, ((0, 0), (0, k - size)), constant_values=-1)
-    return Ranked(ids, _greedy(model, texts, batch_tokens=batch_tokens))
+    prompts = encode_prompts(model, catalog, examples)
+    trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
+    wide, size = width + _longest_history(examples) * exclude_history, min(k, width)
+    best, _ = search_titles(model, prompts, trie, k=wide, batch_tokens=batch_tokens, guidance=guidance)
+    top = _drop_history(best, examples, size) if exclude_history else best[:, :size]
+    ids = np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
+    # Titles are also written without the catalogue, since the share of valid ones is a metric of its own.
+    return RankedLists(ids, _write_greedily(model, prompts, batch_tokens))
 
 
-def nearest_items(
+def ground_titles(
     written: Sequence[str], embedder: Embedder, titles: Sequence[str], *, k: int
 ) -> Int[np.ndarray, "written k"]:
-    """Return the k nearest titles of each written one; equal ones are embedded and ranked once."""
+    """Return the k catalogue items nearest to each written title."""
+    # A collapsed model writes a few titles over and over: each is embedded and ranked once.
     distinct = sorted(set(written))
-    near = nearest(embedder.embed(distinct), catalog_vectors(embedder, titles), k=k)
-    place = {title: row for row, title in enumerate(distinct)}
-    return near[[place[title] for title in written]]
+    neighbours = find_nearest(embedder.embed(distinct), catalog_vectors(embedder, titles), k=k)
+    row = {title: number for number, title in enumerate(distinct)}
+    return neighbours[[row[title] for title in written]]
 
 
-def _longest(examples: Sequence[Example]) -> int:
+def _longest_history(examples: Sequence[Example]) -> int:
     return max(len(example.history) for example in examples)
 
 
-def _left(
-    ids: Int[np.ndarray, "users wide"], examples: Sequence[Example], *, k: int
+def _drop_history(
+    ids: Int[np.ndarray, "users wide"], examples: Sequence[Example], k: int
 ) -> Int[np.ndarray, "users k"]:
-    """Return the first k ids of each list that are not in its user's history."""
     return without_history(ids, [example.history for example in examples], k=k)

@@ -143,7 +143,7 @@ class LanguageModel:
         return ends.to(self.device)
 
     def encode(
-        self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "reading"
+        self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "inference"
     ) -> TokenRow:
         """Return the tokens of the step's prompt and of the titles that answer it.
 

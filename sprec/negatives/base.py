@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses
-from sprec.generation.decoding import Decoding, Trie, beams, complete
+from sprec.generation.decoding import Decoding, search_titles, write_titles
 from sprec.generation.grounding import Embedder, catalog_vectors
-from sprec.generation.rankers import prompts
+from sprec.generation.rankers import encode_prompts
+from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 from sprec.negatives.hidden_states import mean_hidden_states
 
@@ -45,9 +46,9 @@ class SamplerContext:
         return self.load()
 
     @cached_property
-    def trie(self) -> Trie:
+    def trie(self) -> TitleTrie:
         """The catalogue's titles as the model's tokens."""
-        return Trie.of([self.model.encode_answer(title) for title in self.catalog.titles])
+        return TitleTrie.of([self.model.encode_answer(title) for title in self.catalog.titles])
 
     @cached_property
     def vectors(self) -> Float[np.ndarray, "items size"]:
@@ -65,14 +66,14 @@ class SamplerContext:
 
     def write_titles(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
         """Return `count` titles that the model writes for each example; empty ones and repeats are kept."""
-        texts = [text for text in prompts(self.model, self.catalog, examples) for _ in range(count)]
-        written = complete(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
+        texts = [text for text in encode_prompts(self.model, self.catalog, examples) for _ in range(count)]
+        written = write_titles(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
         return [written[start : start + count] for start in range(0, len(written), count)]
 
     def best_items(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
         """Return the k items that the model finds most probable, best first; -1 where there are fewer."""
-        texts = prompts(self.model, self.catalog, examples)
-        return beams(self.model, texts, self.trie, k=k, batch_tokens=self.batch_tokens)[0]
+        texts = encode_prompts(self.model, self.catalog, examples)
+        return search_titles(self.model, texts, self.trie, k=k, batch_tokens=self.batch_tokens)[0]
 
     def mean_hidden_states(
         self, examples: Sequence[Example], answers: Sequence[Sequence[int]]

@@ -7,7 +7,6 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.generation.grounding import nearest
 from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
@@ -52,7 +51,7 @@ class GroundedSelfPlay(NegativeSampler):
         distinct = sorted(set(filter(None, written)))
         if not distinct:
             return [[] for _ in examples]
-        near = nearest(context.embed(distinct), context.vectors, k=self.count)
+        near = find_nearest(context.embed(distinct), context.vectors, k=self.count)
         grounded = {title: context.titles_of(items) for title, items in zip(distinct, near, strict=True)}
         return [grounded.get(title, []) for title in written]
 

@@ -17,6 +17,16 @@ RENAMED_TARGETS: tuple[tuple[str, str], ...] = (
     ("sprec.training.negatives", "sprec.negatives"),
     ("sprec.training.weights", "sprec.training.row_weights"),
     ("sprec.negatives.Grounded", "sprec.negatives.GroundedSelfPlay"),
+    ("sprec.generation.rankers.Grounded", "sprec.generation.rankers.GroundedRanker"),
+    ("sprec.generation.rankers.Beam", "sprec.generation.rankers.BeamRanker"),
+    ("sprec.baselines.guided_ranker.Guided", "sprec.baselines.guided_ranker.GuidedRanker"),
+    ("sprec.baselines.guided_ranker.Collaborative", "sprec.baselines.guided_ranker.CollaborativeModel"),
+    ("sprec.baselines.ranked", "sprec.baselines.recommenders"),
+    ("sprec.baselines.recommenders.Sequential", "sprec.baselines.recommenders.SequentialRecommender"),
+    ("sprec.baselines.sequential.Fit", "sprec.baselines.sequential.FitSettings"),
+    ("sprec.data.prompts.Templates", "sprec.data.prompts.PromptTemplates"),
+    ("sprec.data.prompts.Chat", "sprec.data.prompts.ChatLayout"),
+    ("sprec.data.prompts.released", "sprec.data.prompts.released_templates"),
 )
 """Modules, classes and functions that a `_target_` once named, old path and new, in the order of the
 renames: a path goes through all of them, so a class may move first and get its new name in a later line."""
@@ -30,6 +40,7 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
     ("budget.initial.learns", "budget.initial.loss_on"),
     ("budget.sft.learns", "budget.sft.loss_on"),
     ("budget.dpo.learns", "budget.dpo.loss_on"),
+    ("prompt.reading", "prompt.inference"),
 )
 """Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
 

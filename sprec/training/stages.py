@@ -156,7 +156,7 @@ class Stages:
         assistant, context = test.ranker.assistant, self.context
         if assistant is None:
             return None
-        settings = {"seed": context.seed, "threads": context.numerics.get("threads"), **assistant.described()}
+        settings = {"seed": context.seed, "threads": context.numerics.get("threads"), **assistant.describe()}
         stage = Stage("assistant", VERSION, settings, {"dataset": context.dataset.digest})
 
         def work(folder: Path) -> None:
@@ -179,7 +179,7 @@ class Stages:
             """Rank with the tuned model."""
             model, catalog = context.inference_model.load(state.folder), context.dataset.catalog
             asked = assistant.folder if assistant else None
-            ranker = test.ranker.assisted(asked) if asked else test.ranker
+            ranker = test.ranker.with_assistant(asked) if asked else test.ranker
             ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             _count(folder, {"prompts_cut": model.truncated_prompts})

@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sprec.baselines.guided_ranker import Collaborative, Guided
+from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
 from sprec.baselines.sasrec import sasrec
-from sprec.baselines.sequential import Fit
+from sprec.baselines.sequential import FitSettings
 from sprec.data.readers.toy import toy_dataset
-from sprec.generation.rankers import Beam
+from sprec.generation.rankers import BeamRanker
 
-SASREC = Collaborative(partial(sasrec, width=16), Fit(epochs=2, windows=64))
+SASREC = CollaborativeModel(partial(sasrec, width=16), FitSettings(epochs=2, windows=64))
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +41,29 @@ def test_probabilities_come_back_from_the_folder_and_sum_to_one(toy, folder, tmp
 
 def test_alpha_one_ranks_as_the_plain_search_and_asks_nobody(make, toy, folder):
     rows = toy.split.test[:4]
-    alone = Guided(SASREC, alpha=1.0, width=6)
+    alone = GuidedRanker(SASREC, alpha=1.0, width=6)
     assert alone.assistant is None
-    plain = ranked(Beam(width=6), make(), toy, rows)
+    plain = ranked(BeamRanker(width=6), make(), toy, rows)
     np.testing.assert_array_equal(ranked(alone, make(), toy, rows), plain)
-    np.testing.assert_array_equal(ranked(alone.assisted(folder), make(), toy, rows), plain)
+    np.testing.assert_array_equal(ranked(alone.with_assistant(folder), make(), toy, rows), plain)
 
 
 def test_alpha_zero_and_beams_as_wide_as_the_catalogue_rank_as_sasrec_does(make, toy, folder):
     rows, items = toy.split.test[:3], len(toy.catalog)
-    found = ranked(Guided(SASREC, alpha=0.0, width=items).assisted(folder), make(), toy, rows)
+    found = ranked(GuidedRanker(SASREC, alpha=0.0, width=items).with_assistant(folder), make(), toy, rows)
     order = np.argsort(-SASREC.probabilities(folder, rows, items=items), axis=1)
     np.testing.assert_array_equal(found, order[:, :5])
 
 
 def test_guidance_changes_the_ranking(make, toy, folder):
     rows = toy.split.test[:4]
-    guided = ranked(Guided(SASREC, alpha=0.2).assisted(folder), make(), toy, rows)
-    assert (guided != ranked(Beam(), make(), toy, rows)).any()
+    guided = ranked(GuidedRanker(SASREC, alpha=0.2).with_assistant(folder), make(), toy, rows)
+    assert (guided != ranked(BeamRanker(), make(), toy, rows)).any()
 
 
 def test_one_beam_fills_one_place(make, toy):
     rows = toy.split.test[:3]
-    found = ranked(Guided(SASREC, alpha=1.0, width=1), make(), toy, rows)
+    found = ranked(GuidedRanker(SASREC, alpha=1.0, width=1), make(), toy, rows)
     assert (found[:, 0] >= 0).all()
     assert (found[:, 1:] == -1).all()
 
@@ -71,7 +71,10 @@ def test_one_beam_fills_one_place(make, toy):
 def test_history_may_be_left_out(make, toy, folder):
     rows = toy.split.test[:4]
     found = ranked(
-        Guided(SASREC, alpha=0.5, width=3, exclude_history=True).assisted(folder), make(), toy, rows
+        GuidedRanker(SASREC, alpha=0.5, width=3, exclude_history=True).with_assistant(folder),
+        make(),
+        toy,
+        rows,
     )
     assert all(not set(row.history) & set(items) for row, items in zip(rows, found.tolist(), strict=True))
     assert (found[:, :3] >= 0).all()
@@ -79,10 +82,10 @@ def test_history_may_be_left_out(make, toy, folder):
 
 
 def test_described_says_what_the_model_depends_on_and_the_ranker_what_the_search_does():
-    assert SASREC.described() | {"fit": None} == {
+    assert SASREC.describe() | {"fit": None} == {
         "model": "sprec.baselines.sasrec.sasrec",
         "width": 16,
         "fit": None,
     }
-    assert SASREC.described()["fit"]["windows"] == 64
-    assert repr(Guided(SASREC, alpha=0.5)) == "Guided(alpha=0.5, width=10, exclude_history=False)"
+    assert SASREC.describe()["fit"]["windows"] == 64
+    assert repr(GuidedRanker(SASREC, alpha=0.5)) == "GuidedRanker(alpha=0.5, width=10, exclude_history=False)"

@@ -28,5 +28,5 @@ def test_order_matters_to_one_block_through_positions_alone():
 
 
 def test_width_that_heads_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="width 10 is no multiple of 4 heads"):
+    with pytest.raises(ValueError, match="width 10 is not a multiple of 4 heads"):
         sasrec(20, rng=np.random.default_rng(0), width=10, heads=4)

@@ -4,12 +4,12 @@ import torch
 
 from sprec.baselines.gru4rec import gru4rec
 from sprec.baselines.sasrec import sasrec
-from sprec.baselines.sequential import Fit, fit, padded, rank, scores
+from sprec.baselines.sequential import FitSettings, fit, pad_sequences, rank_items, score_items
 from sprec.data.examples import Example, Examples
 from sprec.data.readers.toy import toy_dataset
 from sprec.evaluation.metrics import ndcg
 
-SHORT = Fit(epochs=2, windows=64)
+SHORT = FitSettings(epochs=2, windows=64)
 both = pytest.mark.parametrize("build", [sasrec, gru4rec])
 
 
@@ -42,19 +42,27 @@ def histories(examples):
 @both
 def test_direction_of_a_ring_is_learned_from_the_order_of_items(build, rings):
     model = build(10, rng=rng(), length=4, width=16, dropout=0.0)
-    curve = fit(model, rings, rings, Fit(epochs=60, windows=20, learning_rate=0.02, patience=60), rng=rng(1))
+    curve = fit(
+        model, rings, rings, FitSettings(epochs=60, windows=20, learning_rate=0.02, patience=60), rng=rng(1)
+    )
     # nothing tells the direction after one item (log 2), everything does after two or more
     assert min(epoch["loss"] for epoch in curve) == pytest.approx(np.log(2) / 4, abs=0.05)
-    assert rank(model, histories(rings), 1)[:, 0].tolist() == rings.frame["target"].to_list()
+    assert rank_items(model, histories(rings), 1)[:, 0].tolist() == rings.frame["target"].to_list()
 
 
 @both
 def test_toy_users_are_predicted_better_than_by_popularity(build, toy):
     model = build(len(toy.catalog), rng=rng(), width=32)
-    fit(model, toy.split.train, toy.split.valid, Fit(epochs=12, windows=512, learning_rate=5e-3), rng=rng(1))
+    fit(
+        model,
+        toy.split.train,
+        toy.split.valid,
+        FitSettings(epochs=12, windows=512, learning_rate=5e-3),
+        rng=rng(1),
+    )
     test = toy.split.test
     target = test.frame["target"].to_numpy()
-    found = ndcg(rank(model, histories(test), 5), target).mean()
+    found = ndcg(rank_items(model, histories(test), 5), target).mean()
     popular = ndcg(np.tile(toy.most_popular(5), (len(test), 1)), target).mean()
     assert found > 2 * popular
 
@@ -64,7 +72,7 @@ def test_same_generator_gives_the_same_model_and_leaves_torchs_alone(build, toy)
     def trained(seed):
         model = build(len(toy.catalog), rng=rng(seed), width=16)
         curve = fit(model, toy.split.train, toy.split.valid, SHORT, rng=rng(seed + 1))
-        return scores(model, histories(toy.split.test)), curve
+        return score_items(model, histories(toy.split.test)), curve
 
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
@@ -90,38 +98,40 @@ def test_no_place_sees_a_later_one(build):
 def test_short_histories_score_as_they_do_among_long_ones(build):
     model = build(20, rng=rng(), length=6)
     rows = [[3], [3, 1, 4, 1, 5, 9], [2, 7]]
-    together = scores(model, rows)
+    together = score_items(model, rows)
     assert together.shape == (3, 20)
     for row, found in zip(rows, together, strict=True):
-        assert torch.allclose(scores(model, [row])[0], found, atol=1e-6)
+        assert torch.allclose(score_items(model, [row])[0], found, atol=1e-6)
 
 
 @both
 def test_history_beyond_the_length_does_not_count(build):
     model = build(20, rng=rng(), length=3)
-    assert torch.equal(scores(model, [[9, 8, 1, 2, 3]]), scores(model, [[1, 2, 3]]))
+    assert torch.equal(score_items(model, [[9, 8, 1, 2, 3]]), score_items(model, [[1, 2, 3]]))
 
 
 @both
 def test_ranking_is_by_score_and_may_leave_the_history_out(build, monkeypatch):
-    monkeypatch.setattr("sprec.baselines.sequential.USERS_AT_ONCE", 2)
+    monkeypatch.setattr("sprec.baselines.sequential.USERS_PER_BATCH", 2)
     model = build(12, rng=rng(), length=3)
     rows = [[1, 2, 3], [4], [5, 6, 7]]
-    best = scores(model, rows).argsort(dim=1, descending=True)
-    assert rank(model, rows, 12).tolist() == best.tolist()
-    for row, kept, order in zip(rows, rank(model, rows, 9, exclude_history=True), best.tolist(), strict=True):
+    best = score_items(model, rows).argsort(dim=1, descending=True)
+    assert rank_items(model, rows, 12).tolist() == best.tolist()
+    for row, kept, order in zip(
+        rows, rank_items(model, rows, 9, exclude_history=True), best.tolist(), strict=True
+    ):
         assert kept.tolist() == [item for item in order if item not in row][:9]
-    assert rank(model, [[0, 1, 2]], 12, exclude_history=True)[0, 9:].tolist() == [-1, -1, -1]
+    assert rank_items(model, [[0, 1, 2]], 12, exclude_history=True)[0, 9:].tolist() == [-1, -1, -1]
 
 
 def test_training_stops_without_progress_and_leaves_the_best_epoch(toy):
     model = sasrec(len(toy.catalog), rng=rng(), width=16)
-    settings = Fit(epochs=40, windows=128, learning_rate=0.05, patience=3)
+    settings = FitSettings(epochs=40, windows=128, learning_rate=0.05, patience=3)
     curve = fit(model, toy.split.train, toy.split.valid, settings, rng=rng(1))
     gains = [epoch["ndcg@5"] for epoch in curve]
     assert len(gains) == int(np.argmax(gains)) + 1 + 3
     valid = toy.split.valid
-    found = ndcg(rank(model, histories(valid), 5), valid.frame["target"].to_numpy()).mean()
+    found = ndcg(rank_items(model, histories(valid), 5), valid.frame["target"].to_numpy()).mean()
     assert found == max(gains) > gains[-1]
 
 
@@ -132,13 +142,13 @@ def test_loss_that_is_no_number_stops_with_the_remedy(toy):
             model,
             toy.split.train,
             toy.split.valid,
-            Fit(windows=100, batch_rows=20, learning_rate=1e30),
+            FitSettings(windows=100, batch_rows=20, learning_rate=1e30),
             rng=rng(),
         )
 
 
 def test_padding_keeps_the_last_items_in_front():
-    assert padded([[1, 2, 3, 4], [5]], length=3, padding=9).tolist() == [[2, 3, 4], [5, 9, 9]]
+    assert pad_sequences([[1, 2, 3, 4], [5]], length=3, padding=9).tolist() == [[2, 3, 4], [5, 9, 9]]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +161,9 @@ def test_padding_keeps_the_last_items_in_front():
 )
 def test_row_that_no_model_can_read_is_refused(row, message):
     with pytest.raises(ValueError, match=message):
-        padded([[1], row], length=3, padding=9)
+        pad_sequences([[1], row], length=3, padding=9)
 
 
 def test_more_places_than_items_are_refused():
     with pytest.raises(ValueError, match="k = 11 does not fit 10 items; take 1 to 10"):
-        rank(gru4rec(10, rng=rng()), [[1]], 11)
+        rank_items(gru4rec(10, rng=rng()), [[1]], 11)

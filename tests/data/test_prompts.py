@@ -3,10 +3,10 @@
 import pytest
 
 from sprec.data.examples import Wording
-from sprec.data.prompts import AS_ALPACA, Chat, Prompt, Templates, released
+from sprec.data.prompts import ALPACA_TEMPLATES, ChatLayout, Prompt, PromptTemplates, released_templates
 
 WORDING = Wording("Recommend a movie.", "The user has watched: ", "\n ")
-STEPS = ("sft", "dpo", "reading")
+STEPS = ("sft", "dpo", "inference")
 FIRST = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request."
@@ -41,15 +41,15 @@ def chat(message):
 @pytest.mark.parametrize(
     ("layout", "expected"),
     [
-        (AS_ALPACA, (ALPACA, ALPACA, ALPACA)),
-        (released(), (INDENTED, BARE, SPACED)),
-        (Chat(), (CHAT, CHAT, CHAT)),
-        (Templates(dpo="{history}: "), (ALPACA, '"Ran", "Heat, The": "', ALPACA)),
+        (ALPACA_TEMPLATES, (ALPACA, ALPACA, ALPACA)),
+        (released_templates(), (INDENTED, BARE, SPACED)),
+        (ChatLayout(), (CHAT, CHAT, CHAT)),
+        (PromptTemplates(dpo="{history}: "), (ALPACA, '"Ran", "Heat, The": "', ALPACA)),
     ],
     ids=["alpaca", "released", "chat", "own"],
 )
 def test_text_of_each_step(layout, expected):
-    prompt = Prompt(WORDING, layout.fitted(chat))
+    prompt = Prompt(WORDING, layout.for_chat(chat))
     assert tuple(prompt.text(["Ran", "Heat, The"], step) for step in STEPS) == expected
 
 
@@ -58,5 +58,7 @@ def test_a_prompt_is_alpacas_and_for_reading_unless_told():
 
 
 def test_braces_of_titles_and_wording_stay():
-    text = Prompt(Wording("{a}", "{b}"), Templates(dpo="{instruction}{lead}{history}")).text(["{c}"], "dpo")
+    text = Prompt(Wording("{a}", "{b}"), PromptTemplates(dpo="{instruction}{lead}{history}")).text(
+        ["{c}"], "dpo"
+    )
     assert text == '{a}{b}"{c}""'

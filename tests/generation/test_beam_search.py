@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sprec.generation.decoding import Trie, beams
+from sprec.generation.decoding import search_titles
+from sprec.generation.title_trie import TitleTrie
 
 
 def prompts_of(model, catalog):
@@ -29,9 +30,9 @@ def plain_search(model, prompt, trie, k):
 @pytest.mark.parametrize(("k", "batch_tokens"), [(1, 10_000), (3, 1), (8, 10_000)])
 def test_beams_are_those_of_a_plain_search_without_cache(make, catalog, k, batch_tokens):
     model = make()
-    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
+    trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
     prompts = prompts_of(model, catalog)[:3]
-    ids, scores = beams(model, prompts, trie, k=k, batch_tokens=batch_tokens)
+    ids, scores = search_titles(model, prompts, trie, k=k, batch_tokens=batch_tokens)
     expected = [plain_search(model, prompt, trie, k) for prompt in prompts]
     assert ids.tolist() == [[item for _, item in found] for found in expected]
     np.testing.assert_allclose(scores, [[value for value, _ in found] for found in expected], atol=1e-4)
@@ -45,7 +46,9 @@ def test_passes_end_where_the_catalogue_leaves_no_choice(make, catalog, monkeypa
     monkeypatch.setattr(
         model.base_model.model, "forward", lambda *a, **kw: passes.append(a) or forward(*a, **kw)
     )
-    ids, _ = beams(model, prompts_of(model, catalog)[:1], Trie.of(paths), k=3, batch_tokens=10_000)
+    ids, _ = search_titles(
+        model, prompts_of(model, catalog)[:1], TitleTrie.of(paths), k=3, batch_tokens=10_000
+    )
     assert sorted(ids[0].tolist()) == [0, 1, 2]
     # the prompt; after the first token one title is settled and two are open; after the second all are
     assert len(passes) == 4
@@ -53,8 +56,8 @@ def test_passes_end_where_the_catalogue_leaves_no_choice(make, catalog, monkeypa
 
 def test_a_title_that_begins_another_is_an_item_of_its_own(make, catalog):
     model = make()
-    trie = Trie.of([(5, 6), (5, 7, 8), (9,)])
-    assert trie.tail(0) == ()
-    ids, scores = beams(model, prompts_of(model, catalog)[:2], trie, k=5, batch_tokens=10_000)
+    trie = TitleTrie.of([(5, 6), (5, 7, 8), (9,)])
+    assert trie.forced_tail(0) == ()
+    ids, scores = search_titles(model, prompts_of(model, catalog)[:2], trie, k=5, batch_tokens=10_000)
     assert all(sorted(row) == [-1, -1, 0, 1, 2] for row in ids.tolist())
     assert np.isneginf(scores[ids < 0]).all()

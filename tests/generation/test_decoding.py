@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sprec.generation.decoding import Greedy, Sampled, Trie, beams, complete
+from sprec.generation.decoding import Greedy, Sampled, search_titles, write_titles
+from sprec.generation.title_trie import TitleTrie
 from sprec.llm import language_model
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 
@@ -26,7 +27,7 @@ def slow_greedy(model, prompt, max_tokens):
 def test_greedy_titles_equal_those_of_a_plain_loop_without_cache(make, catalog):
     model = make()
     prompts = prompts_of(model, catalog)
-    found = complete(model, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=300)
+    found = write_titles(model, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=300)
     assert found == [slow_greedy(model, prompt, 6) for prompt in prompts]
 
 
@@ -34,16 +35,16 @@ def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, ca
     model, seen, read = make(), [], []
 
     class Watched(Greedy):
-        def pick(self, logits, draw):
+        def pick_tokens(self, logits, uniforms):
             seen.append(logits)
-            return super().pick(logits, draw)
+            return super().pick_tokens(logits, uniforms)
 
     first, second, third = prompts_of(model, catalog)[:3]
     asked = [first, second, first, third, second]
     monkeypatch.setattr(
         language_model, "collate", lambda rows: read.extend(row.prompt for row in rows) or collate(rows)
     )
-    found = complete(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
+    found = write_titles(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
     assert found == [slow_greedy(model, prompt, 6) for prompt in asked]
     assert sorted(read) == sorted([first, second, third])
     longest_first = sorted(asked, key=len, reverse=True)
@@ -57,7 +58,7 @@ def test_titles_do_not_depend_on_how_rows_are_batched(make, catalog, decoding):
     model = make()
     prompts = prompts_of(model, catalog)
     few, many = (
-        complete(model, prompts, decoding, np.random.default_rng(3), max_tokens=6, batch_tokens=tokens)
+        write_titles(model, prompts, decoding, np.random.default_rng(3), max_tokens=6, batch_tokens=tokens)
         for tokens in (1, 10_000)
     )
     assert few == many
@@ -67,8 +68,8 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catal
     model = make()
     prompt = model.encode(catalog.titles[:3]).prompt
     titles = catalog.titles[:12]
-    trie = Trie.of([model.encode_answer(title) for title in titles])
-    ids, scores = beams(model, [prompt], trie, k=12, batch_tokens=10_000)
+    trie = TitleTrie.of([model.encode_answer(title) for title in titles])
+    ids, scores = search_titles(model, [prompt], trie, k=12, batch_tokens=10_000)
     with torch.no_grad():
         exact = model.log_probs([model.encode(catalog.titles[:3], titles)])[0].numpy()
     assert ids[0].tolist() == np.argsort(-exact).tolist()
@@ -77,8 +78,8 @@ def test_beams_as_wide_as_the_catalogue_rank_it_by_exact_probability(make, catal
 
 def test_beams_hold_distinct_items_of_the_catalogue(make, catalog):
     model = make()
-    trie = Trie.of([model.encode_answer(title) for title in catalog.titles])
-    ids, scores = beams(model, prompts_of(model, catalog), trie, k=5, batch_tokens=500)
+    trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
+    ids, scores = search_titles(model, prompts_of(model, catalog), trie, k=5, batch_tokens=500)
     assert all(len(set(row)) == 5 and min(row) >= 0 for row in ids.tolist())
     assert all(a >= b for row in scores for a, b in itertools.pairwise(row))
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from sprec.generation import grounding
-from sprec.generation.grounding import catalog_vectors, nearest
-from sprec.generation.rankers import nearest_items
+from sprec.generation.grounding import catalog_vectors, find_nearest
+from sprec.generation.rankers import ground_titles
 
 
 def plain(queries, catalog, k):
@@ -13,8 +13,8 @@ def plain(queries, catalog, k):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(grounding, "ITEMS", 7)
-    monkeypatch.setattr(grounding, "QUERIES", 4)
+    monkeypatch.setattr(grounding, "ITEMS_PER_BLOCK", 7)
+    monkeypatch.setattr(grounding, "QUERIES_PER_BLOCK", 4)
 
 
 @pytest.mark.parametrize("k", [1, 5, 9, 40])
@@ -22,22 +22,22 @@ def small_blocks(monkeypatch):
 def test_blocks_find_what_sorting_all_distances_finds(small_blocks, k, dtype):
     rng = np.random.default_rng(0)
     queries, catalog = (rng.normal(size=(n, 16)).astype(dtype) for n in (11, 40))
-    np.testing.assert_array_equal(nearest(queries, catalog, k=k), plain(queries, catalog, k))
+    np.testing.assert_array_equal(find_nearest(queries, catalog, k=k), plain(queries, catalog, k))
 
 
 def test_equal_titles_in_different_blocks_go_by_the_lower_id(small_blocks):
     rng = np.random.default_rng(1)
     few = rng.normal(size=(3, 16)).astype(np.float32)
     catalog = few[np.tile([0, 1, 2], 10)]
-    assert nearest(few, catalog, k=10).tolist() == [list(range(i, 30, 3)) for i in range(3)]
+    assert find_nearest(few, catalog, k=10).tolist() == [list(range(i, 30, 3)) for i in range(3)]
 
 
 def test_catalogue_smaller_than_k_is_ranked_whole(small_blocks):
-    assert nearest(np.eye(2)[:1], np.eye(2), k=5).tolist() == [[0, 1]]
+    assert find_nearest(np.eye(2)[:1], np.eye(2), k=5).tolist() == [[0, 1]]
 
 
 def test_all_items_equally_far_come_in_order_of_ids(small_blocks):
-    assert nearest(np.zeros((1, 4)), np.tile(np.eye(4), (5, 1)), k=6).tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert find_nearest(np.zeros((1, 4)), np.tile(np.eye(4), (5, 1)), k=6).tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
 class Counting:
@@ -56,7 +56,7 @@ class Counting:
 
 def test_catalogue_is_embedded_once_and_equal_written_titles_are_ranked_once():
     embedder, titles = Counting(), ("a", "bbb", "ccccc")
-    found = [nearest_items(["bb", "ddddd", "bb"], embedder, titles, k=1).tolist() for _ in range(2)]
+    found = [ground_titles(["bb", "ddddd", "bb"], embedder, titles, k=1).tolist() for _ in range(2)]
     assert found == [[[0], [2], [0]]] * 2
     assert embedder.asked == [["bb", "ddddd"], list(titles), ["bb", "ddddd"]]
 

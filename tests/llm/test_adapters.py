@@ -4,7 +4,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear
 
-from sprec.generation.decoding import Greedy, complete
+from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.adapters import quicken
 
 
@@ -94,7 +94,9 @@ def test_titles_of_merged_weights_are_those_of_the_adapters(tuned, catalog, monk
     prompts = [row.prompt for row in rows_of(tuned, catalog)]
 
     def titles():
-        return complete(tuned, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=300)
+        return write_titles(
+            tuned, prompts, Greedy(), np.random.default_rng(0), max_tokens=6, batch_tokens=300
+        )
 
     merged = titles()
     monkeypatch.setattr("sprec.llm.adapters._replace", lambda *_: None)
@@ -103,6 +105,6 @@ def test_titles_of_merged_weights_are_those_of_the_adapters(tuned, catalog, monk
 
 
 def test_adapters_still_learn_after_titles_were_written(tuned, catalog):
-    complete(tuned, [rows_of(tuned, catalog)[0].prompt], Greedy(), None, max_tokens=2, batch_tokens=300)
+    write_titles(tuned, [rows_of(tuned, catalog)[0].prompt], Greedy(), None, max_tokens=2, batch_tokens=300)
     tuned.log_probs(rows_of(tuned, catalog)).sum().backward()
     assert all(w.grad is not None for w in tuned.network.parameters() if w.requires_grad)

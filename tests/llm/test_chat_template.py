@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from sprec.data.examples import Wording
-from sprec.data.prompts import Chat, Prompt
+from sprec.data.prompts import ChatLayout, Prompt
 from sprec.llm.chat_template import apply_chat_template
 from sprec.llm.language_model import LanguageModel
 
@@ -63,7 +63,9 @@ def test_llm_without_a_chat_template_is_named_with_the_remedy(tokenizer, tmp_pat
 def test_beginning_of_text_stands_once_whether_or_not_the_template_has_it(tokenizer, tmp_path):
     made = tokenizer(TEMPLATE, bos_token="<s>")
     wording = Wording("Recommend.", "Seen: ")
-    chat = Prompt(wording, Chat().fitted(lambda text: apply_chat_template(text, folder=tmp_path, name="x")))
+    chat = Prompt(
+        wording, ChatLayout().for_chat(lambda text: apply_chat_template(text, folder=tmp_path, name="x"))
+    )
     _, text, answer = encode(made, chat)
     assert text == '<s><user>Recommend.\nSeen: "Ran"\n<bot 26 Jul 2024>"'
     assert answer == 'Heat"'

@@ -3,7 +3,7 @@
 import pytest
 
 from sprec.data.examples import Example, Examples
-from sprec.data.prompts import Prompt, released
+from sprec.data.prompts import Prompt, released_templates
 from sprec.training.row_sampling import RowSampling, encode_rows, with_targets
 
 TRAIN = Examples.of([Example((i,), i + 1) for i in range(50)])
@@ -36,10 +36,10 @@ def test_a_seed_of_their_own_draws_the_iterations_but_not_the_initial_sft():
     assert plain.described(1) == {"rows": 10, "draw": 1}
 
 
-@pytest.mark.parametrize("step", ["sft", "dpo", "reading"])
+@pytest.mark.parametrize("step", ["sft", "dpo", "inference"])
 def test_each_step_tunes_on_its_own_prompt(make, catalog, step):
     model = make()
-    model.prompt = Prompt(model.prompt.wording, released())
+    model.prompt = Prompt(model.prompt.wording, released_templates())
     rows = encode_rows(model, catalog, [((3, 4), (5, "No such film"))], step=step, loss_on="title")
     decode = model.tokenizer.decode
     expected = model.prompt.text([catalog.titles[3], catalog.titles[4]], step)

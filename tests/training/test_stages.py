@@ -5,14 +5,14 @@ from functools import partial
 
 import pytest
 
-from sprec.baselines.guided_ranker import Collaborative, Guided
+from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
 from sprec.baselines.sasrec import sasrec
-from sprec.baselines.sequential import Fit
-from sprec.data.prompts import Prompt, released
+from sprec.baselines.sequential import FitSettings
+from sprec.data.prompts import Prompt, released_templates
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
-from sprec.generation.rankers import Beam
+from sprec.generation.rankers import BeamRanker
 from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Popular, Random, SelfPlay, Semantic
 from sprec.seeds import stream
 from sprec.store.store import Store
@@ -91,7 +91,9 @@ def test_sft_depends_on_the_history_s_effect_where_it_learns_one(planned):
 
 
 def guided(alpha=0.5, width=16):
-    return TestSetup(Guided(Collaborative(partial(sasrec, width=width), Fit()), alpha=alpha), "test", 5)
+    return TestSetup(
+        GuidedRanker(CollaborativeModel(partial(sasrec, width=width), FitSettings()), alpha=alpha), "test", 5
+    )
 
 
 def test_assistant_is_shared_by_all_that_differ_in_the_llm_alone(planned):
@@ -101,7 +103,7 @@ def test_assistant_is_shared_by_all_that_differ_in_the_llm_alone(planned):
     assert planned(threads=2).assistant(guided()).key != before.key
     assert planned().assistant(guided(width=32)).key != before.key
     assert planned().assistant(guided(alpha=1.0)) is None
-    assert planned().assistant(TestSetup(Beam(), "test", 5)) is None
+    assert planned().assistant(TestSetup(BeamRanker(), "test", 5)) is None
 
 
 def test_lists_depend_on_the_assistant_and_on_its_share(planned):
@@ -144,9 +146,9 @@ def prompted(make):
     asked = []
     model, reader = make(4), make(4)
     for name, each in (("model", model), ("reader", reader)):
-        each.prompt = Prompt(each.prompt.wording, released())
+        each.prompt = Prompt(each.prompt.wording, released_templates())
 
-        def heard(history, answers=(), *, step="reading", own=each.encode, name=name):
+        def heard(history, answers=(), *, step="inference", own=each.encode, name=name):
             asked.append((name, step))
             return own(history, answers, step=step)
 
@@ -172,8 +174,8 @@ def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(promp
     state = stages.sft(ModelState("a", None), 0, schedule)
     assert heard() == {("model", "sft")}
     pairs = stages.negatives(state, 1, Beams(wrong_only=True), Greedy())
-    assert heard() == {("reader", "reading")}
+    assert heard() == {("reader", "inference")}
     stages.dpo(state, pairs, 1, SCHEDULE, partial(dpo, beta=0.1))
     assert heard() == {("model", "dpo")}
-    stages.evaluate(state, "x", TestSetup(Beam(width=2), "test", 2))
-    assert heard() == {("reader", "reading")}
+    stages.evaluate(state, "x", TestSetup(BeamRanker(width=2), "test", 2))
+    assert heard() == {("reader", "inference")}

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Int
 from numpy.random import Generator
 
-from sprec.baselines.sequential import Fit, NextItem, fit, rank
+from sprec.baselines.sequential import FitSettings, NextItemModel, fit, rank_items
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
 
 
 @dataclass(frozen=True)
 class MostPopular:
-    """The k items with the most training interactions, the same for everybody."""
+    """The k items with the most training interactions, the same for every user."""
 
     def __call__(
         self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
@@ -24,14 +24,14 @@ class MostPopular:
 
 
 @dataclass(frozen=True)
-class Sequential:
-    """A model of item ids that learns from all training rows and stops on validation rows.
+class SequentialRecommender:
+    """A model of item ids, trained on all training rows and stopped on validation rows.
 
     `model` makes the untrained model for a number of items, such as `sprec.baselines.sasrec.sasrec`.
     """
 
-    model: Callable[..., NextItem]
-    settings: Fit
+    model: Callable[..., NextItemModel]
+    settings: FitSettings
     exclude_history: bool = False
 
     def __call__(
@@ -40,4 +40,4 @@ class Sequential:
         """Return the k items that the trained model scores highest."""
         model = self.model(len(dataset.catalog), rng=rng)
         fit(model, dataset.split.train, dataset.split.valid, self.settings, rng=rng)
-        return rank(model, rows.frame["history"].to_list(), k, exclude_history=self.exclude_history)
+        return rank_items(model, rows.frame["history"].to_list(), k, exclude_history=self.exclude_history)
