@@ -7,6 +7,7 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from sprec.data.examples import Example
+from sprec.generation.grounding import find_nearest
 from sprec.negatives.base import NegativeSampler, SamplerContext
 
 
