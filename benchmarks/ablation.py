@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measure import Step, Work
-from sprec.experiment.build import build, stored
+from sprec.experiment.build import build_components
 from sprec.experiment.config import Settings
+from sprec.experiment.prepare import load_or_build_dataset
 from sprec.experiment.session import Session
 from sprec.records.run_record import StageEntry
 
@@ -29,7 +30,7 @@ def run_arms(settings: Sequence[Settings], place: Path) -> Step:
     Raw data is read beforehand. `parts` of the step's work holds two sums of seconds: "distinct", of the
     stages that were computed, and "apart", of all stages of all arms, which is their time without the store.
     """
-    stored(build(settings[0]))
+    load_or_build_dataset(build_components(settings[0]))
 
     def run_step() -> Work:
         start = time.perf_counter()

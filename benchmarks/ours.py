@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from benchmarks.measure import Step, Work
 from benchmarks.setting import Setting
 from sprec.algorithm import SelfPlayAlgorithm
-from sprec.experiment.build import build
+from sprec.experiment.build import build_components
 from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, microbatches
@@ -131,7 +131,7 @@ def self_play_step(setting: Setting) -> Step:
 
 def sprec_iteration(setting: Setting) -> Step:
     """Return one iteration of SPRec through the stages of a run: titles, SFT and DPO, each stored."""
-    engine, method = setting.engine, build(setting.settings).method
+    engine, method = setting.engine, build_components(setting.settings).method
     assert isinstance(method, SelfPlayAlgorithm)
     split = replace(engine.dataset.split, train=engine.dataset.split.train.take(setting.row_numbers))
     engine = replace(engine, dataset=replace(engine.dataset, split=split))

@@ -10,8 +10,9 @@ import yaml
 
 from sprec.data.examples import Example
 from sprec.data.prompts import INDENT
-from sprec.experiment.build import build, drawn, engine, stored
+from sprec.experiment.build import build_components
 from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.prepare import build_context, load_or_build_dataset
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.seeds import stream
@@ -40,9 +41,8 @@ class Setting:
     @cached_property
     def engine(self) -> StageContext:
         """Data and model, as a run builds them."""
-        built = build(self.settings)
-        whole = stored(built)
-        return engine(built, self.settings, drawn(whole, self.settings), whole.digest)[0]
+        components = build_components(self.settings)
+        return build_context(components, self.settings, load_or_build_dataset(components))[0]
 
     @cached_property
     def model(self) -> LanguageModel:

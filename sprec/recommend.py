@@ -15,31 +15,31 @@ from sprec.report.tables.formats import show
 
 if TYPE_CHECKING:
     from sprec.data.catalog import Catalog
-    from sprec.experiment.reload import Answer
+    from sprec.experiment.reload import Recommendation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print titles and scores of each state of a run; return 0, or 2 after one line on what is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        record = read(options.run)
-        from sprec.experiment.reload import Asked, tuned
+        record = read_record(options.run)
+        from sprec.experiment.reload import ReloadedRun, tuned_models  # heavy: a wrong folder fails before it
 
-        models = tuned(record)
-        asked = Asked.of(record)
-        history = items(options.history, asked.dataset.catalog)
-        answers = list(asked.answers(models, history, k=options.k))
+        models = tuned_models(record)
+        run = ReloadedRun.from_record(record)
+        history = find_items(options.history, run.dataset.catalog)
+        recommendations = list(run.recommend(models, history, k=options.k))
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"sprec.recommend: {error}\n")
         return 2
-    if remark := asked.remark(history):
-        sys.stderr.write(f"sprec.recommend: {remark}\n")
-    _print(answers, record, options)
+    if warning := run.length_warning(history):
+        sys.stderr.write(f"sprec.recommend: {warning}\n")
+    _print(recommendations, record, options)
     return 0
 
 
-def read(folder: Path) -> RunRecord:
-    """Return the record of a run's output folder; `ValueError` where the folder holds none."""
+def read_record(folder: Path) -> RunRecord:
+    """Return the record of a run's output folder; `ValueError` if the folder holds none."""
     file = folder / FILE_NAME
     if file.is_file():
         return RunRecord.load(file)
@@ -50,44 +50,49 @@ def read(folder: Path) -> RunRecord:
     raise ValueError(f"{folder} has no {FILE_NAME}: it is no output folder of a run{hint}")
 
 
-def items(history: Sequence[str], catalog: "Catalog") -> tuple[int, ...]:
-    """Return the ids of these titles; `ValueError` where there are none, or naming each unknown one."""
+def find_items(history: Sequence[str], catalog: "Catalog") -> tuple[int, ...]:
+    """Return the ids of these titles; `ValueError` if there are none, or naming each unknown one."""
     if not any(title.strip() for title in history):
         raise ValueError(f"the history is empty; give --history at least one title, as {catalog.titles[0]!r}")
-    found = [catalog.find(title) for title in history]
-    unknown = [title for title, item in zip(history, found, strict=True) if item is None]
+    items = [catalog.find(title) for title in history]
+    unknown = [title for title, item in zip(history, items, strict=True) if item is None]
     if unknown:
-        raise ValueError("; ".join(_unknown(title, catalog) for title in unknown))
-    return tuple(item for item in found if item is not None)
+        raise ValueError("; ".join(_suggest_titles(title, catalog) for title in unknown))
+    return tuple(item for item in items if item is not None)
 
 
-def _unknown(title: str, catalog: "Catalog") -> str:
-    """Return a line with the titles that are spelled most alike, whatever their case."""
+def _suggest_titles(title: str, catalog: "Catalog") -> str:
+    """Return a line with the titles that are spelled most alike, upper and lower case being equal."""
     spelled = {known.lower(): known for known in reversed(catalog.titles)}
-    near = [spelled[each] for each in get_close_matches(title.lower(), spelled, n=3, cutoff=0.5)]
+    near = [spelled[name] for name in get_close_matches(title.lower(), spelled, n=3, cutoff=0.5)]
     hint = f"nearest: {', '.join(map(repr, near))}" if near else f"titles read like {catalog.titles[0]!r}"
     return f"no item is called {title!r}; {hint}"
 
 
-def _print(answers: Sequence["Answer"], record: RunRecord, options: argparse.Namespace) -> None:
+def _print(
+    recommendations: Sequence["Recommendation"], record: RunRecord, options: argparse.Namespace
+) -> None:
     """Print one JSON object, or a table for each state."""
     if options.json:
-        found = {"run": str(options.run), "history": options.history, "states": list(map(asdict, answers))}
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        states = list(map(asdict, recommendations))
+        document = {"run": str(options.run), "history": options.history, "states": states}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
 
     console = Console()
-    for answer in answers:
-        show(_table(answer), console)
+    for recommendation in recommendations:
+        show(_to_table(recommendation), console)
     console.print(f"{record.method} on {record.dataset.name}, seed {record.seed}; {options.run}", style="dim")
 
 
-def _table(answer: "Answer") -> Table:
-    name = answer.label.replace("_", " ").replace("sft", "SFT")
-    title = name if answer.written is None else f'{name} writes "{answer.written}"'
-    columns = ("", "title", answer.unit)
-    return Table(title, columns, tuple((place, *line) for place, line in enumerate(answer.items, 1)), (), 2)
+def _to_table(recommendation: "Recommendation") -> Table:
+    name = recommendation.label.replace("_", " ").replace("sft", "SFT")
+    title = name if recommendation.written is None else f'{name} writes "{recommendation.written}"'
+    columns = ("", "title", recommendation.unit)
+    return Table(
+        title, columns, tuple((place, *line) for place, line in enumerate(recommendation.items, 1)), (), 2
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec import run
-from sprec.experiment.build import _made_later, _method, _possible
+from sprec.experiment.build import _build_method, _check_title_count, _make_factory
 from sprec.experiment.config import validate_settings
 
 
@@ -24,7 +24,7 @@ def settings(*words):
 )
 def test_greedy_self_play_cannot_have_several_titles(words, count):
     with pytest.raises(ValueError, match=rf"negatives.count={count}: greedy .* use decoding=sampled, or neg"):
-        _possible(_method(settings(*words.split())))
+        _check_title_count(_build_method(settings(*words.split())))
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_greedy_self_play_cannot_have_several_titles(words, count):
     ],
 )
 def test_several_titles_are_had_by_sampling_or_from_the_catalogue_or_not_asked_for(words):
-    method = _method(settings(*words.split()))
-    assert _possible(method) is method
+    method = _build_method(settings(*words.split()))
+    assert _check_title_count(method) is method
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_several_titles_are_had_by_sampling_or_from_the_catalogue_or_not_asked_f
 )
 def test_a_setting_that_an_object_does_not_take_is_named_with_its_key(key, node, message):
     with pytest.raises(ValueError, match=message):
-        _made_later(key, node)
+        _make_factory(key, node)
 
 
 def test_group_that_was_left_out_is_named_without_all_the_others():

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from sprec.experiment.build import _check_devices, _method, build, processes
+from sprec.experiment.build import _build_method, _check_device_count, build_components
 from sprec.experiment.config import validate_settings
 from sprec.negatives import Semantic
 from sprec.run import CONF
@@ -100,12 +100,12 @@ def test_goal_of_a_search_must_be_scored():
 
 
 def test_processes_that_tune_together_are_devices_times_nodes_and_take_a_device_each():
-    assert processes(settings()) == 1
+    assert settings().trainer.world_size == 1
     chosen = settings("trainer=ddp", "trainer.devices=4", "trainer.nodes=2")
-    assert processes(chosen) == 8
+    assert chosen.trainer.world_size == 8
     assert chosen.trainer.launch_command == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
     with pytest.raises(ValueError, match=r"trainer\.device=cuda:1: .* use trainer\.device=cuda$"):
-        _check_devices(2, "cuda:1")
+        _check_device_count(2, "cuda:1")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_processes_that_tune_together_are_devices_times_nodes_and_take_a_device_
 )
 def test_weights_that_cannot_be_shared_out_are_refused(option, said):
     with pytest.raises(ValueError, match=said):
-        build(settings("trainer=fsdp", "trainer.device=cpu", option))
+        build_components(settings("trainer=fsdp", "trainer.device=cpu", option))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
         assert (found.ranking["width"], found.method.with_sft, found.method.with_dpo) == (10, False, False)
     assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("Beam")
     assert settings("method=d3").method.counterfactual is None
-    effect = _method(settings("method=cft")).counterfactual
+    effect = _build_method(settings("method=cft")).counterfactual
     assert (effect.effect, effect.last) == (0.1, 0.25)
 
 
@@ -165,19 +165,19 @@ def test_guidance_out_of_range_is_named_with_its_key():
 @pytest.mark.parametrize("option", [o for o in GROUPS if o.startswith("negatives=")])
 @pytest.mark.parametrize("method", ["sprec", "sdpo"])
 def test_every_strategy_goes_with_every_method_and_takes_a_count(option, method):
-    built = _method(settings(f"method={method}", option, "negatives.count=4"))
+    built = _build_method(settings(f"method={method}", option, "negatives.count=4"))
     assert built.negatives.count == 4
     assert built.objective.func.__name__ == {"sprec": "dpo"}.get(method, method)
 
 
 def test_sft_arm_iterates_nothing():
-    assert _method(settings("method=sft", "budget.iterations=5")).iterations == 0
-    assert _method(settings("method=without_dpo", "budget.iterations=5")).iterations == 5
+    assert _build_method(settings("method=sft", "budget.iterations=5")).iterations == 0
+    assert _build_method(settings("method=without_dpo", "budget.iterations=5")).iterations == 5
 
 
 def test_mixture_takes_another_strategy_with_its_share():
     added = ["+negatives@negatives.parts.popular=popular", "+negatives.shares.popular=2"]
-    built = _method(settings("negatives=mixture", *added)).negatives
+    built = _build_method(settings("negatives=mixture", *added)).negatives
     assert set(built.parts) == {"self_play", "random", "popular"}
     assert built.shares == {"self_play": 0.5, "random": 0.5, "popular": 2}
 
@@ -227,8 +227,8 @@ def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_re
     rw, dmpo, rosepo = (
         settings("+experiment=released", f"method={name}_released") for name in ("rw", "dmpo", "rosepo")
     )
-    assert _method(rw).weighting == GenreBalance(accumulated=True, per_batch=True)
+    assert _build_method(rw).weighting == GenreBalance(accumulated=True, per_batch=True)
     assert rw.base_llm.lora.rank == 64
-    assert _method(dmpo).objective.keywords == {"beta": 0.1, "averaged": False}
-    assert _method(rosepo).negatives == Semantic(similar=False, to="history")
-    assert _method(settings("method=rw")).weighting == GenreBalance()
+    assert _build_method(dmpo).objective.keywords == {"beta": 0.1, "averaged": False}
+    assert _build_method(rosepo).negatives == Semantic(similar=False, to="history")
+    assert _build_method(settings("method=rw")).weighting == GenreBalance()

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from sprec.data.readers.toy import toy_dataset
 from sprec.experiment.config import validate_settings
-from sprec.experiment.reload import tuned
+from sprec.experiment.reload import tuned_models
 from sprec.experiment.session import Session
 from sprec.recommend import main
 from sprec.records.run_record import RunRecord, StageEntry
@@ -81,9 +81,9 @@ def stored(home, folder):
 
 def first_history(folder):
     """Return the titles of the first test row's history."""
-    from sprec.experiment.reload import Asked
+    from sprec.experiment.reload import ReloadedRun
 
-    dataset = Asked.of(RunRecord.load(folder / "run.json")).dataset
+    dataset = ReloadedRun.from_record(RunRecord.load(folder / "run.json")).dataset
     return [TITLES[i] for i in dataset.split.test[0].history]
 
 
@@ -180,7 +180,7 @@ def test_folder_without_a_record_names_one_that_has_it(beams, capsys, tmp_path):
 
 
 def test_model_that_is_not_stored_names_the_command_that_makes_it(beams, sprec_home, capsys):
-    last = tuned(RunRecord.load(beams / "run.json"))[-1]
+    last = tuned_models(RunRecord.load(beams / "run.json"))[-1]
     place = sprec_home / "stages" / last.stage / last.key
     place.rename(place.with_suffix(".away"))
     told = refused(capsys, beams, "--history", TITLES[0])
@@ -208,10 +208,10 @@ def test_run_that_ranked_with_no_model_is_told_apart_from_one_without_an_llm(bea
     with pytest.raises(
         ValueError, match="the run is failed and ranked with no model yet; go on with: python"
     ):
-        tuned(record)
+        tuned_models(record)
     stage = StageEntry("baseline", "sasrec", "0" * 32, 1.0, reused=False)
     with pytest.raises(ValueError, match="sasrec stores its lists and no model"):
-        tuned(replace(record, method="sasrec", stages=(stage,)))
+        tuned_models(replace(record, method="sasrec", stages=(stage,)))
 
 
 def test_wrong_folder_is_told_before_anything_heavy_loads(tmp_path):

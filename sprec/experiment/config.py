@@ -1,5 +1,6 @@
 """The typed schema behind conf/: every key, its type, and what it must be."""
 
+import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,13 +16,13 @@ from pydantic import (
 Node = dict[str, Any]
 
 
-class Part(BaseModel):
+class SettingsGroup(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Tuning(Part):
+class Tuning(SettingsGroup):
     """One stage's schedule: epochs, rows per step, AdamW learning rate, warm-up steps, what SFT predicts."""
 
     epochs: PositiveInt
@@ -37,7 +38,7 @@ class InitialTuning(Tuning):
     eval_every: PositiveInt | None
 
 
-class Budget(Part):
+class Budget(SettingsGroup):
     """How much is trained and tested; rows are counts, None means all."""
 
     name: str
@@ -51,7 +52,7 @@ class Budget(Part):
     dpo: Tuning
 
 
-class LoraSettings(Part):
+class LoraSettings(SettingsGroup):
     """Adapter size; rank 0 tunes all weights."""
 
     rank: int = Field(ge=0)
@@ -59,7 +60,7 @@ class LoraSettings(Part):
     dropout: float = Field(ge=0, lt=1)
 
 
-class BaseLlm(Part):
+class BaseLlm(SettingsGroup):
     """The language model: where its weights come from, its adapter, the longest prompt."""
 
     name: str
@@ -69,17 +70,17 @@ class BaseLlm(Part):
     cutoff_tokens: PositiveInt
 
 
-class CounterfactualSettings(Part):
-    """What SFT learns of the history's effect: its weight, and the weight of a title's last token."""
+class CounterfactualSettings(SettingsGroup):
+    """How SFT learns the history's effect: its weight, and the weight of a title's last token."""
 
     effect: float = Field(ge=0)
     last: float = Field(ge=0, le=1)
 
 
-class MethodSettings(Part):
-    """Which steps an iteration has, which pairs stay, and the loss of its preference tuning.
+class MethodSettings(SettingsGroup):
+    """The steps of an iteration, which pairs stay, and the loss of preference tuning.
 
-    With `baseline` there is no LLM: that object ranks the items, and the rest does not count.
+    With `baseline` there is no LLM: that object ranks the items, and the other settings are ignored.
     """
 
     name: str
@@ -93,8 +94,8 @@ class MethodSettings(Part):
 
     @field_validator("objective")
     @classmethod
-    def _in_range(cls, objective: Node) -> Node:
-        """Pass where `beta` is positive and `epsilon` below one half, where a label would say nothing."""
+    def _check_objective(cls, objective: Node) -> Node:
+        """Refuse a `beta` of 0 or less, and an `epsilon` of one half or more: labels would be noise."""
         if not objective.get("beta", 1) > 0:
             raise ValueError(f"beta = {objective['beta']} must be greater than 0")
         if not 0 <= objective.get("epsilon", 0) < 0.5:
@@ -102,7 +103,7 @@ class MethodSettings(Part):
         return objective
 
 
-class TrainerSettings(Part):
+class TrainerSettings(SettingsGroup):
     """Where and how the numbers are computed."""
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -120,15 +121,25 @@ class TrainerSettings(Part):
     shard: bool = False
     launch_command: tuple[str, ...] = ()
 
+    @property
+    def cpu_threads(self) -> int:
+        """The number of CPU threads: fixed and recorded, since the last bits of results depend on it."""
+        return self.threads or len(os.sched_getaffinity(0))
 
-class StoreSettings(Part):
-    """Where stages are kept (None: $SPREC_HOME/stages), and how processes agree who computes one."""
+    @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+        return self.devices * self.nodes
+
+
+class StoreSettings(SettingsGroup):
+    """Where stages are stored (None: $SPREC_HOME/stages), and how processes agree who computes one."""
 
     path: str | None
     lock: Literal["flock", "lease"] = "flock"
 
 
-class Settings(Part):
+class Settings(SettingsGroup):
     """One run."""
 
     dataset: Node
@@ -153,16 +164,16 @@ class Settings(Part):
     goal: str | None = Field(default=None, pattern=r"^(hr|ndcg|div_ratio|or_ratio|mgu|dgu)@[1-9]\d*$")
 
     @model_validator(mode="after")
-    def _scored(self) -> Self:
-        """Pass where the goal of a search is a score of one of the list lengths."""
+    def _check_goal(self) -> Self:
+        """Refuse a search's goal that is a score of another list length."""
         if self.goal and int(self.goal.partition("@")[2]) not in self.cutoffs:
             raise ValueError(f"goal = {self.goal} is not scored; add its list length to cutoffs")
         return self
 
     @field_validator("ranking")
     @classmethod
-    def _searchable(cls, ranking: Node) -> Node:
-        """Pass where a beam search has a beam and the LLM's weight is a share."""
+    def _check_ranking(cls, ranking: Node) -> Node:
+        """Refuse a search without a beam, and a weight of the LLM outside 0 to 1."""
         if not ranking.get("width", 1) >= 1:
             raise ValueError(f"width = {ranking['width']} must be 1 or more")
         if not 0 <= ranking.get("alpha", 1) <= 1:
@@ -171,8 +182,8 @@ class Settings(Part):
 
     @field_validator("negatives")
     @classmethod
-    def _some(cls, negatives: Node) -> Node:
-        """Pass where at least one negative is wanted."""
+    def _check_count(cls, negatives: Node) -> Node:
+        """Refuse a sampler of no negatives."""
         if not negatives.get("count", 1) >= 1:
             raise ValueError(f"count = {negatives['count']} must be 1 or more")
         return negatives
@@ -183,10 +194,10 @@ def validate_settings(config: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        raise ValueError("configuration: " + "; ".join(map(_said, error.errors()))) from error
+        raise ValueError("configuration: " + "; ".join(map(_describe_fault, error.errors()))) from error
 
 
-def _said(fault: Any) -> str:
-    """Return the key, what is wrong, and the value; of a key that is missing there is none."""
-    got = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}{got}"
+def _describe_fault(fault: Any) -> str:
+    """Return the key, what is wrong with it, and its value unless it is missing."""
+    value = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}{value}"

@@ -13,8 +13,14 @@ import torch
 import torch.distributed as dist
 
 from sprec.algorithm import SelfPlayAlgorithm
-from sprec.experiment.build import Built, base_folder, build, drawn, engine, sizes, stored, threads
-from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.build import Components, build_components
+from sprec.experiment.config import Settings, TrainerSettings, validate_settings
+from sprec.experiment.prepare import (
+    build_context,
+    build_row_sampling,
+    load_or_build_dataset,
+    store_base_model,
+)
 from sprec.processes.torchrun import FAILURE_PREFIX, LOG_PREFIX, Work
 from sprec.store.stage import Stage
 from sprec.store.store import Store
@@ -23,27 +29,28 @@ from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import Stages
 
 
-class Search(Stages):
-    """Goes through a run's stages, computing none, and keeps the work of the one with `key`."""
+class WorkFinder(Stages):
+    """Goes through a run's stages without computing any, and notes the work of the one with `key`."""
 
-    def __init__(self, shared: StageContext, store: Store, rows: RowSampling, key: str) -> None:
-        super().__init__(shared, store, rows, done=lambda *_: None)
+    def __init__(self, context: StageContext, store: Store, sampling: RowSampling, key: str) -> None:
+        super().__init__(context, store, sampling, done=lambda *_: None)
         self.key = key
-        self.found: Work | None = None
+        self.work: Work | None = None
 
     def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
-        self.found = work if stage.key == self.key else self.found
+        self.work = work if stage.key == self.key else self.work
         return self.store.path(stage)
 
 
 def main() -> None:
-    """Do this process's part of the work; the process of rank 0 writes, and a failure is one line."""
+    """Do this process's share of the work; the process of rank 0 writes, and a failure is one line."""
     task = json.loads(Path(sys.argv[1]).read_text())
-    first = os.environ["RANK"] == "0"
-    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format=f"{LOG_PREFIX}%(message)s")
+    is_first = os.environ["RANK"] == "0"
+    level = logging.INFO if is_first else logging.WARNING
+    logging.basicConfig(level=level, format=f"{LOG_PREFIX}%(message)s")
     try:
-        work = _joined(validate_settings(task["settings"]), task["stage"])
-        if first:
+        work = _join_group(validate_settings(task["settings"]), task["stage"])
+        if is_first:
             work(Path(task["folder"]))
         else:
             with TemporaryDirectory() as folder:
@@ -54,41 +61,41 @@ def main() -> None:
         raise
 
 
-def _joined(settings: Settings, key: str) -> Work:
+def _join_group(settings: Settings, key: str) -> Work:
     """Join the group and return the work of the stage with this key."""
-    trainer, local = settings.trainer, int(os.environ["LOCAL_RANK"])
-    built = build(settings)
-    whole = stored(built)
-    data = drawn(whole, settings)
-    base_folder(built, data)  # in a group transformers lets rank 0 alone write, whoever has the store's lock
-    if built.device == "cuda":
-        torch.cuda.set_device(local)
-    torch.set_num_threads(max(1, threads(settings) // trainer.devices))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if built.device == "cuda" else "gloo")
-    shared, base = engine(built, settings, data, whole.digest, sharded=trainer.shard)
-    return _work(settings, built, shared, base, key)
+    trainer, local_rank = settings.trainer, int(os.environ["LOCAL_RANK"])
+    components = build_components(settings)
+    whole = load_or_build_dataset(components)
+    # Before there is a group: in one, transformers lets only rank 0 write, whoever holds the store's lock.
+    store_base_model(components, whole)
+    if components.device == "cuda":
+        torch.cuda.set_device(local_rank)
+    torch.set_num_threads(max(1, trainer.cpu_threads // trainer.devices))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if components.device == "cuda" else "gloo")
+    context, base = build_context(components, settings, whole, sharded=trainer.shard)
+    context = replace(context, trainer={**context.trainer, **_lightning_options(trainer, components.device)})
+    return _find_work(settings, components, context, base, key)
 
 
-def _work(settings: Settings, built: Built, shared: StageContext, base: ModelState, key: str) -> Work:
-    search = Search(_together(shared, settings), built.store, sizes(settings), key)
-    assert isinstance(built.method, SelfPlayAlgorithm)  # nothing else is tuned
-    for _ in built.method.states(search, base):
-        if search.found is not None:
-            return search.found
+def _find_work(
+    settings: Settings, components: Components, context: StageContext, base: ModelState, key: str
+) -> Work:
+    finder = WorkFinder(context, components.store, build_row_sampling(settings), key)
+    assert isinstance(components.method, SelfPlayAlgorithm)  # a baseline trains in one process
+    for _ in components.method.states(finder, base):
+        if finder.work is not None:
+            return finder.work
     raise ValueError(f"no stage of this run has the key {key}")
 
 
-def _together(alone: StageContext, settings: Settings) -> StageContext:
-    """Return what stages share in a process of the group, and what Lightning is told of the group.
+def _lightning_options(trainer: TrainerSettings, device: str) -> dict[str, object]:
+    """Return what Lightning has to know of the group.
 
-    The tuner sums gradients itself, so a model that is shared out is to Lightning one on one device.
+    The tuner sums gradients itself, so Lightning may take a sharded model for one on one device.
     """
-    trainer = settings.trainer
-    known: dict[str, object] = {"strategy": "ddp", "devices": trainer.devices, "num_nodes": trainer.nodes}
     if trainer.shard:
-        on_cpu = alone.trainer["accelerator"] == "cpu"
-        known = {"devices": 1 if on_cpu else [int(os.environ["LOCAL_RANK"])]}
-    return replace(alone, trainer={**alone.trainer, **known})
+        return {"devices": 1 if device == "cpu" else [int(os.environ["LOCAL_RANK"])]}
+    return {"strategy": "ddp", "devices": trainer.devices, "num_nodes": trainer.nodes}
 
 
 if __name__ == "__main__":

@@ -15,60 +15,70 @@ from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
 from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.download.sources import home
-from sprec.experiment.build import Built, base_folder, prompt, sizes, threads
+from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
+from sprec.experiment.prepare import build_prompt, build_row_sampling, store_base_model
 from sprec.records.from_json import decode_json
 from sprec.store.atomic_files import write_atomically
 from sprec.training.context import ModelState, StageContext, TestSetup
 
-PROFILE = "speed.json"
-"""Where the cache folder keeps the best speeds that were measured on a machine."""
+SPEED_PROFILE = "speed.json"
+"""The file of the cache folder with the best speeds measured on each machine."""
 log = logging.getLogger(__name__)
 
 
-def show(
-    built: Built,
+def show_plan(
+    components: Components,
     settings: Settings,
-    engine: StageContext,
+    context: StageContext,
     base: ModelState,
     test: TestSetup,
     console: Console,
 ) -> None:
-    """Print a line for each stage, the sums, and the speed that the estimates start from."""
-    gauge = None if isinstance(built.method, BaselineAlgorithm) else _gauge(built, settings, engine)
-    stages = CostEstimator(engine, built.store, sizes(settings), gauge=gauge)
-    for _ in built.method.evaluations(stages, base, test):
+    """Print a line for each stage, the sums, and the speed that the estimates are made from.
+
+    Args:
+        components: objects of the run.
+        settings: what they were built from.
+        context: what the stages share.
+        base: the untuned model.
+        test: which rows are ranked, and how.
+        console: where the lines go.
+    """
+    has_llm = not isinstance(components.method, BaselineAlgorithm)
+    cost_model = _measure_costs(components, settings, context) if has_llm else None
+    stages = CostEstimator(context, components.store, build_row_sampling(settings), gauge=cost_model)
+    for _ in components.method.evaluations(stages, base, test):
         pass
-    lines = [*map(_line, stages.planned), *(_sums(stages.planned, gauge.speed, settings) if gauge else ())]
+    lines = [_stage_line(stage) for stage in stages.planned]
+    if cost_model:
+        lines += _sum_lines(stages.planned, cost_model.speed, settings)
     console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
 
 
-def _gauge(built: Built, settings: Settings, engine: StageContext) -> CostModel | None:
-    """Return lengths and speed, or None after one line where the base LLM cannot be had."""
-    llm = settings.base_llm
+def _measure_costs(components: Components, settings: Settings, context: StageContext) -> CostModel | None:
+    """Return text lengths and machine speed, or None after one line if the base LLM cannot be loaded."""
+    llm, dataset = settings.base_llm, context.dataset
     try:
-        folder = base_folder(built, engine.dataset)
+        folder = store_base_model(components, dataset)
     except (ValueError, OSError) as error:
         log.warning("no estimates: %s", " ".join(str(error).split()))
         return None
-    tokens = RowTokenizer(
-        folder,
-        prompt(built, engine.dataset, folder, llm.name),
-        cutoff_tokens=llm.cutoff_tokens,
-        rank=llm.lora.rank,
-    )
-    half, devices = built.precision.bf16 and llm.lora.rank > 0, int(engine.trainer.get("devices", 1))
-    speed = measure_speed(tokens.shape, built.device, bf16=half, devices=devices)
-    sizes = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
-    place = f"{platform.node()}, {built.device}, {threads(settings)} threads"
-    return CostModel(tokens, remembered(home() / PROFILE, f"{place}: {sizes}", speed))
+    prompt = build_prompt(components, dataset, folder, llm.name)
+    tokens = RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
+    bf16 = components.precision.bf16 and llm.lora.rank > 0  # without adapters float32 weights are tuned
+    devices = int(context.trainer.get("devices", 1))
+    speed = measure_speed(tokens.shape, components.device, bf16=bf16, devices=devices)
+    machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"
+    shape = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
+    return CostModel(tokens, update_speed_profile(home() / SPEED_PROFILE, f"{machine}: {shape}", speed))
 
 
-def remembered(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:
+def update_speed_profile(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:
     """Return the best of this measurement and earlier ones of the name, and write it to the profile `file`.
 
-    A machine that is busy now is priced as it was when it was not. A profile that cannot be read counts as
-    empty, and one that cannot be written stays as it is.
+    So a machine that is busy now is judged by its idle speed. A profile that cannot be read counts as empty;
+    one that cannot be written is left alone.
     """
     try:
         profile = json.loads(file.read_text(encoding="utf-8"))
@@ -83,38 +93,39 @@ def remembered(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:
     return speed
 
 
-def _line(planned: PlannedStage) -> str:
-    state = "to run" if planned.seconds is None else "stored"
-    took = "" if planned.seconds is None else f"took {lasting(planned.seconds)}"
-    return f"{state:8}{planned.label:28}{_told(planned.cost)}{took:16}{planned.key}"
+def _stage_line(stage: PlannedStage) -> str:
+    state = "to run" if stage.seconds is None else "stored"
+    took = "" if stage.seconds is None else f"took {format_seconds(stage.seconds)}"
+    return f"{state:8}{stage.label:28}{_format_cost(stage.cost)}{took:16}{stage.key}"
 
 
-def _told(cost: Cost | None) -> str:
+def _format_cost(cost: Cost | None) -> str:
     if cost is None:
         return f"{'':37}"
-    return f"{scaled(cost.flops, 'FLOP'):>12}{scaled(cost.bytes, 'B'):>10}{lasting(cost.seconds):>12}   "
+    flops, memory = format_scaled(cost.flops, "FLOP"), format_scaled(cost.bytes, "B")
+    return f"{flops:>12}{memory:>10}{format_seconds(cost.seconds):>12}   "
 
 
-def _sums(planned: Sequence[PlannedStage], speed: MachineSpeed, settings: Settings) -> list[str]:
-    """Return the lines below the stages: what is left, all of it, and what was measured."""
-    whole = sum((each.cost for each in planned if each.cost), NO_COST)
-    left = sum((each.cost for each in planned if each.cost and each.seconds is None), NO_COST)
-    known = ", those without an estimate left out" if any(each.cost is None for each in planned) else ""
-    machine = f"products {scaled(speed.flops, 'FLOP')}/s in {8 * speed.width} bits, "
-    machine += (
-        f"memory {scaled(speed.bytes_per_second, 'B')}/s, a small call {1e6 * speed.call_seconds:.1f} µs"
-    )
+def _sum_lines(stages: Sequence[PlannedStage], speed: MachineSpeed, settings: Settings) -> list[str]:
+    """Return the lines below the stages: what is left to run, everything, and what was measured."""
+    everything = sum((stage.cost for stage in stages if stage.cost), NO_COST)
+    left = sum((stage.cost for stage in stages if stage.cost and stage.seconds is None), NO_COST)
+    incomplete = ", those without an estimate left out" if any(stage.cost is None for stage in stages) else ""
+    products = f"products {format_scaled(speed.flops, 'FLOP')}/s in {8 * speed.width} bits"
+    memory = f"memory {format_scaled(speed.bytes_per_second, 'B')}/s"
+    call = f"a small call {1e6 * speed.call_seconds:.1f} µs"
+    threads = settings.trainer.cpu_threads
     return [
-        f"{'':8}{'all that is to run':28}{_told(left)}",
-        f"{'':8}{'all stages':28}{_told(whole)}",
-        f"measured with {threads(settings)} threads: {machine}{known}",
+        f"{'':8}{'all that is to run':28}{_format_cost(left)}",
+        f"{'':8}{'all stages':28}{_format_cost(everything)}",
+        f"measured with {threads} threads: {products}, {memory}, {call}{incomplete}",
     ]
 
 
-def scaled(value: float, unit: str) -> str:
+def format_scaled(value: float, unit: str) -> str:
     """Return three digits with a prefix.
 
-    >>> scaled(1.234e15, "FLOP"), scaled(0, "B")
+    >>> format_scaled(1.234e15, "FLOP"), format_scaled(0, "B")
     ('1.23 PFLOP', '0 B')
     """
     steps = 0
@@ -123,10 +134,10 @@ def scaled(value: float, unit: str) -> str:
     return f"{value:.3g} {' kMGTPE'[steps].strip()}{unit}"
 
 
-def lasting(seconds: float) -> str:
-    """Return a time in the unit that people would name it in.
+def format_seconds(seconds: float) -> str:
+    """Return a time in the unit that suits its size.
 
-    >>> lasting(4.04), lasting(300), lasting(7200)
+    >>> format_seconds(4.04), format_seconds(300), format_seconds(7200)
     ('4.0 s', '5.0 min', '2.0 h')
     """
     if seconds < 100:

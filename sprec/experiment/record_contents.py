@@ -1,4 +1,4 @@
-"""What a record keeps beside scores, so that a number can be checked, compared and looked at later."""
+"""What a record holds beside scores, so that a number can be checked, compared and looked at later."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,37 +15,40 @@ from sprec.records.run_record import SampledUser
 
 SAMPLED_USERS = 20
 """Users whose history, target and written titles every record holds."""
-POINTS = 200
-"""Points of a curve at most."""
-DIGITS = 6
+CURVE_POINTS = 200
+CURVE_DIGITS = 6
+PREDICTION_ROWS = 100  # of the tracker's table; the stage's folder holds all
 
 
 def sample_users(rows: Sequence[Example]) -> tuple[SampledUser, ...]:
-    """Return `SAMPLED_USERS` rows spread evenly over all, or all where there are fewer."""
+    """Return `SAMPLED_USERS` rows spaced evenly over all, or all if there are fewer."""
     return tuple(
         SampledUser(place, tuple(rows[place].history), rows[place].target)
-        for place in _spread(len(rows), SAMPLED_USERS)
+        for place in _spaced_evenly(len(rows), SAMPLED_USERS)
     )
 
 
-def items(dataset: Dataset, *ids: Int[np.ndarray, "..."]) -> dict[str, RecordedItem]:
-    """Return the items of these ids, by id as text; -1 is none. `genres` are the selected ones."""
-    selected = frozenset(dataset.genres)
-    found = np.unique(np.concatenate([np.ravel(each) for each in ids]))
+def recorded_items(dataset: Dataset, *ids: Int[np.ndarray, "..."]) -> dict[str, RecordedItem]:
+    """Return the items of these ids, by id as text, with those of their genres that MGU and DGU count.
+
+    An id of -1 is no item.
+    """
+    counted_genres = frozenset(dataset.genres)
+    unique_ids = np.unique(np.concatenate([np.ravel(array) for array in ids]))
     return {
         str(item): RecordedItem(
             dataset.catalog.titles[item],
-            tuple(genre for genre in dataset.catalog.genres[item] if genre in selected),
+            tuple(genre for genre in dataset.catalog.genres[item] if genre in counted_genres),
             int(dataset.popularity[item]),
         )
-        for item in found.tolist()
+        for item in unique_ids.tolist()
         if item >= 0
     }
 
 
-def items_of_users(dataset: Dataset, rows: Sequence[SampledUser]) -> dict[str, RecordedItem]:
-    """Return the items of these rows' histories and targets."""
-    return items(dataset, *(np.array([*row.history, row.target]) for row in rows))
+def items_of_users(dataset: Dataset, users: Sequence[SampledUser]) -> dict[str, RecordedItem]:
+    """Return the items of these users' histories and targets."""
+    return recorded_items(dataset, *(np.array([*user.history, user.target]) for user in users))
 
 
 def history_genres(dataset: Dataset, rows: Sequence[Example]) -> dict[str, float]:
@@ -55,19 +58,39 @@ def history_genres(dataset: Dataset, rows: Sequence[Example]) -> dict[str, float
     return dict(zip(dataset.genres, share.tolist(), strict=True))
 
 
-def curve(path: Path) -> Mapping[str, tuple[float, ...]]:
-    """Return each column of a stage's curve at `POINTS` steps spread evenly, first and last among them."""
+def thin_curve(path: Path) -> Mapping[str, tuple[float, ...]]:
+    """Return each column of a stage's curve at `CURVE_POINTS` evenly spaced steps with first and last."""
     frame = pl.read_parquet(path)
-    thin = frame[_spread(frame.height, POINTS)]
-    return {
-        name: tuple(float(f"{value:.{DIGITS}g}") for value in thin[name].to_list()) for name in thin.columns
-    }
+    rows = frame[_spaced_evenly(frame.height, CURVE_POINTS)]
+    return {name: tuple(map(_round, rows[name].to_list())) for name in rows.columns}
 
 
-def _spread(count: int, most: int) -> list[int]:
+def prediction_table(
+    dataset: Dataset, rows: Sequence[Example], predictions: pl.DataFrame
+) -> tuple[list[str], list[list[str]]]:
+    """Return columns and the first `PREDICTION_ROWS` rows of a table of predictions, with titles as text."""
+    titles = dataset.catalog.titles
+    shown = predictions.head(PREDICTION_ROWS)
+    lines = [
+        [
+            ", ".join(titles[i] for i in row.history),
+            titles[row.target],
+            written or "",
+            ", ".join(titles[i] for i in ranked if i >= 0),
+        ]
+        for row, written, ranked in zip(rows, shown["written"], shown["ranked"].to_list(), strict=False)
+    ]
+    return ["history", "target", "written", "recommended"], lines
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{CURVE_DIGITS}g}")
+
+
+def _spaced_evenly(count: int, most: int) -> list[int]:
     """Return at most `most` of the numbers below `count`, evenly spaced.
 
-    >>> _spread(9, 3), _spread(2, 3)
+    >>> _spaced_evenly(9, 3), _spaced_evenly(2, 3)
     ([0, 4, 8], [0, 1])
     """
     places: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,19 +12,22 @@ from pydantic import ValidationError
 
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
-from sprec.experiment.build import Built, build, drawn, engine, stored
+from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.prepare import build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
 from sprec.training.context import StageContext
 
-TUNING, EVALUATING = ("sft", "dpo"), "evaluate "
-"""Names of stages that make a model, and how the label of the stage begins that ranks with it."""
+TUNING_STAGES = ("sft", "dpo")
+"""Names of the stages that make a model."""
+EVALUATION_LABEL = "evaluate "
+"""How the label of a stage begins that ranks with a model."""
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedModel:
     """A model of the run: its label, and the name and key of the stage that made it."""
 
     label: str
@@ -32,8 +36,8 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one state recommends: (title, score in `unit`) best first, and the title that it writes."""
+class Recommendation:
+    """What one model recommends: (title, score in `unit`) best first, and the title that it writes."""
 
     label: str
     written: str | None
@@ -42,93 +46,97 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A run that can be asked: what it built, its data, and how its models are loaded."""
+class ReloadedRun:
+    """A finished run that recommends again: its objects, its data, and how its models are loaded."""
 
     record: RunRecord
-    built: Built
-    engine: StageContext
+    components: Components
+    context: StageContext
 
     @classmethod
-    def of(cls, record: RunRecord) -> "Asked":
-        """Return the run behind a record; `ValueError` where its data or base LLM are others by now.
+    def from_record(cls, record: RunRecord) -> "ReloadedRun":
+        """Return the run behind a record; `ValueError` if its data or base LLM have changed since.
 
         A dataset or base LLM that is not stored is made again, as the run did.
         """
-        settings = _settings(record)
-        built = build(settings)
-        whole = stored(built)
-        dataset = drawn(whole, settings)
-        shared, base = engine(built, settings, dataset, whole.digest)
-        _same("dataset", record.dataset.digest, dataset.digest, record)
-        _same("base LLM", record.weights.digest, base.key, record)
-        return cls(record, built, shared)
+        settings = _recorded_settings(record)
+        components = build_components(settings)
+        context, base = build_context(components, settings, load_or_build_dataset(components))
+        _check_digest("dataset", record.dataset.digest, context.dataset.digest, record)
+        _check_digest("base LLM", record.weights.digest, base.key, record)
+        return cls(record, components, context)
 
     @property
     def dataset(self) -> Dataset:
         """The run's data."""
-        return self.engine.dataset
+        return self.context.dataset
 
     @cached_property
-    def lengths(self) -> tuple[int, int]:
-        """The shortest and the longest history, in titles, among the rows that models were trained on."""
-        titles = self.dataset.split.train.frame["history"].list.len().to_list()
-        return min(titles), max(titles)
+    def history_lengths(self) -> tuple[int, int]:
+        """The shortest and the longest history, in titles, among the training rows."""
+        lengths = self.dataset.split.train.frame["history"].list.len().to_list()
+        return min(lengths), max(lengths)
 
-    def remark(self, history: Sequence[int]) -> str | None:
-        """Return what a reader must know of a history of another length than those in training, or None."""
-        shortest, longest = self.lengths
+    def length_warning(self, history: Sequence[int]) -> str | None:
+        """Return a warning about a history that is shorter or longer than any in training, or None."""
+        shortest, longest = self.history_lengths
         if shortest <= len(history) <= longest:
             return None
         trained = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
-        read = f"the last {longest} are read" if len(history) > longest else "answers to others are guesses"
-        return f"{len(history)} titles given; models were trained on histories of {trained}, {read}"
+        effect = f"the last {longest} are read" if len(history) > longest else "answers to others are guesses"
+        return f"{len(history)} titles given; models were trained on histories of {trained}, {effect}"
 
-    def answers(self, models: Sequence[Tuned], history: Sequence[int], *, k: int) -> Iterator[Answer]:
+    def recommend(
+        self, models: Sequence[TunedModel], history: Sequence[int], *, k: int
+    ) -> Iterator[Recommendation]:
         """Yield the popularity list, then k titles of each model in its order.
 
-        Of a history longer than any in training the last titles count. `ValueError` for a model that is not
-        stored, or a k that does not fit the catalogue.
+        Of a history longer than any in training only the last titles count. `ValueError` for a model that is
+        not stored, or a k that does not fit the catalogue.
         """
         catalog = self.dataset.catalog
         if not 1 <= k <= len(catalog):
             raise ValueError(f"--k {k} does not fit {len(catalog)} items; take 1 to {len(catalog)}")
-        folders = [self.built.store.root / model.stage / model.key for model in models]
+        folders = [self._model_folder(model) for model in models]  # all are checked before anything is loaded
+        yield self._most_popular(k)
+        example = Example(tuple(history[-self.history_lengths[1] :]), -1)
         for model, folder in zip(models, folders, strict=True):
-            if not (folder / TUNED_FILE).is_file():
-                raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
-        yield self._popular(k)
-        example = Example(tuple(history[-self.lengths[1] :]), -1)
-        for model, folder in zip(models, folders, strict=True):
-            yield self._answer(model.label, self.engine.inference_model.load(folder), example, k)
+            yield self._rank(model.label, self.context.inference_model.load(folder), example, k)
 
-    def _popular(self, k: int) -> Answer:
+    def _model_folder(self, model: TunedModel) -> Path:
+        folder = self.components.store.root / model.stage / model.key
+        if not (folder / TUNED_FILE).is_file():
+            raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
+        return folder
+
+    def _most_popular(self, k: int) -> Recommendation:
         ids = self.dataset.most_popular(k)
-        return self._listed("most_popular", None, "training interactions", ids, self.dataset.popularity[ids])
+        counts = self.dataset.popularity[ids]
+        return self._with_titles("most_popular", None, "training interactions", ids, counts)
 
-    def _answer(self, label: str, model: LanguageModel, example: Example, k: int) -> Answer:
-        """Return what the run's ranker lists, with what it ranks by: a distance, or a probability."""
+    def _rank(self, label: str, model: LanguageModel, example: Example, k: int) -> Recommendation:
+        """Return what the run's ranker lists, with what it ranks by: a distance or a log-probability."""
         ranker, catalog = self._ranker(), self.dataset.catalog
-        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.engine.eval_batch_tokens)
+        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.context.eval_batch_tokens)
         ids, written = ranked.ids[0][ranked.ids[0] >= 0], ranked.written[0]
         if ranker.uses_embeddings:
-            vectors = self.engine.embedder.embed([written, *(catalog.titles[i] for i in ids)])
+            vectors = self.context.embedder.embed([written, *(catalog.titles[i] for i in ids)])
             distances = np.linalg.norm(vectors[1:] - vectors[0], axis=1)
-            return self._listed(label, written, "distance to it", ids, distances)
+            return self._with_titles(label, written, "distance to it", ids, distances)
         log_probs = self._log_probs(model, example, ids)
-        return self._listed(label, written, "log-probability (nats)", ids, log_probs)
+        return self._with_titles(label, written, "log-probability (nats)", ids, log_probs)
 
     def _ranker(self) -> Ranker:
-        """Return the run's ranker, which may ask an assistant; `ValueError` where that is not stored."""
+        """Return the run's ranker, with its trained assistant if it asks one."""
         for stage in self.record.stages:
             if stage.name == "assistant":
-                folder = self.built.store.root / stage.name / stage.key
+                folder = self.components.store.root / stage.name / stage.key
                 if not folder.is_dir():
                     raise ValueError(
                         f"the assistant is not stored at {folder}; make it: {self.record.command}"
                     )
-                return self.built.ranker.with_assistant(folder)
-        return self.built.ranker
+                return self.components.ranker.with_assistant(folder)
+        return self.components.ranker
 
     def _log_probs(
         self, model: LanguageModel, example: Example, ids: Int[np.ndarray, " k"]
@@ -138,35 +146,35 @@ class Asked:
         row = model.encode([titles[i] for i in example.history], [titles[i] for i in ids])
         model.network.eval()
         with torch.no_grad(), model.merged_adapters():
-            found: Float[np.ndarray, " k"] = model.log_probs([row])[0].float().cpu().numpy()
-        return found
+            log_probs: Float[np.ndarray, " k"] = model.log_probs([row])[0].float().cpu().numpy()
+        return log_probs
 
-    def _listed(
+    def _with_titles(
         self,
         label: str,
         written: str | None,
         unit: str,
         ids: Int[np.ndarray, " k"],
         scores: np.ndarray,
-    ) -> Answer:
+    ) -> Recommendation:
         titles = self.dataset.catalog.titles
         pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-        return Answer(label, written, unit, tuple((titles[item], score) for item, score in pairs))
+        return Recommendation(label, written, unit, tuple((titles[item], score) for item, score in pairs))
 
 
-def tuned(record: RunRecord) -> list[Tuned]:
-    """Return the models that the run ranked with, in their order; `ValueError` where it has none.
+def tuned_models(record: RunRecord) -> list[TunedModel]:
+    """Return the models that the run ranked with, in their order; `ValueError` if it has none.
 
     A model is what the last tuning stage before its evaluation made.
     """
-    found, last = [], None
+    models, last = [], None
     for stage in record.stages:
-        if stage.name in TUNING:
+        if stage.name in TUNING_STAGES:
             last = stage
-        elif last and stage.label.startswith(EVALUATING):
-            found.append(Tuned(stage.label.removeprefix(EVALUATING), last.name, last.key))
-    if found:
-        return found
+        elif last and stage.label.startswith(EVALUATION_LABEL):
+            models.append(TunedModel(stage.label.removeprefix(EVALUATION_LABEL), last.name, last.key))
+    if models:
+        return models
     if record.method in {stage.label for stage in record.stages if stage.name == "baseline"}:
         raise ValueError(
             f"{record.method} stores its lists and no model that could be asked; take a run with an LLM"
@@ -174,30 +182,31 @@ def tuned(record: RunRecord) -> list[Tuned]:
     raise ValueError(f"the run is {record.status} and ranked with no model yet; go on with: {record.command}")
 
 
-def _settings(record: RunRecord) -> Settings:
-    """Return the run's settings, for whatever device is here, in the precision of the run."""
+def _recorded_settings(record: RunRecord) -> Settings:
+    """Return the run's settings for whatever device is here, in the precision of the run."""
     try:
         settings = validate_settings(dict(record.config))
     except ValueError as error:
-        at = (record.commit or "unknown")[:10]
+        commit = (record.commit or "unknown")[:10]
         raise ValueError(
-            f"the run's configuration does not fit this sprec ({_misfits(error)}); use the one that made it "
-            f"(commit {at}), or run again: {record.command}"
+            f"the run's configuration does not fit this sprec ({_faulty_keys(error)}); use the one that made "
+            f"it (commit {commit}), or run again: {record.command}"
         ) from error
-    products = record.precision.split()[0]
-    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": products})
+    number_format = record.precision.split()[0]
+    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": number_format})
     return settings.model_copy(update={"trainer": trainer})
 
 
-def _misfits(error: ValueError) -> str:
+def _faulty_keys(error: ValueError) -> str:
     """Return the names of the keys that are missing, unknown or of wrong values."""
     cause = error.__cause__
-    errors = cause.errors() if isinstance(cause, ValidationError) else []
-    return ", ".join(".".join(map(str, each["loc"])) for each in errors) or str(error)
+    faults = cause.errors() if isinstance(cause, ValidationError) else []
+    return ", ".join(".".join(map(str, fault["loc"])) for fault in faults) or str(error)
 
 
-def _same(what: str, then: str, now: str, record: RunRecord) -> None:
-    if then != now:
+def _check_digest(name: str, recorded: str, present: str, record: RunRecord) -> None:
+    if recorded != present:
         raise ValueError(
-            f"the {what} of the run was {then[:12]} and is {now[:12]} here; run again: {record.command}"
+            f"the {name} of the run was {recorded[:12]} and is {present[:12]} here; "
+            f"run again: {record.command}"
         )

@@ -33,14 +33,14 @@ def sprec(folder, *overrides, check=True):
     return commands.run("sprec.run", [*where, *SMALL, *overrides], environment, check=check)
 
 
-def tuned(folder, job="."):
+def tuned_models(folder, job="."):
     """Return curve and weights of each tuning stage of a run, by label."""
     home, folder = folder / "home", folder / job
     stages = json.loads((folder / "run.json").read_text())["stages"]
     assert not any(each["reused"] for each in stages)
     places = {each["label"]: home / "stages" / each["name"] / each["key"] for each in stages}
     return {
-        label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned.safetensors"))
+        label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned_models.safetensors"))
         for label, place in places.items()
         if (place / "curve.parquet").is_file()
     }
@@ -50,7 +50,7 @@ def tuned(folder, job="."):
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     sprec(folder, "method=dpo")
-    return tuned(folder)
+    return tuned_models(folder)
 
 
 def equal(one, other):
@@ -65,7 +65,7 @@ def equal(one, other):
 
 def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
     sprec(tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
-    together = tuned(tmp_path, "0")
+    together = tuned_models(tmp_path, "0")
     assert list(together) == list(alone) == ["initial sft", "dpo 1"]
     steps = [len(curve) for curve, _ in together.values()]
     assert steps == [6, 2]  # of 16 and of 8 rows, the last of 10 and 2
@@ -76,7 +76,7 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
 @pytest.mark.parametrize("options", [[], ["trainer.checkpointing=true"]], ids=["", "checkpointing"])
 def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, tmp_path, options):
     sprec(tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
-    together = tuned(tmp_path)
+    together = tuned_models(tmp_path)
     assert list(together) == list(alone)
     for label in alone:
         equal(alone[label], together[label])
@@ -88,7 +88,7 @@ def test_two_machines_tune_as_one_does(alone, tmp_path):
     spread.chmod(spread.stat().st_mode | stat.S_IXUSR)
     options = ["trainer=ddp", "trainer.devices=1", "trainer.nodes=2", f"trainer.launch_command=[{spread}]"]
     sprec(tmp_path, "method=sft", *options)
-    equal(alone["initial sft"], tuned(tmp_path)["initial sft"])
+    equal(alone["initial sft"], tuned_models(tmp_path)["initial sft"])
 
 
 def test_a_process_that_fails_ends_the_run_with_one_line(tmp_path):
@@ -117,4 +117,4 @@ def test_base_weights_are_written_before_there_is_a_group(tmp_path, monkeypatch)
         config = OmegaConf.to_container(compose("config", [*SMALL, "trainer=ddp"]), resolve=True)
     config.pop("sweep", None)
     with pytest.raises(Joining):
-        distributed_worker._joined(validate_settings(config), "a key")
+        distributed_worker._join_group(validate_settings(config), "a key")

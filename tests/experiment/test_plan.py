@@ -15,9 +15,15 @@ from sprec.costs.pass_costs import training_pass
 from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.prompts import Prompt
 from sprec.experiment import plan
-from sprec.experiment.build import base_folder, build, drawn, engine, sizes, stored
+from sprec.experiment.build import build_components
 from sprec.experiment.config import validate_settings
-from sprec.experiment.plan import remembered, show
+from sprec.experiment.plan import show_plan, update_speed_profile
+from sprec.experiment.prepare import (
+    build_context,
+    build_row_sampling,
+    load_or_build_dataset,
+    store_base_model,
+)
 from sprec.run import CONF
 from sprec.training.context import TestSetup
 
@@ -36,56 +42,55 @@ def untouched(sprec_home):
 
 
 def prepared(*overrides):
-    """Return settings, what they build, the engine and the untuned model."""
+    """Return settings, what they build_components, the engine and the untuned model."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [*SMALL, *overrides]), resolve=True)
     settings = validate_settings(config)
-    built = build(settings)
-    whole = stored(built)
-    return settings, built, *engine(built, settings, drawn(whole, settings), whole.digest)
+    components = build_components(settings)
+    return settings, components, *build_context(components, settings, load_or_build_dataset(components))
 
 
-def tokens(settings, built, shared):
-    llm, folder = settings.base_llm, base_folder(built, shared.dataset)
+def tokens(settings, components, shared):
+    llm, folder = settings.base_llm, store_base_model(components, shared.dataset)
     prompt = Prompt(shared.dataset.wording)
     return RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
 
 
 def priced(*overrides, speed=SPEED):
     """Return the cost of each stage by its label, on a machine of a given speed."""
-    settings, built, shared, base = prepared(*overrides)
-    gauge = CostModel(tokens(settings, built, shared), speed)
-    stages = CostEstimator(shared, built.store, sizes(settings), gauge=gauge)
-    list(built.method.evaluations(stages, base, TestSetup(built.ranker, "test", 5)))
+    settings, components, shared, base = prepared(*overrides)
+    gauge = CostModel(tokens(settings, components, shared), speed)
+    stages = CostEstimator(shared, components.store, build_row_sampling(settings), gauge=gauge)
+    list(components.method.evaluations(stages, base, TestSetup(components.ranker, "test", 5)))
     return {each.label: each.cost for each in stages.planned}
 
 
 def printed(*overrides):
-    settings, built, shared, base = prepared(*overrides)
+    settings, components, shared, base = prepared(*overrides)
     console = Console(record=True, width=60)
-    show(built, settings, shared, base, TestSetup(built.ranker, "test", 5), console)
+    show_plan(components, settings, shared, base, TestSetup(components.ranker, "test", 5), console)
     return console.export_text().splitlines()
 
 
 def test_rows_without_a_model_are_those_that_the_model_reads():
-    settings, built, shared, _ = prepared()
+    settings, components, shared, _ = prepared()
     titles = shared.dataset.catalog.titles
-    assert tokens(settings, built, shared).row(titles[:3], titles[3:5]) == shared.model.encode(
+    assert tokens(settings, components, shared).row(titles[:3], titles[3:5]) == shared.model.encode(
         titles[:3], titles[3:5]
     )
 
 
 def test_a_prompt_over_the_cutoff_is_counted_at_the_cutoff():
-    settings, built, shared, _ = prepared("base_llm.cutoff_tokens=20")
-    row = tokens(settings, built, shared).row(shared.dataset.catalog.titles[:5], ["x"])
+    settings, components, shared, _ = prepared("base_llm.cutoff_tokens=20")
+    row = tokens(settings, components, shared).row(shared.dataset.catalog.titles[:5], ["x"])
     assert len(row.prompt) == 21  # the beginning of text too
 
 
 def test_sft_costs_the_passes_that_training_will_take():
-    settings, built, shared, _ = prepared()
-    gauge = CostModel(tokens(settings, built, shared), SPEED)
-    stages = CostEstimator(shared, built.store, sizes(settings), gauge=gauge)
-    schedule = replace(built.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
+    settings, components, shared, _ = prepared()
+    gauge = CostModel(tokens(settings, components, shared), SPEED)
+    stages = CostEstimator(shared, components.store, build_row_sampling(settings), gauge=gauge)
+    schedule = replace(components.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
     rows = stages.rows(1)
     titles = shared.dataset.catalog.titles
     encoded = [shared.model.encode([titles[i] for i in row.history], [titles[row.target]]) for row in rows]
@@ -148,17 +153,17 @@ def test_base_llm_that_cannot_be_had_leaves_the_plan_without_estimates(caplog):
 
 def test_profile_keeps_the_best_of_each_number_and_survives_damage(tmp_path, caplog):
     file, slow = tmp_path / "new" / "speed.json", MachineSpeed(1e10, 2e10, 1e-6, 4)
-    assert remembered(file, "here", slow) == slow
-    assert remembered(file, "here", SPEED) == MachineSpeed(1e11, 2e10, 1e-6, 4)
-    assert remembered(file, "there", slow) == slow
+    assert update_speed_profile(file, "here", slow) == slow
+    assert update_speed_profile(file, "here", SPEED) == MachineSpeed(1e11, 2e10, 1e-6, 4)
+    assert update_speed_profile(file, "there", slow) == slow
     assert set(json.loads(file.read_text())) == {"here", "there"}
     file.write_text("{broken")
-    assert remembered(file, "here", slow) == slow
+    assert update_speed_profile(file, "here", slow) == slow
     assert json.loads(file.read_text()) == {"here": asdict(slow)}
     (tmp_path / "file").write_text("")
-    assert remembered(tmp_path / "file" / "speed.json", "here", slow) == slow
+    assert update_speed_profile(tmp_path / "file" / "speed.json", "here", slow) == slow
     assert "is not written" in caplog.text
 
 
 def test_times_are_named_as_people_would():
-    assert [plan.lasting(each) for each in (3.21, 100, 90_000)] == ["3.2 s", "1.7 min", "25.0 h"]
+    assert [plan.format_seconds(each) for each in (3.21, 100, 90_000)] == ["3.2 s", "1.7 min", "25.0 h"]

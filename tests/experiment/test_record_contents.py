@@ -5,7 +5,11 @@ import polars as pl
 import pytest
 
 from sprec.data.readers.toy import toy_dataset
-from sprec.experiment.record_contents import curve, history_genres, items, items_of_users, sample_users
+from sprec.experiment.record_contents import (
+    history_genres,
+    items_of_users,
+    sample_users,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def test_shown_users_are_spread_over_all_rows(data):
 
 def test_items_have_their_selected_genres_only(data):
     first = data.catalog.genres[2][0]
-    found = items(data, np.array([[2, -1]]), np.array([2]))
+    found = recorded_items(data, np.array([[2, -1]]), np.array([2]))
     assert list(found) == ["2"]
     assert (found["2"].title, found["2"].popularity) == (data.catalog.titles[2], data.popularity[2])
     assert set(found["2"].genres) <= set(data.genres)
@@ -41,6 +45,6 @@ def test_shares_of_genres_sum_to_one(data):
 def test_long_curve_is_thinned_and_keeps_its_ends(tmp_path):
     values = [1 / (step + 3) for step in range(1000)]
     pl.DataFrame({"loss": values}).write_parquet(tmp_path / "curve.parquet")
-    found = curve(tmp_path / "curve.parquet")["loss"]
+    found = thin_curve(tmp_path / "curve.parquet")["loss"]
     assert len(found) == 200
     assert (found[0], found[-1]) == (0.333333, 0.000998004)

@@ -1,0 +1,139 @@
+"""From a run's objects to what its stages need: dataset, prompt, base LLM, rows, and who does the work."""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from sprec.data.dataset import Dataset
+from sprec.data.prompts import ALPACA_TEMPLATES, Prompt
+from sprec.experiment.build import Components
+from sprec.experiment.config import Settings
+from sprec.llm.chat_template import apply_chat_template
+from sprec.llm.language_model import LanguageModel, Lora
+from sprec.processes.torchrun import TorchrunGroup, Work, in_process
+from sprec.seeds import derive_seed, stream
+from sprec.store.store import Stage
+from sprec.training.context import ModelState, StageContext
+from sprec.training.row_sampling import RowSampling
+
+ENTROPY_BITS = 53  # any reader of JSON gets integers of this size exactly
+
+
+def load_or_build_dataset(components: Components) -> Dataset:
+    """Return the dataset with all its rows; raw data is read once and stored."""
+    stage = Stage("dataset", 1, {}, {"reader": components.reader.digest()})
+    folder = components.store.run(stage, lambda place: components.reader.build().save(place)).path
+    return Dataset.load(folder)
+
+
+def sample_eval_rows(dataset: Dataset, settings: Settings) -> Dataset:
+    """Return the dataset with a sample of its validation and test rows, the same one for every seed.
+
+    The paper samples them once. So seeds share their users, and models are compared user by user.
+    """
+    valid, test = settings.budget.valid_rows, settings.budget.test_rows
+    return dataset.sampled(None, valid, test, lambda name: stream(0, "rows", name))
+
+
+def build_context(
+    components: Components, settings: Settings, whole: Dataset, *, sharded: bool = False
+) -> tuple[StageContext, ModelState]:
+    """Return what the stages of a run share, and the state of the untuned model.
+
+    `whole` is the dataset with all its rows. A `sharded` model's frozen weights are divided among the
+    processes of the group.
+    """
+    dataset = sample_eval_rows(whole, settings)
+    load = partial(_load_model, components, settings, dataset)
+    context = StageContext(
+        dataset=dataset,
+        whole=whole.digest,  # training must not depend on how many rows are evaluated
+        load=partial(load, nf4=components.precision.nf4, sharded=sharded),
+        load_inference_model=partial(load, fp16=True) if components.precision.fp16 else None,
+        embedder=components.embedder,
+        seed=settings.seed,
+        eval_batch_tokens=settings.trainer.eval_batch_tokens,
+        numerics=_numerics(components, settings),
+        trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
+    )
+    return context, ModelState(components.weights.digest(tokenizer_texts(dataset)), None)
+
+
+def _load_model(
+    components: Components, settings: Settings, dataset: Dataset, **formats: bool
+) -> LanguageModel:
+    """Return the base LLM with new adapters; its weights come from the store."""
+    llm = settings.base_llm
+    folder = store_base_model(components, dataset)
+    model = LanguageModel(
+        folder,
+        build_prompt(components, dataset, folder, llm.name),
+        lora=Lora(**llm.lora.model_dump()),
+        bf16=components.precision.bf16,
+        fused=components.precision.compiled,
+        keep_freed=settings.trainer.keep_freed,
+        **formats,
+        device=components.device,
+        cutoff_tokens=llm.cutoff_tokens,
+        seed=derive_seed(settings.seed, "adapter"),
+    )
+    if settings.trainer.checkpointing:
+        model.checkpoint_activations()
+    return model
+
+
+def _numerics(components: Components, settings: Settings) -> dict[str, object]:
+    """Return the settings that change a model's numbers, which are part of every stage's key.
+
+    What has its usual value is left out, so that an option added later leaves older keys as they are.
+    """
+    return {
+        "device": components.device.split(":")[0],
+        "bf16": components.precision.bf16,
+        "threads": settings.trainer.cpu_threads,
+        "batch_tokens": settings.trainer.batch_tokens,
+        "eval_batch_tokens": settings.trainer.eval_batch_tokens,
+        "cutoff_tokens": settings.base_llm.cutoff_tokens,
+        "lora": settings.base_llm.lora.model_dump(),
+        **components.precision.unusual,
+        **({} if components.layout == ALPACA_TEMPLATES else {"prompt": repr(components.layout)}),
+        **({"processes": settings.trainer.world_size} if settings.trainer.world_size > 1 else {}),
+        **({"shard": True} if settings.trainer.shard else {}),
+    }
+
+
+def build_prompt(components: Components, dataset: Dataset, folder: Path, name: str) -> Prompt:
+    """Return the run's texts; a layout that asks for a chat template gets that of the folder's tokenizer."""
+    frame = partial(apply_chat_template, folder=folder, name=name)
+    return Prompt(dataset.wording, components.layout.for_chat(frame))
+
+
+def store_base_model(components: Components, dataset: Dataset) -> Path:
+    """Return the folder of the base LLM's weights and tokenizer in the store; writes them once."""
+    texts = tokenizer_texts(dataset)
+    stage = Stage("weights", 1, {}, {"weights": components.weights.digest(texts)})
+    return components.store.run(stage, lambda place: components.weights.write(place, texts)).path
+
+
+def tokenizer_texts(dataset: Dataset) -> list[str]:
+    """Return what a tokenizer is trained on: Alpaca's frame, whatever the prompt, and every quoted title."""
+    prompt = Prompt(dataset.wording)
+    return [prompt.text(())] * 100 + [f'"{title}", "' for title in dataset.catalog.titles]
+
+
+def distributed_runner(settings: Settings, components: Components) -> Callable[[Stage, Work], Work]:
+    """Return who trains: this process, or a group of processes that reads resolved settings."""
+    if settings.trainer.world_size == 1:
+        return in_process
+    # A member must not resolve "auto" or count cores again: another machine may answer differently.
+    resolved = {"device": components.device, "threads": settings.trainer.cpu_threads}
+    trainer = settings.trainer.model_copy(update=resolved)
+    document = settings.model_copy(update={"trainer": trainer}).model_dump(mode="json")
+    return TorchrunGroup(document, trainer.devices, trainer.nodes, trainer.launch_command)
+
+
+def build_row_sampling(settings: Settings) -> RowSampling:
+    """Return how many rows each stage samples; with `rows_seed=entropy` each call has another seed."""
+    seed = secrets.randbits(ENTROPY_BITS) if settings.rows_seed == "entropy" else settings.rows_seed
+    return RowSampling(settings.budget.sft_rows, settings.budget.iteration_rows, seed)

@@ -1,0 +1,194 @@
+"""A run while it runs: each stage and score goes to `run.json`, to the tracker and to the terminal."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+
+from sprec.data.dataset import Dataset
+from sprec.data.examples import Examples
+from sprec.evaluation.metrics import genre_masses
+from sprec.evaluation.scores import Scores, score_lists
+from sprec.experiment.build import Components
+from sprec.experiment.config import Settings
+from sprec.experiment.prepare import distributed_runner
+from sprec.experiment.record_contents import (
+    history_genres,
+    items_of_users,
+    prediction_table,
+    recorded_items,
+    sample_users,
+    thin_curve,
+)
+from sprec.records.encoded_ids import encode_ids
+from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
+from sprec.report.tables.assemble import run_table
+from sprec.report.tables.formats import show
+from sprec.store.store import Stage, StageResult
+from sprec.training.context import ModelState, StageContext, TestSetup
+from sprec.training.row_sampling import RowSampling
+from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RecordedRun:
+    """Runs the stages; `record` is what `run.json` holds so far, and the tracker mirrors it."""
+
+    settings: Settings
+    components: Components
+    context: StageContext
+    folder: Path
+    record: RunRecord
+    console: Console
+    steps: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data, with the sampled evaluation rows."""
+        return self.context.dataset
+
+    @property
+    def rows(self) -> Examples:
+        """The rows that are scored."""
+        rows: Examples = getattr(self.dataset.split, self.settings.split)
+        return rows
+
+    def run_stages(self, base: ModelState, test: TestSetup, sampling: RowSampling) -> RunRecord:
+        """Run the method's stages from the `base` model, score each model, and return the record."""
+        # A seed drawn from entropy is drawn once; the processes of a group must sample the same rows.
+        settings = self.settings.model_copy(update={"rows_seed": sampling.rows_seed})
+        runner = distributed_runner(settings, self.components)
+        stages = Stages(
+            self.context, self.components.store, sampling, done=self._record_stage, together=runner
+        )
+        self._record_rows()
+        with self._recorded():
+            self._score_most_popular()
+            for label, iteration, folder in self.components.method.evaluations(stages, base, test):
+                self._score_stage(folder, label, iteration)
+        return self.record
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Make run.json and the tracker say how the run ends."""
+        tracker, settings = self.components.tracker, self.settings
+        tracker.start(
+            config=settings.model_dump(),
+            group=settings.group,
+            job_type=settings.method.name,
+            tags=[settings.base_llm.name, self.record.dataset.name, settings.budget.name],
+            name=f"{settings.method.name}-{settings.seed}",
+            folder=self.folder,
+        )
+        self.record = replace(self.record, tracker=tracker.address)
+        self._save()
+        try:
+            yield
+        except BaseException as error:  # interrupts too: a record must not claim to be running
+            self.record = self.record.as_failed(f"{type(error).__name__}: {error}")
+            self._save()
+            tracker.finish("failed")
+            raise
+        self.record = self.record.as_finished()
+        self._save()
+        tracker.finish("finished")
+        show(run_table(self.record), self.console)
+
+    def _save(self) -> None:
+        self.record.save(self.folder / FILE_NAME)
+
+    def _record_rows(self) -> None:
+        """Put the scored rows' targets and genres into the record, and some users to look at."""
+        rows = list(self.rows)
+        targets, users = np.array([[row.target] for row in rows]), sample_users(rows)
+        self.record = replace(
+            self.record,
+            targets=encode_ids(targets),
+            items={**recorded_items(self.dataset, targets), **items_of_users(self.dataset, users)},
+            history_genres=history_genres(self.dataset, rows),
+            sampled_users=users,
+        )
+
+    def _record_stage(self, label: str, stage: Stage, result: StageResult) -> None:
+        """Record a stage that is done, what it dropped, and its curve."""
+        entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
+        self.record = self.record.with_stage(entry)
+        drops, curve = result.path / DROPS, result.path / CURVE
+        if drops.is_file():
+            self.record = self.record.with_drops(label, json.loads(drops.read_text()))
+        log.info("%s: %s, %.1f s", label, "stored" if result.reused else "done", result.seconds)
+        if curve.is_file():
+            self.record = self.record.with_curve(label, thin_curve(curve))
+            self._track_training(stage.name, label, result.path)
+
+    def _track_training(self, name: str, label: str, folder: Path) -> None:
+        """Send a stage's curve and adapter to the tracker; `sft/step` counts on through all iterations."""
+        tracker = self.components.tracker
+        for values in pl.read_parquet(folder / CURVE).iter_rows(named=True):
+            self.steps[name] += 1
+            point = {f"{name}/{key}": value for key, value in values.items()}
+            tracker.log(point, step=self.steps[name], axis=f"{name}/step")
+        tracker.artifact(f"{self.dataset.name}-{label}", folder, "adapter")
+
+    def _score_most_popular(self) -> None:
+        """Score the same list for every user: the items with the most training interactions."""
+        ids = np.tile(self.dataset.most_popular(max(self.settings.cutoffs)), (len(self.rows), 1))
+        self._score(ids, [None] * len(self.rows), "most_popular", None)
+
+    def _score_stage(self, folder: Path, label: str, iteration: int) -> None:
+        """Score the lists of an evaluation stage and show the table so far."""
+        predictions = pl.read_parquet(folder / PREDICTIONS)
+        ids = np.array(predictions["ranked"].to_list())
+        self._score(ids, predictions["written"].to_list(), label, iteration)
+        tracker = self.components.tracker
+        tracker.table(f"predictions/{label}", *prediction_table(self.dataset, list(self.rows), predictions))
+        if iteration < self.components.method.iterations:
+            table = run_table(self.record)
+            show(replace(table, title=f"{table.title}: so far", notes=()), self.console)
+
+    def _score(
+        self, ids: np.ndarray, written: Sequence[str | None], label: str, iteration: int | None
+    ) -> None:
+        """Add the evaluation of the lists `ids` `[user, k]` to the record, run.json and the tracker."""
+        scores = self._compute_scores(ids, written)
+        method, ranker = self.components.method, self.components.ranker
+        titles = [written[user.row] for user in self.record.sampled_users]
+        evaluation = Evaluation(
+            label=label,
+            iteration=iteration,
+            n=scores.n,
+            n_in_catalog=scores.n_in_catalog,
+            scores=scores.values,
+            ranking="popularity" if iteration is None else method.ranking(ranker),
+            split=self.settings.split,
+            lists=encode_ids(ids),
+            written=tuple(title for title in titles if title is not None),
+        )
+        items = {**self.record.items, **recorded_items(self.dataset, ids)}
+        self.record = replace(self.record.with_evaluation(evaluation), items=items)
+        self._save()
+        if iteration is not None:
+            self.components.tracker.log(scores.values, step=iteration, axis="iteration")
+
+    def _compute_scores(self, ids: np.ndarray, written: Sequence[str | None]) -> Scores:
+        """Return the lists' scores, and which share of the `written` titles no item has."""
+        dataset, rows = self.dataset, list(self.rows)
+        scores = score_lists(
+            ids,
+            np.array([row.target for row in rows]),
+            [row.history for row in rows],
+            genre_masses(dataset.catalog.genres, dataset.genres),
+            self.settings.cutoffs,
+            popularity=dataset.popularity,
+        )
+        unknown = sum(title is not None and dataset.catalog.find(title) is None for title in written)
+        return replace(scores, values={**scores.values, "off_catalog": unknown / len(written)})
