@@ -8,7 +8,9 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.experiment.record_contents import (
     history_genres,
     items_of_users,
+    recorded_items,
     sample_users,
+    thin_curve,
 )
 
 
