@@ -46,7 +46,7 @@ def test_several_titles_are_had_by_sampling_or_from_the_catalogue_or_not_asked_f
         (
             "ranking",
             {"_target_": "sprec.generation.rankers.GroundedRanker", "width": 3},
-            r"ranking: Grounded got an unexpected keyword argument 'width'; leave that setting out",
+            r"ranking: GroundedRanker got an unexpected keyword argument 'width'; leave that setting out",
         ),
         (
             "method.objective",

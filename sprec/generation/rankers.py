@@ -117,12 +117,20 @@ class GroundedRanker(Ranker):
 
 @dataclass(frozen=True)
 class BeamRanker(Ranker):
-    """The k most probable items by beam search over the catalogue's titles (D3's decoding)."""
+    """The most probable items by beam search over the catalogue's titles (D3's decoding)."""
 
     width: int = 10
     exclude_history: bool = False
     name: ClassVar[str] = "beam"
     uses_embeddings: ClassVar[bool] = False
+
+    def beams(self, k: int) -> int:
+        """Return the width of the search for lists of k: at least k, so that every place is filled."""
+        return max(k, self.width)
+
+    def guidance(self, catalog: Catalog, examples: Sequence[Example]) -> Guidance | None:
+        """Return what scores prefixes together with the model, or None."""
+        return None
 
     def __call__(
         self,
@@ -133,50 +141,22 @@ class BeamRanker(Ranker):
         k: int,
         batch_tokens: int,
     ) -> RankedLists:
-        """Return the k best of `width` beams; the search widens where histories are excluded."""
-        return rank_by_beam_search(
+        """Return the k best beams, and -1 in places beyond their number."""
+        prompts, width = encode_prompts(model, catalog, examples), self.beams(k)
+        best, _ = search_titles(
             model,
-            catalog,
-            examples,
-            k=k,
-            width=max(k, self.width),
+            prompts,
+            TitleTrie.of([model.encode_answer(title) for title in catalog.titles]),
+            # wider by the longest history, since all of it may have to be left out
+            k=width + _longest_history(examples) * self.exclude_history,
             batch_tokens=batch_tokens,
-            exclude_history=self.exclude_history,
+            guidance=self.guidance(catalog, examples),
         )
-
-
-def rank_by_beam_search(
-    model: LanguageModel,
-    catalog: Catalog,
-    examples: Sequence[Example],
-    *,
-    k: int,
-    width: int,
-    batch_tokens: int,
-    exclude_history: bool,
-    guidance: Guidance | None = None,
-) -> RankedLists:
-    """Return the first k of the best `width` items of a beam search, and -1 where `width` is less than k.
-
-    Args:
-        model: what scores and writes titles.
-        catalog: the titles that may be ranked.
-        examples: whom to rank for.
-        k: the length of the lists.
-        width: the beams of a search, and so the most items of a list.
-        batch_tokens: the most padded tokens in one pass.
-        exclude_history: leave out what the user has in the history; the search is wider by the longest one.
-        guidance: another recommender that scores every prefix together with the model.
-
-    """
-    prompts = encode_prompts(model, catalog, examples)
-    trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
-    wide, size = width + _longest_history(examples) * exclude_history, min(k, width)
-    best, _ = search_titles(model, prompts, trie, k=wide, batch_tokens=batch_tokens, guidance=guidance)
-    top = _drop_history(best, examples, size) if exclude_history else best[:, :size]
-    ids = np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
-    # Titles are also written without the catalogue, since the share of valid ones is a metric of its own.
-    return RankedLists(ids, _write_greedily(model, prompts, batch_tokens))
+        size = min(k, width)
+        top = _drop_history(best, examples, size) if self.exclude_history else best[:, :size]
+        ids = np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
+        # Titles are also written without the catalogue, since the share of valid ones is a metric of its own.
+        return RankedLists(ids, _write_greedily(model, prompts, batch_tokens))
 
 
 def ground_titles(

@@ -41,7 +41,7 @@ def test_probabilities_come_back_from_the_folder_and_sum_to_one(toy, folder, tmp
 
 def test_alpha_one_ranks_as_the_plain_search_and_asks_nobody(make, toy, folder):
     rows = toy.split.test[:4]
-    alone = GuidedRanker(SASREC, alpha=1.0, width=6)
+    alone = GuidedRanker(collaborative=SASREC, alpha=1.0, width=6)
     assert alone.assistant is None
     plain = ranked(BeamRanker(width=6), make(), toy, rows)
     np.testing.assert_array_equal(ranked(alone, make(), toy, rows), plain)
@@ -50,20 +50,22 @@ def test_alpha_one_ranks_as_the_plain_search_and_asks_nobody(make, toy, folder):
 
 def test_alpha_zero_and_beams_as_wide_as_the_catalogue_rank_as_sasrec_does(make, toy, folder):
     rows, items = toy.split.test[:3], len(toy.catalog)
-    found = ranked(GuidedRanker(SASREC, alpha=0.0, width=items).with_assistant(folder), make(), toy, rows)
+    found = ranked(
+        GuidedRanker(collaborative=SASREC, alpha=0.0, width=items).with_assistant(folder), make(), toy, rows
+    )
     order = np.argsort(-SASREC.probabilities(folder, rows, items=items), axis=1)
     np.testing.assert_array_equal(found, order[:, :5])
 
 
 def test_guidance_changes_the_ranking(make, toy, folder):
     rows = toy.split.test[:4]
-    guided = ranked(GuidedRanker(SASREC, alpha=0.2).with_assistant(folder), make(), toy, rows)
+    guided = ranked(GuidedRanker(collaborative=SASREC, alpha=0.2).with_assistant(folder), make(), toy, rows)
     assert (guided != ranked(BeamRanker(), make(), toy, rows)).any()
 
 
 def test_one_beam_fills_one_place(make, toy):
     rows = toy.split.test[:3]
-    found = ranked(GuidedRanker(SASREC, alpha=1.0, width=1), make(), toy, rows)
+    found = ranked(GuidedRanker(collaborative=SASREC, alpha=1.0, width=1), make(), toy, rows)
     assert (found[:, 0] >= 0).all()
     assert (found[:, 1:] == -1).all()
 
@@ -71,7 +73,7 @@ def test_one_beam_fills_one_place(make, toy):
 def test_history_may_be_left_out(make, toy, folder):
     rows = toy.split.test[:4]
     found = ranked(
-        GuidedRanker(SASREC, alpha=0.5, width=3, exclude_history=True).with_assistant(folder),
+        GuidedRanker(collaborative=SASREC, alpha=0.5, width=3, exclude_history=True).with_assistant(folder),
         make(),
         toy,
         rows,
@@ -88,4 +90,7 @@ def test_described_says_what_the_model_depends_on_and_the_ranker_what_the_search
         "fit": None,
     }
     assert SASREC.describe()["fit"]["windows"] == 64
-    assert repr(GuidedRanker(SASREC, alpha=0.5)) == "GuidedRanker(alpha=0.5, width=10, exclude_history=False)"
+    assert (
+        repr(GuidedRanker(collaborative=SASREC, alpha=0.5))
+        == "GuidedRanker(alpha=0.5, width=10, exclude_history=False)"
+    )

@@ -13,8 +13,8 @@ def plain(queries, catalog, k):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(grounding, "ITEMS_PER_BLOCK", 7)
-    monkeypatch.setattr(grounding, "QUERIES_PER_BLOCK", 4)
+    monkeypatch.setattr(grounding, "DISTANCES_PER_BLOCK", 4 * 40)
+    monkeypatch.setattr(grounding, "PAIRS_PER_BLOCK", 7)
 
 
 @pytest.mark.parametrize("k", [1, 5, 9, 40])

@@ -92,7 +92,11 @@ def test_sft_depends_on_the_history_s_effect_where_it_learns_one(planned):
 
 def guided(alpha=0.5, width=16):
     return TestSetup(
-        GuidedRanker(CollaborativeModel(partial(sasrec, width=width), FitSettings()), alpha=alpha), "test", 5
+        GuidedRanker(
+            collaborative=CollaborativeModel(partial(sasrec, width=width), FitSettings()), alpha=alpha
+        ),
+        "test",
+        5,
     )
 
 
