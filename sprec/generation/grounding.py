@@ -145,7 +145,8 @@ def _nearest_to_block(
         distances[pairs] = (gap**2).sum(1)
     order = np.lexsort((columns, distances, rows))
     first = np.searchsorted(rows[order], np.arange(len(queries)))
-    return columns[order][first[:, None] + np.arange(k)]
+    ranked: Int[np.ndarray, "queries k"] = columns[order][first[:, None] + np.arange(k)]
+    return ranked
 
 
 def _candidates(

@@ -92,5 +92,5 @@ def test_described_says_what_the_model_depends_on_and_the_ranker_what_the_search
     assert SASREC.describe()["fit"]["windows"] == 64
     assert (
         repr(GuidedRanker(collaborative=SASREC, alpha=0.5))
-        == "GuidedRanker(alpha=0.5, width=10, exclude_history=False)"
+        == "GuidedRanker(width=10, exclude_history=False, alpha=0.5)"
     )
