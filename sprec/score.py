@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from sprec.evaluation.evaluation_set import EvaluationSet, read_as_released, read_robustly
 from sprec.evaluation.registry import METRICS
-from sprec.evaluation.released_eval import Reading, released, robust
 from sprec.evaluation.scores import Scores, score_lists
 from sprec.report.tables.assemble import Cell, Table
 from sprec.report.tables.formats import show
@@ -22,80 +22,89 @@ from sprec.report.tables.formats import show
 if TYPE_CHECKING:
     from sprec.generation.grounding import Embedder
 
-READINGS: dict[str, Callable[[Path], Reading]] = {"robust": robust, "released": released}
-"""What reads a folder for each name of `--matching`."""
+MATCHINGS: dict[str, Callable[[Path], EvaluationSet]] = {
+    "robust": read_robustly,
+    "released": read_as_released,
+}
+"""How a folder is read, by the names of `--matching`."""
 
 
 @runtime_checkable
 class Grounder(Protocol):
-    """Finds catalogue items for generated titles."""
+    """Maps generated titles to catalogue items."""
 
     def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the ids of the k items nearest to each title, nearest first; -1 is a place without one."""
 
 
 @dataclass(frozen=True)
-class Exact:
-    """Grounds a title to the one item that bears it, in the first place, and else to nothing."""
+class ExactMatch:
+    """Grounds a title to the one item that has it, in the first place, and else to nothing."""
 
-    reading: Reading
+    evaluation_set: EvaluationSet
 
     def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the item of each title and k − 1 empty places."""
         ranked = np.full((len(titles), k), -1)
-        ranked[:, 0] = [self.reading.find(title) if title else -1 for title in titles]
+        ranked[:, 0] = [self.evaluation_set.find(title) if title else -1 for title in titles]
         return ranked
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestTitles:
     """Grounds a title to the items whose titles are nearest to it, as a run does (`ranking=grounded`)."""
 
-    reading: Reading
+    evaluation_set: EvaluationSet
     embedder: "Embedder"
 
     def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the k nearest items of each title; a text without a title has none."""
         from sprec.generation.grounding import find_nearest
 
-        spelled = [self.reading.spelled(title) for title in titles]
-        catalog = self.embedder.embed(self.reading.titles)
+        spellings = [self.evaluation_set.spelling_of(title) for title in titles]
+        catalog = self.embedder.embed(self.evaluation_set.titles)
         ranked = np.full((len(titles), k), -1)
-        found = find_nearest(self.embedder.embed(spelled), catalog, k=k)
-        ranked[:, : found.shape[1]] = found
+        neighbours = find_nearest(self.embedder.embed(spellings), catalog, k=k)
+        ranked[:, : neighbours.shape[1]] = neighbours
         ranked[[not title for title in titles]] = -1
         return ranked
 
 
-def _ngrams(reading: Reading) -> Nearest:
+def _ngrams(evaluation_set: EvaluationSet) -> NearestTitles:
     from sprec.generation.grounding import CharacterNgrams
 
-    return Nearest(reading, CharacterNgrams())
+    return NearestTitles(evaluation_set, CharacterNgrams())
 
 
-def _minilm(reading: Reading) -> Nearest:
+def _minilm(evaluation_set: EvaluationSet) -> NearestTitles:
     from sprec.generation.grounding import minilm
 
-    return Nearest(reading, minilm())
+    return NearestTitles(evaluation_set, minilm())
 
 
-GROUNDINGS: dict[str, Callable[[Reading], Grounder]] = {"exact": Exact, "ngrams": _ngrams, "minilm": _minilm}
-"""What makes the grounder of each name of `--grounding`."""
+GROUNDINGS: dict[str, Callable[[EvaluationSet], Grounder]] = {
+    "exact": ExactMatch,
+    "ngrams": _ngrams,
+    "minilm": _minilm,
+}
+"""How texts are grounded, by the names of `--grounding`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the scores of a file of predictions; return 0, or 2 after one line on what is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        cutoffs = _cutoffs(options.k)
-        reading = READINGS[options.matching](options.data)
-        answers = read_answers(options.file, rows=len(reading.rows))
-        ranked = rank(answers, reading, GROUNDINGS[options.grounding](reading), k=cutoffs[-1])
-        scores = score_lists(ranked, reading.target, reading.histories, reading.masses, cutoffs)
+        cutoffs = _check_cutoffs(options.k)
+        evaluation_set = MATCHINGS[options.matching](options.data)
+        answers = read_answers(options.file, rows=len(evaluation_set.rows))
+        ranked = rank(answers, evaluation_set, GROUNDINGS[options.grounding](evaluation_set), k=cutoffs[-1])
+        scores = score_lists(
+            ranked, evaluation_set.target, evaluation_set.histories, evaluation_set.masses, cutoffs
+        )
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sprec.score: {error}\n")
         return 2
-    _print(scores, _remarks(ranked, reading, texts=isinstance(answers[0], str)), options)
+    _print(scores, _remarks(ranked, evaluation_set, texts=isinstance(answers[0], str)), options)
     return 0
 
 
@@ -106,7 +115,7 @@ def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
     text in its `predict`. Raises `ValueError` naming file and row of what is neither text nor list, and
     for another number of entries than `rows`.
     """
-    entries = _json(path)
+    entries = _read_json(path)
     if not isinstance(entries, list):
         raise ValueError(f"{path} holds no JSON list; expected one entry per test row")
     if len(entries) != rows:
@@ -117,20 +126,25 @@ def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
     texts = [answer for answer in answers if isinstance(answer, str)]
     lists = [answer for answer in answers if not isinstance(answer, str)]
     if texts and lists:
-        row = next(row for row, each in enumerate(answers, start=1) if type(each) is not type(answers[0]))
+        first = type(answers[0])
+        row = next(row for row, answer in enumerate(answers, start=1) if type(answer) is not first)
         raise ValueError(f"{path}: row {row} is of another kind than row 1; give texts only, or lists only")
     return texts or lists
 
 
 def rank(
-    answers: Sequence[str] | Sequence[Sequence[str]], reading: Reading, ground: Grounder, *, k: int
+    answers: Sequence[str] | Sequence[Sequence[str]],
+    evaluation_set: EvaluationSet,
+    ground: Grounder,
+    *,
+    k: int,
 ) -> Int[np.ndarray, "rows k"]:
     """Return k item ids per row: of the titles in ranked lists, or grounded from generated texts.
 
     Titles of lists are matched exactly, a title that is not in the catalogue leaves its place empty (-1).
     Raises `ValueError` naming the row whose list is shorter than k.
     """
-    texts = [reading.title_of(answer) for answer in answers if isinstance(answer, str)]
+    texts = [evaluation_set.title_of(answer) for answer in answers if isinstance(answer, str)]
     if texts:
         return ground(texts, k)
     for row, titles in enumerate(answers, start=1):
@@ -138,7 +152,7 @@ def rank(
             raise ValueError(
                 f"row {row} of the predictions lists {len(titles)} titles, fewer than --k {k}; lower --k"
             )
-    return np.array([[reading.find(title) for title in titles[:k]] for titles in answers])
+    return np.array([[evaluation_set.find(title) for title in titles[:k]] for titles in answers])
 
 
 def _answer(entry: Any, place: str) -> str | list[str]:
@@ -152,7 +166,7 @@ def _answer(entry: Any, place: str) -> str | list[str]:
     raise ValueError(f"{place} is of type {type(entry).__name__} and not {expected}")
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     try:
         packed = path.read_bytes()
         return json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed)
@@ -162,21 +176,21 @@ def _json(path: Path) -> Any:
         raise ValueError(f"{path} is no JSON ({error}); expected a list, one entry per test row") from error
 
 
-def _cutoffs(asked: Sequence[int]) -> list[int]:
+def _check_cutoffs(asked: Sequence[int]) -> list[int]:
     if min(asked) < 1:
         raise ValueError(f"--k {min(asked)} is no length of a list; take 1 or more")
     return sorted(set(asked))
 
 
-def _remarks(ranked: Int[np.ndarray, "rows k"], reading: Reading, *, texts: bool) -> list[str]:
+def _remarks(ranked: Int[np.ndarray, "rows k"], evaluation_set: EvaluationSet, *, texts: bool) -> list[str]:
     """Return what a reader must know beside the scores: what is no item, and what has no genre."""
-    named, items = ranked[:, :1] if texts else ranked, ranked[ranked >= 0]
-    plain = int((reading.masses[items].sum(axis=1) == 0).sum())
-    after = int((ranked[:, 1:] < 0).sum()) if texts else 0
+    predicted, items = ranked[:, :1] if texts else ranked, ranked[ranked >= 0]
+    without_genre = int((evaluation_set.masses[items].sum(axis=1) == 0).sum())
+    empty = int((ranked[:, 1:] < 0).sum()) if texts else 0
     counts = {
-        f"of {named.size} predicted titles are not in the catalogue": int((named < 0).sum()),
-        f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": plain,
-        f"of {ranked.size} places are empty (--grounding exact gives a text one item)": after,
+        f"of {predicted.size} predicted titles are not in the catalogue": int((predicted < 0).sum()),
+        f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": without_genre,
+        f"of {ranked.size} places are empty (--grounding exact gives a text one item)": empty,
     }
     return [f"{count} {what}" for what, count in counts.items() if count]
 
@@ -184,8 +198,8 @@ def _remarks(ranked: Int[np.ndarray, "rows k"], reading: Reading, *, texts: bool
 def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) -> None:
     """Print one JSON object, with the remarks on standard error, or a table with the remarks below."""
     if options.json:
-        found = {"n": scores.n, "n_in_catalog": scores.n_in_catalog, **scores.values}
-        sys.stdout.write(json.dumps(found) + "\n")
+        values = {"n": scores.n, "n_in_catalog": scores.n_in_catalog, **scores.values}
+        sys.stdout.write(json.dumps(values) + "\n")
         sys.stderr.writelines(f"sprec.score: {remark}\n" for remark in remarks)
         return
     from rich.console import Console
@@ -212,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--k", type=int, nargs="+", default=[1, 5], help="list lengths (1 5)")
     parser.add_argument(
-        "--matching", choices=READINGS, default="robust", help="whole titles, or as SPRec's code"
+        "--matching", choices=MATCHINGS, default="robust", help="whole titles, or as SPRec's code"
     )
     parser.add_argument(
         "--grounding",

@@ -7,8 +7,8 @@ from sprec import progress
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings, fit
 from sprec.data.download import fetch
-from sprec.data.download.fetch import _shown, url_download
-from sprec.data.formats.json_lines import TEXT, frames
+from sprec.data.download.fetch import url_download
+from sprec.data.formats.json_lines import TEXT, read_frames
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
@@ -46,19 +46,6 @@ def test_semantic_negatives(terminal):
     assert "semantic negatives" in terminal()
 
 
-def test_pips_download_and_what_pip_says_around_it(terminal):
-    said = [
-        "Collecting x\n",
-        "Progress 0 of 5242880\n",
-        "Progress 2097152 of 5242880\n",
-        "Saved x\n",
-        "Done\n",
-    ]
-    assert list(_shown(iter(said), "downloading x, MB")) == ["Collecting x\n", "Saved x\n", "Done\n"]
-    assert "downloading x, MB" in (told := terminal())
-    assert "40%" in told
-
-
 def test_download_from_the_web(terminal, monkeypatch, tmp_path):
     class Answer:
         headers = {"Content-Length": "25"}  # noqa: RUF012
@@ -86,5 +73,5 @@ def test_records_of_a_large_file(terminal, monkeypatch, tmp_path):
     path = tmp_path / "reviews.json"
     path.write_text('{"a": "1"}\n' * 40)
     monkeypatch.setattr("sprec.data.formats.json_lines.CHUNK_BYTES", 100)
-    assert sum(frame.height for frame in frames(path, {"a": TEXT})) == 40
+    assert sum(frame.height for frame in read_frames(path, {"a": TEXT})) == 40
     assert "reading reviews.json" in terminal()

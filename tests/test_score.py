@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sprec.evaluation.released_eval import released, robust
-from sprec.score import GROUNDINGS, Exact, main, rank, read_answers
+from sprec.evaluation.evaluation_set import read_as_released, read_robustly
+from sprec.score import GROUNDINGS, ExactMatch, main, rank, read_answers
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -105,7 +105,7 @@ def test_json_has_one_value_per_metric_and_cutoff(capsys, folder, predictions):
 
 
 def test_released_reading_cuts_titles_with_quotes_and_loses_their_rows(folder):
-    found = released(folder)
+    found = read_as_released(folder)
     # '"Heat", "The "Real" Thing"' → Heat, 'The ', ' Thing'; the second target is whole and so unknown
     assert found.histories == [[0, 2, 3], [1], [0]]
     assert found.target.tolist() == [1, -1, 4]
@@ -113,7 +113,7 @@ def test_released_reading_cuts_titles_with_quotes_and_loses_their_rows(folder):
 
 
 def test_robust_reading_keeps_titles_whole_and_repairs_them(folder):
-    found = robust(folder)
+    found = read_robustly(folder)
     assert found.titles == ("Heat", "Ran", "The 'Real' Thing", "WALL·E")
     assert found.histories == [[0, 2], [1], [0]]
     assert found.target.tolist() == [1, 2, 3]
@@ -123,20 +123,20 @@ def test_robust_reading_keeps_titles_whole_and_repairs_them(folder):
 
 def test_ten_most_common_genres_are_selected_where_none_are_named(folder):
     (folder / "eval" / "genre_dict.json").unlink()
-    assert robust(folder).selected == ("Drama", "War", "Crime")
+    assert read_robustly(folder).selected == ("Drama", "War", "Crime")
 
 
 def test_pieces_of_web_pages_are_no_items(folder):
     write(folder / "test.json.gz", [row(["Heat"], '<span class="a-size-medium')])
-    assert robust(folder).target.tolist() == [-1]
+    assert read_robustly(folder).target.tolist() == [-1]
 
 
 def test_generated_text_is_grounded_to_the_item_that_bears_its_title(capsys, folder, predictions):
     texts = ['"Ran"\n\n### Why: "Heat"', 'The user likes "The "Real" Thing" most', "nothing"]
-    reading = robust(folder)
-    assert rank(texts, reading, Exact(reading), k=2).tolist() == [[1, -1], [2, -1], [-1, -1]]
-    old = released(folder)
-    assert rank(texts, old, Exact(old), k=1).tolist() == [[1], [2], [-1]]
+    reading = read_robustly(folder)
+    assert rank(texts, reading, ExactMatch(reading), k=2).tolist() == [[1, -1], [2, -1], [-1, -1]]
+    old = read_as_released(folder)
+    assert rank(texts, old, ExactMatch(old), k=1).tolist() == [[1], [2], [-1]]
     _, out, err = scored(capsys, predictions(texts), "--data", folder, "--k", 1, 5)
     assert json.loads(out)["hr@5"] == pytest.approx(2 / 3)
     assert "1 of 3 predicted titles are not in the catalogue" in err
@@ -145,7 +145,7 @@ def test_generated_text_is_grounded_to_the_item_that_bears_its_title(capsys, fol
 
 
 def test_nearest_titles_fill_the_list_and_the_title_itself_stands_first(capsys, folder, predictions):
-    reading = robust(folder)
+    reading = read_robustly(folder)
     ranked = rank(['"Ran"', '"Hea"', ""], reading, GROUNDINGS["ngrams"](reading), k=5)
     assert ranked[0][0] == reading.ids["Ran"]
     assert ranked[1][0] == reading.ids["Heat"]
@@ -168,7 +168,7 @@ def test_any_grounder_can_rank_the_catalogue_for_a_text(folder):
     def last_first(titles, k):
         return np.tile(np.arange(4)[::-1][:k], (len(titles), 1))
 
-    assert rank(["a", "b"], robust(folder), last_first, k=2).tolist() == [[3, 2], [3, 2]]
+    assert rank(["a", "b"], read_robustly(folder), last_first, k=2).tolist() == [[3, 2], [3, 2]]
 
 
 def test_released_records_count_as_the_text_they_predict(predictions):
@@ -239,13 +239,13 @@ def test_unreadable_file_gets_one_line(capsys, folder, tmp_path, name, content, 
 @pytest.mark.parametrize(
     ("missing", "matching", "message"),
     [
-        ("test.json.gz", "robust", "films has no test.json or test.json.gz; name a folder of released rows"),
-        ("test.json.gz", "released", "films has no test.json or test.json.gz"),
+        ("test.json.gz", "robust", "films has no file test.json; it holds"),
+        ("test.json.gz", "released", "films has no file test.json; it holds"),
         ("title_genres.json.gz", "robust", "films has no title_genres.json or title_genres.json.gz"),
         (
             "eval/name2id.json.gz",
             "released",
-            "eval has no name2id.json or name2id.json.gz; add it, or take the",
+            "films has no name2id.json or name2id.json.gz; add it, or take the",
         ),
     ],
 )
@@ -258,7 +258,7 @@ def test_folder_that_lacks_a_file_gets_one_line(capsys, folder, predictions, mis
 
 def test_folder_without_rows_or_with_faulty_ones_gets_one_line(capsys, folder, predictions):
     write(folder / "test.json.gz", [])
-    assert "test.json.gz is empty" in scored(capsys, predictions([]), "--data", folder)[2]
+    assert "test.json of" in scored(capsys, predictions([]), "--data", folder)[2]
     write(folder / "test.json.gz", [{"input": ""}])
     status, _, err = scored(capsys, predictions([]), "--data", folder)
     assert (status, err.count("\n")) == (2, 1)

@@ -8,7 +8,7 @@ from itertools import count
 
 
 def normalise(title: str) -> str:
-    r"""Return the one spelling of a title that prompts, answers and catalogues share.
+    r"""Return the spelling of a title that prompts, answers and catalogues share.
 
     White space (line breaks too) becomes single spaces and double quotes become single
     ones, so that a quoted title in a prompt ends where its closing quote stands.
@@ -33,8 +33,8 @@ class Catalog:
         if len(self.titles) != len(self.genres):
             raise ValueError(f"{len(self.titles)} titles but {len(self.genres)} genre lists")
         if len(self.ids) != len(self.titles):
-            twice = next(t for i, t in enumerate(self.titles) if self.ids[t] != i)
-            raise ValueError(f"title {twice!r} names two items; merge them before building a catalogue")
+            repeated = next(t for i, t in enumerate(self.titles) if self.ids[t] != i)
+            raise ValueError(f"title {repeated!r} names two items; merge them before building a catalogue")
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -68,40 +68,41 @@ def merge_titles(titles: Iterable[str], genres: Iterable[Sequence[str]]) -> tupl
     return catalog, [catalog.ids[name] for name in names], len(names) - len(catalog)
 
 
-def tell_titles_apart(
+def number_duplicate_titles(
     titles: Iterable[str], genres: Iterable[Sequence[str]]
 ) -> tuple[Catalog, list[int], int]:
     """Return the catalogue of all rows, each row's item id, and how many titles got a number.
 
     The second row of a title becomes "Heat (2)", or takes the next number that no other title has.
 
-    >>> catalog, ids, numbered = tell_titles_apart(["Heat", "Heat", "Heat (2)"], [["Crime"], [], []])
+    >>> catalog, ids, numbered = number_duplicate_titles(["Heat", "Heat", "Heat (2)"], [["Crime"], [], []])
     >>> catalog.titles, ids, numbered
     (('Heat', 'Heat (3)', 'Heat (2)'), [0, 1, 2], 1)
     """
     names = [normalise(title) for title in titles]
-    taken, seen = set(names), set[str]()
+    used, seen = set(names), set[str]()
+    # One counter per title keeps this linear where one title stands for thousands of items.
     numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
-    told = []
+    titles = []
     for name in names:
-        spelling = _numbered(name, numbers[name], taken) if name in seen else name
+        title = _next_free_title(name, numbers[name], used) if name in seen else name
         seen.add(name)
-        told.append(spelling)
-    catalog = Catalog(tuple(told), tuple(tuple(labels) for labels in genres))
-    return catalog, list(range(len(told))), len(names) - len(seen)
+        titles.append(title)
+    catalog = Catalog(tuple(titles), tuple(tuple(labels) for labels in genres))
+    return catalog, list(range(len(titles))), len(names) - len(seen)
 
 
-def _numbered(name: str, numbers: Iterator[int], taken: set[str]) -> str:
-    spelling = next(each for number in numbers if (each := f"{name} ({number})") not in taken)
-    taken.add(spelling)
-    return spelling
+def _next_free_title(name: str, numbers: Iterator[int], used: set[str]) -> str:
+    title = next(title for number in numbers if (title := f"{name} ({number})") not in used)
+    used.add(title)
+    return title
 
 
-Cataloguer = Callable[[Iterable[str], Iterable[Sequence[str]]], tuple[Catalog, list[int], int]]
-DUPLICATES: Mapping[str, Cataloguer] = {"merged": merge_titles, "told_apart": tell_titles_apart}
+CatalogBuilder = Callable[[Iterable[str], Iterable[Sequence[str]]], tuple[Catalog, list[int], int]]
+DUPLICATES: Mapping[str, CatalogBuilder] = {"merged": merge_titles, "numbered": number_duplicate_titles}
 
 
-def require_duplicates(name: str) -> None:
-    """Pass where `name` is a key of `DUPLICATES`, the ways to treat items of one title; else `ValueError`."""
+def check_duplicates_option(name: str) -> None:
+    """Raise `ValueError` unless `name` is a key of `DUPLICATES`: a way to treat items of one title."""
     if name not in DUPLICATES:
         raise ValueError(f"duplicates = {name!r}; choose one of {', '.join(DUPLICATES)}")

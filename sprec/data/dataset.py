@@ -17,11 +17,18 @@ from sprec.data.digests import fingerprint
 from sprec.data.examples import Examples, Split, Wording
 from sprec.data.filters import NO_FILTERS, Filters
 from sprec.data.interactions import InteractionReader, Interactions
-from sprec.data.splits import NAMES, SPLITS, draw, short_users, windows, without_repeats
+from sprec.data.splits import (
+    SPLIT_NAMES,
+    SPLITTERS,
+    count_short_users,
+    drop_repeated_targets,
+    sample_row_numbers,
+    sliding_windows,
+)
 
 log = logging.getLogger(__name__)
 
-SETTINGS = ("name", "history_min", "history_max", "split", "drop_repeats")
+DIGESTED_SETTINGS = ("name", "history_min", "history_max", "split", "drop_repeats")
 CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "title": pl.String,
     "genres": pl.List(pl.String),
@@ -31,10 +38,10 @@ CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Everything that methods and metrics need to know of one dataset.
+    """Everything that methods and metrics need to know of a dataset.
 
     `popularity[i]` counts the interactions with item `i` in the training rows, `genres` are the
-    selected genres of MGU and DGU, `digest` is a SHA-256 hex of all that the rows came from.
+    selected genres of MGU and DGU, `digest` is a SHA-256 hex of everything that the rows came from.
     """
 
     name: str
@@ -58,15 +65,16 @@ class Dataset:
         rows in order; where a split has fewer than asked for, all are kept and `drops["train_short"]`
         says how many were missing. Popularity stays that of the full training rows.
         """
-        sizes = dict(zip(NAMES, (train, valid, test), strict=True))
-        parts = {name: getattr(self.split, name) for name in NAMES}
-        rows = {name: draw(len(parts[name]), sizes[name], seed_stream(name)) for name in NAMES}
-        short = {f"{name}_short": max(0, (sizes[name] or 0) - len(parts[name])) for name in NAMES}
+        sizes = dict(zip(SPLIT_NAMES, (train, valid, test), strict=True))
+        parts = {name: getattr(self.split, name) for name in SPLIT_NAMES}
+        rows = {
+            name: sample_row_numbers(len(part), sizes[name], seed_stream(name)).tolist()
+            for name, part in parts.items()
+        }
+        short = {f"{name}_short": max(0, (sizes[name] or 0) - len(part)) for name, part in parts.items()}
         drops = {**self.split.drops, **{name: count for name, count in short.items() if count}}
-        split = Split(**{name: parts[name].take(rows[name].tolist()) for name in NAMES}, drops=drops)
-        digest = fingerprint(
-            "sampled", parent=self.digest, rows={name: rows[name].tolist() for name in NAMES}
-        )
+        split = Split(**{name: part.take(rows[name]) for name, part in parts.items()}, drops=drops)
+        digest = fingerprint("sampled", parent=self.digest, rows=rows)
         return replace(self, split=split, digest=digest)
 
     def most_popular(self, k: int) -> NDArray[np.int64]:
@@ -86,37 +94,39 @@ class Dataset:
         folder.mkdir(parents=True, exist_ok=True)
         columns = {"title": self.catalog.titles, "genres": self.catalog.genres, "popularity": self.popularity}
         pl.DataFrame(columns, schema=CATALOG_SCHEMA).write_parquet(folder / "catalog.parquet")
-        for name in NAMES:
+        for name in SPLIT_NAMES:
             getattr(self.split, name).frame.write_parquet(folder / f"{name}.parquet")
-        rest = {key: getattr(self, key) for key in ("name", "genres", "digest")}
-        rest |= {"wording": asdict(self.wording), "drops": dict(self.split.drops)}
-        text = json.dumps(rest, indent=2, sort_keys=True, ensure_ascii=False)
+        details = {key: getattr(self, key) for key in ("name", "genres", "digest")}
+        details |= {"wording": asdict(self.wording), "drops": dict(self.split.drops)}
+        text = json.dumps(details, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
         """Return the dataset that `save` wrote into the folder; `ValueError` where a file is missing."""
-        for name in ("catalog.parquet", *(f"{name}.parquet" for name in NAMES), "dataset.json"):
+        for name in ("catalog.parquet", *(f"{name}.parquet" for name in SPLIT_NAMES), "dataset.json"):
             if not (folder / name).is_file():
-                raise ValueError(f"{folder} has no {name}: it is no saved dataset; build the dataset again")
-        rest = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+                raise ValueError(
+                    f"{folder} has no {name}: it holds no saved dataset; build the dataset again"
+                )
+        details = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         table = pl.read_parquet(folder / "catalog.parquet")
-        parts = {name: Examples(pl.read_parquet(folder / f"{name}.parquet")) for name in NAMES}
+        parts = {name: Examples(pl.read_parquet(folder / f"{name}.parquet")) for name in SPLIT_NAMES}
         return cls(
-            name=rest["name"],
+            name=details["name"],
             catalog=Catalog(
                 tuple(table["title"]), tuple(tuple(labels) for labels in table["genres"].to_list())
             ),
-            split=Split(**parts, drops=rest["drops"]),
+            split=Split(**parts, drops=details["drops"]),
             popularity=table["popularity"].to_numpy().copy(),
-            genres=tuple(rest["genres"]),
-            wording=Wording(**rest["wording"]),
-            digest=rest["digest"],
+            genres=tuple(details["genres"]),
+            wording=Wording(**details["wording"]),
+            digest=details["digest"],
         )
 
 
-class Reader(Protocol):
-    """Builds one dataset; what configuration names with `_target_`."""
+class DatasetReader(Protocol):
+    """Builds one dataset: what configuration names with `_target_`."""
 
     def digest(self) -> str:
         """Return a SHA-256 hex of the source and of all settings, without downloading anything."""
@@ -127,10 +137,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FromInteractions:
-    """A dataset of sliding windows over a reader's interactions, by default split by time (BIGRec's way).
+    """A dataset of sliding windows over a reader's interactions, by default split by time as in BIGRec.
 
     `genres` are the selected ones, `filters` say which interactions count. `split` is a key of
-    `SPLITS`; `ratios` are the shares of train, valid and test of the chronological one. With
+    `SPLITTERS`; `ratios` are the shares of train, valid and test of the chronological one. With
     `drop_repeats`, rows whose target is in their history are dropped and counted.
     """
 
@@ -146,12 +156,12 @@ class FromInteractions:
     filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"split = {self.split!r}; choose one of {', '.join(SPLITS)}")
+        if self.split not in SPLITTERS:
+            raise ValueError(f"split = {self.split!r}; choose one of {', '.join(SPLITTERS)}")
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the reader's digest and all settings here."""
-        settings = {key: getattr(self, key) for key in SETTINGS}
+        settings = {key: getattr(self, key) for key in DIGESTED_SETTINGS}
         settings |= {
             "filters": asdict(self.filters),
             "genres": list(self.genres),
@@ -168,30 +178,32 @@ class FromInteractions:
         """
         log.info("%s: reading the interactions", self.name)
         read, drops = self.filters(self.reader.read())
-        require_genres(self.genres, read.catalog, self.name, origin=read.items)
-        rows = windows(read.frame, history_min=self.history_min, history_max=self.history_max)
-        drops = {**read.drops, **drops, "short_users": self._short_users(read)}
+        check_genres(self.genres, read.catalog, self.name, origin=read.items_file)
+        rows = sliding_windows(read.frame, history_min=self.history_min, history_max=self.history_max)
+        drops = {**read.drops, **drops, "short_users": self._count_short_users(read)}
         if self.drop_repeats:
-            every, rows = rows, without_repeats(rows)
-            drops["repeated_targets"] = every.height - rows.height
-        split = SPLITS[self.split](rows, self.ratios, drops)
-        counts = popularity(split.train, items=len(read.catalog))
+            before, rows = rows.height, drop_repeated_targets(rows)
+            drops["repeated_targets"] = before - rows.height
+        split = SPLITTERS[self.split](rows, self.ratios, drops)
+        counts = count_popularity(split.train, items=len(read.catalog))
         return Dataset(
             self.name, read.catalog, split, counts, tuple(self.genres), self.wording, self.digest()
         )
 
-    def _short_users(self, read: Interactions) -> int:
-        short = short_users(read.frame, history_min=self.history_min)
+    def _count_short_users(self, read: Interactions) -> int:
+        short = count_short_users(read.frame, history_min=self.history_min)
         if short:
-            fault = f"field 'user' names {short} users of {self.history_min} interactions or fewer"
-            log.info("%s: %s; they have no row", read.events, fault)
+            log.info(
+                "%s: field 'user' names %d users of %d interactions or fewer; they have no row",
+                *(read.events_file, short, self.history_min),
+            )
         return short
 
 
-def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
+def count_popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
     """Return how often each of `items` items was consumed in the training rows.
 
-    Every row counts its target. The first row of each user counts its history too, so that sliding
+    Every row counts its target. The first row of each user counts its history too, so that overlapping
     windows count each interaction once; rows without users, as released, count their targets only.
     """
     targets = train.frame["target"].to_numpy()
@@ -200,17 +212,17 @@ def popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
     return np.bincount(targets, minlength=items) + np.bincount(histories, minlength=items)
 
 
-def require_genres(
+def check_genres(
     genres: Sequence[str], catalog: Catalog, name: str, *, origin: str = "the genre files"
 ) -> None:
-    """Pass where every selected genre belongs to some item of the catalogue; else `ValueError`.
+    """Raise `ValueError` unless every selected genre belongs to some item of the catalogue.
 
     `origin` names the file whose field 'genres' was read.
     """
-    there = {label for labels in catalog.genres for label in labels}
+    known = {label for labels in catalog.genres for label in labels}
     for genre in genres:
-        if genre not in there:
+        if genre not in known:
             raise ValueError(
                 f"{name}: no item has the selected genre {genre!r}; "
-                f"choose from {', '.join(sorted(there))} (field 'genres' of {origin})"
+                f"choose from {', '.join(sorted(known))} (field 'genres' of {origin})"
             )

@@ -6,7 +6,7 @@ from typing import overload
 
 import polars as pl
 
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+EXAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "user": pl.Int64,
     "time": pl.Int64,
     "history": pl.List(pl.Int32),
@@ -23,16 +23,16 @@ class Example:
 
 
 class Examples(Sequence[Example]):
-    """Rows of a split, kept as a polars frame with the columns of `SCHEMA`.
+    """Rows of a split, held as a polars frame with the columns of `EXAMPLE_SCHEMA`.
 
     `user` and `time` may be null (released rows have neither). Indexing gives `Example`s.
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+        self.frame = frame.select(pl.col(name).cast(kind) for name, kind in EXAMPLE_SCHEMA.items())
 
     @classmethod
-    def of(cls, rows: Sequence[Example]) -> "Examples":
+    def from_rows(cls, rows: Sequence[Example]) -> "Examples":
         """Return the split that holds these examples, without users and times."""
         columns = {
             "user": [None] * len(rows),
@@ -40,7 +40,7 @@ class Examples(Sequence[Example]):
             "history": [list(row.history) for row in rows],
             "target": [row.target for row in rows],
         }
-        return cls(pl.DataFrame(columns, schema=SCHEMA))
+        return cls(pl.DataFrame(columns, schema=EXAMPLE_SCHEMA))
 
     def __len__(self) -> int:
         return self.frame.height
@@ -67,7 +67,7 @@ class Examples(Sequence[Example]):
 
 @dataclass(frozen=True)
 class Wording:
-    """How a dataset speaks of its items in prompts: `instruction`, and what leads the history in."""
+    """How prompts speak of a dataset: `instruction`, then `lead` before and `close` after the history."""
 
     instruction: str
     lead: str

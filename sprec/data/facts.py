@@ -1,28 +1,28 @@
-"""What a dataset looks like: how many items, how unequal, how new its test targets are. Pure."""
+"""Figures that describe a dataset: how many items, how unequal, how new its test targets are. Pure."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sprec.data.dataset import Dataset, popularity
+from sprec.data.dataset import Dataset, count_popularity
 from sprec.data.examples import Examples
-from sprec.data.splits import NAMES
+from sprec.data.splits import SPLIT_NAMES
 
 LIST_LENGTH = 5
 
 
-def facts(dataset: Dataset) -> dict[str, float | int]:
+def dataset_facts(dataset: Dataset) -> dict[str, float | int]:
     """Return the figures by which datasets are compared, by name.
 
     `interactions` are the items of all rows' histories and targets; where rows have users, whose
-    windows overlap, each interaction of a user counts once (see `popularity`). Of the items that
+    windows overlap, each interaction of a user counts once (see `count_popularity`). Of the items that
     occur there are `distinct_items`; `top_1_percent_share` and `top_10_percent_share` are the
     shares of all interactions that the most frequent of them have, and `gini` in [0, 1) says how
     unequal they are. `test_targets_in_train` is the share of test rows whose target occurs in the
     training rows. `most_popular_hr@5` is the share of test rows whose target is among the five items
     of `most_popular`.
     """
-    parts = [getattr(dataset.split, name).frame for name in NAMES]
+    parts = [getattr(dataset.split, name).frame for name in SPLIT_NAMES]
     counts = _counts(pl.concat(parts), items=len(dataset.catalog))
     targets = dataset.split.test.frame["target"].to_numpy()
     return {
@@ -66,7 +66,7 @@ def _counts(rows: pl.DataFrame, *, items: int) -> NDArray[np.int64]:
     if rows["user"].null_count() == rows.height:
         return np.bincount(_items(rows), minlength=items)
     ordered = rows.sort("user", "time", maintain_order=True)
-    return popularity(Examples(ordered), items=items)
+    return count_popularity(Examples(ordered), items=items)
 
 
 def _items(rows: pl.DataFrame) -> NDArray[np.int32]:

@@ -28,7 +28,7 @@ class Filters:
     def __post_init__(self) -> None:
         for name in ("since", "until"):
             if (day := getattr(self, name)) is not None:
-                _require_day(name, day)
+                _check_day(name, day)
         if self.items_min and self.since is None:
             raise ValueError(f"items_min = {self.items_min} widens a window that has no start; set since")
 
@@ -41,29 +41,29 @@ class Filters:
         """
         if not (self.core or self.since or self.until):
             return read, {}
-        inside, left = self._widened(read.frame)
-        if left.is_empty():
+        inside, core = self._widen_window(read.frame)
+        if core.is_empty():
             raise ValueError(
-                f"{read.events}: no interaction is left by {self}; use a smaller core or a wider window"
+                f"{read.events_file}: no interaction is left by {self}; use a smaller core or a wider window"
             )
         drops = {"outside_window": read.frame.height - inside.height}
-        drops |= {"core_interactions": inside.height - left.height}
+        drops |= {"core_interactions": inside.height - core.height}
         drops |= {
-            f"core_{name}s": inside[name].n_unique() - left[name].n_unique() for name in ("user", "item")
+            f"core_{name}s": inside[name].n_unique() - core[name].n_unique() for name in ("user", "item")
         }
-        self._report(read, inside, left)
-        return read.only(left), drops
+        self._log_rare_item(read, inside, core)
+        return read.restrict_to(core), drops
 
-    def _widened(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the interactions of the first window that is wide enough, and the core of them."""
+    def _widen_window(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the interactions of the first window that is wide enough, and their core."""
         start, end = (None if day is None else date.fromisoformat(day) for day in (self.since, self.until))
-        widest = between(frame, None, end).height
+        widest = select_window(frame, None, end).height
         while True:
-            inside = between(frame, start, end)
-            left = k_core(inside, self.core)
-            items = left["item"].n_unique()
+            inside = select_window(frame, start, end)
+            core = k_core(inside, self.core)
+            items = core["item"].n_unique()
             if start is None or items >= self.items_min:
-                return inside, left
+                return inside, core
             if inside.height == widest:
                 raise ValueError(
                     f"items_min = {self.items_min}, but only {items} items are left of all interactions; "
@@ -72,20 +72,20 @@ class Filters:
             start = pl.Series([start]).dt.offset_by("-1y")[0]
             log.info("%d items are fewer than %d; the window now starts on %s", items, self.items_min, start)
 
-    def _report(self, read: Interactions, inside: pl.DataFrame, left: pl.DataFrame) -> None:
+    def _log_rare_item(self, read: Interactions, inside: pl.DataFrame, core: pl.DataFrame) -> None:
         """Log one item that was too rare, by its title."""
-        rare = inside.join(left, on="item", how="anti").group_by("item").len().sort("len", "item")
+        rare = inside.join(core, on="item", how="anti").group_by("item").len().sort("len", "item")
         if rare.height:
             item, count = rare.row(0)
             fault = f"field 'item': {read.catalog.titles[item]!r} occurs {count} times"
-            log.info("%s: %s; core = %d leaves out %d items", read.events, fault, self.core, rare.height)
+            log.info("%s: %s; core = %d leaves out %d items", read.events_file, fault, self.core, rare.height)
 
 
 NO_FILTERS = Filters()
 
 
-def between(frame: pl.DataFrame, since: date | None, until: date | None) -> pl.DataFrame:
-    """Return the interactions at or after the start of day `since` and before that of `until`, in UTC."""
+def select_window(frame: pl.DataFrame, since: date | None, until: date | None) -> pl.DataFrame:
+    """Return the interactions from the start of day `since` until before the start of day `until`, in UTC."""
     if since is not None:
         frame = frame.filter(pl.col("time") >= _seconds(since))
     return frame if until is None else frame.filter(pl.col("time") < _seconds(until))
@@ -94,7 +94,7 @@ def between(frame: pl.DataFrame, since: date | None, until: date | None) -> pl.D
 def k_core(frame: pl.DataFrame, core: int) -> pl.DataFrame:
     """Return the largest part in which each user and each item has at least `core` interactions.
 
-    Users and items with fewer are left out again and again until none is; repeated interactions count.
+    Users and items with fewer are left out repeatedly until none is left; repeated interactions count.
     """
     rows = -1
     while core > 1 and frame.height != rows:
@@ -103,7 +103,7 @@ def k_core(frame: pl.DataFrame, core: int) -> pl.DataFrame:
     return frame
 
 
-def _require_day(name: str, day: str) -> None:
+def _check_day(name: str, day: str) -> None:
     try:
         date.fromisoformat(day)
     except ValueError:

@@ -9,7 +9,7 @@ import polars as pl
 
 from sprec.data.catalog import Catalog
 
-COLUMNS: dict[str, type[pl.DataType]] = {
+INTERACTION_SCHEMA: dict[str, type[pl.DataType]] = {
     "user": pl.Int64,
     "item": pl.Int32,
     "time": pl.Int64,
@@ -21,23 +21,23 @@ COLUMNS: dict[str, type[pl.DataType]] = {
 class Interactions:
     """One row per interaction, in the raw file's order; `time` in seconds, `item` a catalogue id.
 
-    `drops` counts what was left out or merged on the way, by reason. `events` and `items` name the
-    files that the two tables came from, for messages.
+    `drops` counts what was left out or merged on the way, by reason. `events_file` and `items_file` name the
+    files that the two tables came from, for error messages.
     """
 
     frame: pl.DataFrame
     catalog: Catalog
     drops: Mapping[str, int] = field(default_factory=dict)
-    events: str = "interactions"
-    items: str = "items"
+    events_file: str = "interactions"
+    items_file: str = "items"
 
-    def only(self, frame: pl.DataFrame) -> "Interactions":
+    def restrict_to(self, frame: pl.DataFrame) -> "Interactions":
         """Return these interactions alone, and a catalogue of the items that occur in them."""
-        there = frame["item"].unique().sort().to_numpy()
+        present = frame["item"].unique().sort().to_numpy()
         ids = np.full(len(self.catalog), -1, np.int32)
-        ids[there] = np.arange(len(there), dtype=np.int32)
-        titles = tuple(self.catalog.titles[item] for item in there)
-        catalog = Catalog(titles, tuple(self.catalog.genres[item] for item in there))
+        ids[present] = np.arange(len(present), dtype=np.int32)
+        titles = tuple(self.catalog.titles[item] for item in present)
+        catalog = Catalog(titles, tuple(self.catalog.genres[item] for item in present))
         renumbered = frame.with_columns(pl.Series("item", ids[frame["item"].to_numpy()]))
         return replace(self, frame=renumbered, catalog=catalog)
 

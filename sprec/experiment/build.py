@@ -10,8 +10,8 @@ import torch
 from hydra.utils import instantiate
 
 from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
-from sprec.data.dataset import Reader
-from sprec.data.download.sources import home
+from sprec.data.dataset import DatasetReader
+from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
 from sprec.experiment.config import Node, Settings, Tuning
 from sprec.generation.grounding import Embedder
@@ -31,7 +31,7 @@ FOLDER_SOURCE = "sprec.data.download.sources.Folder"
 class Components:
     """The objects of one run, nothing loaded yet."""
 
-    reader: Reader
+    reader: DatasetReader
     weights: WeightSource
     layout: PromptLayout
     embedder: Embedder
@@ -93,7 +93,7 @@ def _set_up_torch(settings: Settings, device: str) -> None:
 
 
 def _store_folder(settings: Settings) -> Path:
-    return Path(settings.store.path).expanduser() if settings.store.path else home() / "stages"
+    return Path(settings.store.path).expanduser() if settings.store.path else cache_home() / "stages"
 
 
 def _resolve_precision(settings: Settings, device: str) -> Precision:

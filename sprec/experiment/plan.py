@@ -14,7 +14,7 @@ from sprec.costs.cost_estimator import CostEstimator, CostModel, PlannedStage
 from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
 from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
-from sprec.data.download.sources import home
+from sprec.data.download.sources import cache_home
 from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
 from sprec.experiment.prepare import build_prompt, build_row_sampling, store_base_model
@@ -71,7 +71,7 @@ def _measure_costs(components: Components, settings: Settings, context: StageCon
     speed = measure_speed(tokens.shape, components.device, bf16=bf16, devices=devices)
     machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"
     shape = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
-    return CostModel(tokens, update_speed_profile(home() / SPEED_PROFILE, f"{machine}: {shape}", speed))
+    return CostModel(tokens, update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {shape}", speed))
 
 
 def update_speed_profile(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sprec.data.dataset import Dataset
-from sprec.data.facts import facts
+from sprec.data.facts import dataset_facts
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings
 from sprec.experiment.plan import show_plan
@@ -52,7 +52,7 @@ class Session:
 
     def _show_facts(self, dataset: Dataset) -> None:
         """Print what the dataset looks like with all its rows, and what was dropped."""
-        rows = {**facts(dataset), **dataset.split.drops}
+        rows = {**dataset_facts(dataset), **dataset.split.drops}
         source = f"dataset {dataset.name} ({dataset.digest[:12]})"
         show(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 

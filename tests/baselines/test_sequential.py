@@ -26,7 +26,7 @@ def toy():
 def rings():
     """Rows of users who go round ten items in one of two directions: the direction decides what is next."""
     starts = range(10)
-    return Examples.of(
+    return Examples.from_rows(
         [
             Example(tuple((start + turn * step) % 10 for step in range(4)), (start + turn * 4) % 10)
             for start in starts

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprec.data.catalog import Catalog, merge_titles, normalise, tell_titles_apart
+from sprec.data.catalog import Catalog, merge_titles, normalise, number_duplicate_titles
 
 LONG = "A Very " + "Long " * 120 + "Title"
 
@@ -60,7 +60,7 @@ def test_merging_unites_genres_in_order_of_appearance_and_counts_the_merged_rows
 
 
 def test_titles_told_apart_get_the_next_number_that_no_other_title_has():
-    catalog, ids, numbered = tell_titles_apart(
+    catalog, ids, numbered = number_duplicate_titles(
         ["Heat", "Heat (2)", "Heat ", "Ran", "Heat"], [["a"], [], ["b"], [], []]
     )
     assert catalog.titles == ("Heat", "Heat (2)", "Heat (3)", "Ran", "Heat (4)")

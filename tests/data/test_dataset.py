@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from sprec.data.catalog import Catalog
-from sprec.data.dataset import Dataset, FromInteractions, popularity
+from sprec.data.dataset import Dataset, FromInteractions, count_popularity
 from sprec.data.download.sources import Folder
-from sprec.data.examples import SCHEMA, Example, Examples, Split, Wording
+from sprec.data.examples import EXAMPLE_SCHEMA, Example, Examples, Split, Wording
 from sprec.data.filters import Filters
-from sprec.data.interactions import COLUMNS, Interactions
+from sprec.data.interactions import INTERACTION_SCHEMA, Interactions
 from sprec.data.readers.movielens import MovieLens
 from sprec.data.readers.toy import GENRES, WORDING, Toy, toy_dataset
 
@@ -34,7 +34,7 @@ class Fixed:
             (2, 0, 1, 5.0),
         ]
         catalog = Catalog(("A", "B", "C", "D", "E"), (("x",), ("y",), (), ("x",), ()))
-        frame = pl.DataFrame(rows, schema=COLUMNS, orient="row")
+        frame = pl.DataFrame(rows, schema=INTERACTION_SCHEMA, orient="row")
         return Interactions(frame, catalog, {"no_title": 7})
 
 
@@ -61,15 +61,15 @@ def test_popularity_counts_each_training_interaction_of_a_user_once():
 
 
 def test_popularity_of_rows_without_users_counts_targets_only():
-    rows = Examples.of([Example((0, 1), 2), Example((0, 0), 2)])
-    assert popularity(rows, items=4).tolist() == [0, 0, 2, 0]
+    rows = Examples.from_rows([Example((0, 1), 2), Example((0, 0), 2)])
+    assert count_popularity(rows, items=4).tolist() == [0, 0, 2, 0]
 
 
 def test_popularity_of_every_split_together_is_every_interaction():
     read = Toy().read()
     dataset = toy_dataset()
     parts = [part.frame for part in (dataset.split.train, dataset.split.valid, dataset.split.test)]
-    counts = popularity(Examples(pl.concat(parts)), items=60)
+    counts = count_popularity(Examples(pl.concat(parts)), items=60)
     assert counts.tolist() == np.bincount(read.frame["item"].to_numpy(), minlength=60).tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_saved_dataset_loads_as_it_was(tmp_path):
 def test_titles_of_any_kind_survive_saving(tmp_path):
     titles = ("A, B 'C' (1999)", "WALL·E", "Á köldum klaka", "x" * 600, "日本")
     catalog = Catalog(titles, ((), ("g", "h"), (), (), ("g",)))
-    rows = Examples.of([Example((0, 1), 2)])
+    rows = Examples.from_rows([Example((0, 1), 2)])
     split = Split(rows, rows, rows)
     Dataset("d", catalog, split, np.zeros(5, np.int64), ("g",), Wording("i", "l"), "0").save(tmp_path)
     assert Dataset.load(tmp_path).catalog == catalog
@@ -115,7 +115,7 @@ def test_saving_twice_writes_the_same_bytes(tmp_path):
 
 
 def test_a_folder_that_is_no_dataset_says_what_is_missing(tmp_path):
-    with pytest.raises(ValueError, match=r"has no catalog\.parquet: it is no saved dataset; build"):
+    with pytest.raises(ValueError, match=r"has no catalog\.parquet: it holds no saved dataset; build"):
         Dataset.load(tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_the_toy_dataset_is_what_its_parts_say():
     reader = FromInteractions("toy", Toy(3), GENRES, WORDING)
     assert dataset.digest == reader.digest()
     assert dict(dataset.split.train.frame.schema) == {
-        **SCHEMA,
+        **EXAMPLE_SCHEMA,
         "user": pl.Int64(),
         "history": pl.List(pl.Int32),
     }

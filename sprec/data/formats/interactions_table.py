@@ -1,4 +1,4 @@
-"""Interactions of any format: raw ids become numbers, raw times seconds, and drops are counted."""
+"""Interactions of any format: raw ids become numbers, raw times become seconds, and drops are counted."""
 
 import logging
 from collections import Counter
@@ -9,56 +9,56 @@ from pathlib import Path
 import polars as pl
 
 from sprec.data.formats.delimited import END_SECONDS, START_SECONDS
-from sprec.data.formats.item_table import REASONS, Listed
+from sprec.data.formats.item_table import CODES, REASONS, ItemTable
 from sprec.data.formats.json_lines import NUMBER, TEXT
-from sprec.data.interactions import COLUMNS, Interactions
+from sprec.data.interactions import INTERACTION_SCHEMA, Interactions
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Clock:
-    """How a raw file writes times: the type, the way to seconds, and what people call it."""
+class TimeFormat:
+    """How a raw file writes times: the field's type, the way to seconds, and a description for errors."""
 
-    kind: pl.DataType
-    seconds: Callable[[pl.Expr], pl.Expr]
-    said: str
+    dtype: pl.DataType
+    to_seconds: Callable[[pl.Expr], pl.Expr]
+    description: str
 
 
-def ticks(per_second: int) -> Clock:
-    """Return the clock of numbers since 1970, 1 or 1000 per second."""
+def epoch_time(per_second: int) -> TimeFormat:
+    """Return the format of times that are numbers since 1970, 1 or 1000 per second."""
     unit = {1: "seconds", 1000: "milliseconds"}[per_second]
-    return Clock(NUMBER, lambda time: (time / per_second).floor().cast(pl.Int64), f"{unit} since 1970")
+    return TimeFormat(NUMBER, lambda time: (time / per_second).floor().cast(pl.Int64), f"{unit} since 1970")
 
 
-def written(layout: str, example: str) -> Clock:
-    """Return the clock of dates as text, in strftime's notation; without a zone they are UTC."""
+def text_time(layout: str, example: str) -> TimeFormat:
+    """Return the format of times that are text, in strftime's notation; without a zone they are UTC."""
 
-    def seconds(time: pl.Expr) -> pl.Expr:
+    def to_seconds(time: pl.Expr) -> pl.Expr:
         """Return seconds since 1970."""
         return time.str.strptime(pl.Datetime, layout, strict=False).dt.epoch("s")
 
-    return Clock(TEXT, seconds, f"a date like {example!r}")
+    return TimeFormat(TEXT, to_seconds, f"a date like {example!r}")
 
 
 @dataclass(frozen=True)
-class Fields:
-    """The raw file's names of what an interaction needs; `rating` is None where it has none."""
+class InteractionFields:
+    """The raw file's names of an interaction's fields; `rating` is None where there are no ratings."""
 
     user: str
     item: str
     time: str
     rating: str | None
-    clock: Clock
+    time_format: TimeFormat
 
-    def kinds(self) -> dict[str, pl.DataType]:
+    def dtypes(self) -> dict[str, pl.DataType]:
         """Return the type of each field by its name."""
-        kinds = {self.user: TEXT, self.item: TEXT, self.time: self.clock.kind}
-        return kinds | ({self.rating: NUMBER} if self.rating else {})
+        dtypes = {self.user: TEXT, self.item: TEXT, self.time: self.time_format.dtype}
+        return dtypes | ({self.rating: NUMBER} if self.rating else {})
 
 
 @dataclass
-class EventReader:
+class InteractionTableReader:
     """Turns frames of raw fields and `line` into interactions, one frame at a time.
 
     Users are numbered in order of appearance. Interactions with items that the table lacks or
@@ -66,8 +66,8 @@ class EventReader:
     """
 
     path: Path
-    fields: Fields
-    items: Listed[str]
+    fields: InteractionFields
+    items: ItemTable[str]
     min_rating: float = 0.0
     users: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -79,24 +79,26 @@ class EventReader:
         """
         if self.min_rating and self.fields.rating is None:
             raise ValueError(f"min_rating = {self.min_rating}, but {self.path.name} has no ratings; use 0")
-        kept = [self._kept(batch) for batch in batches]
-        if not kept:
+        frames = [self._convert(batch) for batch in batches]
+        if not frames:
             raise ValueError(f"{self.path} has no rows; fetch the file anew")
         counts = {reason: self.counts[reason] for reason in (*REASONS, "below_min_rating")}
         drops = {**self.items.drops, **counts}
-        return Interactions(pl.concat(kept), self.items.catalog, drops, str(self.path), str(self.items.path))
+        return Interactions(
+            pl.concat(frames), self.items.catalog, drops, str(self.path), str(self.items.path)
+        )
 
-    def _kept(self, batch: pl.DataFrame) -> pl.DataFrame:
-        coded = self._named(batch).with_columns(pl.col("item").map_batches(self._items, pl.Int64))
-        self._require_times(coded)
-        self._count_unlisted(coded)
-        listed = coded.filter(pl.col("item") >= 0)
-        high = listed.filter(pl.col("rating") >= self.min_rating) if self.min_rating else listed
-        self.counts["below_min_rating"] += listed.height - high.height
-        numbered = high.with_columns(pl.col("user").map_batches(self._users, pl.Int64))
-        return numbered.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+    def _convert(self, batch: pl.DataFrame) -> pl.DataFrame:
+        coded = self._rename(batch).with_columns(pl.col("item").map_batches(self._code_items, pl.Int64))
+        self._check_times(coded)
+        self._count_left_out(coded)
+        usable = coded.filter(pl.col("item") >= 0)
+        rated = usable.filter(pl.col("rating") >= self.min_rating) if self.min_rating else usable
+        self.counts["below_min_rating"] += usable.height - rated.height
+        numbered = rated.with_columns(pl.col("user").map_batches(self._number_users, pl.Int64))
+        return numbered.select(pl.col(name).cast(kind) for name, kind in INTERACTION_SCHEMA.items())
 
-    def _named(self, batch: pl.DataFrame) -> pl.DataFrame:
+    def _rename(self, batch: pl.DataFrame) -> pl.DataFrame:
         names = self.fields
         rating = pl.col(names.rating) if names.rating else pl.lit(None)
         return batch.select(
@@ -104,37 +106,38 @@ class EventReader:
             pl.col(names.user).alias("user"),
             pl.col(names.item).alias("item"),
             pl.col(names.time).alias("raw_time"),
-            names.clock.seconds(pl.col(names.time)).alias("time"),
+            names.time_format.to_seconds(pl.col(names.time)).alias("time"),
             rating.cast(pl.Float64).alias("rating"),
         )
 
-    def _items(self, names: pl.Series) -> pl.Series:
-        return _coded(names, self.items.code)
+    def _code_items(self, names: pl.Series) -> pl.Series:
+        return _map_distinct(names, self.items.code_of)
 
-    def _users(self, names: pl.Series) -> pl.Series:
-        return _coded(names, lambda name: self.users.setdefault(name, len(self.users)))
+    def _number_users(self, names: pl.Series) -> pl.Series:
+        return _map_distinct(names, lambda name: self.users.setdefault(name, len(self.users)))
 
-    def _require_times(self, timed: pl.DataFrame) -> None:
-        fits = timed["time"].is_between(START_SECONDS, END_SECONDS, closed="left")
+    def _check_times(self, coded: pl.DataFrame) -> None:
+        fits = coded["time"].is_between(START_SECONDS, END_SECONDS, closed="left")
         faulty = (~fits.fill_null(value=False)).arg_true()
         if len(faulty):
-            row = timed.row(faulty[0], named=True)
-            fault = f"field {self.fields.time!r} is {row['raw_time']!r}, expected {self.fields.clock.said}"
+            row = coded.row(faulty[0], named=True)
+            expected = self.fields.time_format.description
+            fault = f"field {self.fields.time!r} is {row['raw_time']!r}, expected {expected}"
             raise ValueError(f"{self.path}:{row['line']}: {fault}; correct this line or name the other unit")
 
-    def _count_unlisted(self, coded: pl.DataFrame) -> None:
-        found = dict(coded.filter(pl.col("item") < 0).group_by("item").len().iter_rows())
-        counts = {REASONS[-1 - code]: count for code, count in found.items()}
+    def _count_left_out(self, coded: pl.DataFrame) -> None:
+        by_code = dict(coded.filter(pl.col("item") < 0).group_by("item").len().iter_rows())
+        counts = {reason: by_code[code] for reason, code in CODES.items() if code in by_code}
         if "unlisted" in counts and not self.counts["unlisted"]:
-            row = coded.filter(pl.col("item") == -1).row(0, named=True)
+            row = coded.filter(pl.col("item") == CODES["unlisted"]).row(0, named=True)
             fault = f"field {self.fields.item!r} is an item that {self.items.path.name} does not list"
             log.warning("%s:%d: %s (first one left out)", self.path, row["line"], fault)
         self.counts.update(counts)
 
 
-def _coded(names: pl.Series, code: Callable[[str], int]) -> pl.Series:
-    """Return the code of each name, asking once per distinct name, in order of appearance."""
+def _map_distinct(names: pl.Series, code: Callable[[str], int]) -> pl.Series:
+    """Return the code of each name; `code` is called once per distinct name, in order of appearance."""
     distinct = names.unique(maintain_order=True)
-    return names.replace_strict(distinct, [code(name) for name in distinct], return_dtype=pl.Int64).cast(
-        pl.Int64
-    )
+    codes = [code(name) for name in distinct]
+    # A batch without rows gives a column without type, hence the second cast.
+    return names.replace_strict(distinct, codes, return_dtype=pl.Int64).cast(pl.Int64)

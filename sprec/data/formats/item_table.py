@@ -13,17 +13,19 @@ from sprec.data.repairs import is_html
 log = logging.getLogger(__name__)
 
 Key = TypeVar("Key", int, str)
-REASONS = ("unlisted", "no_title", "html_title", "long_title")
-SAID = {
+REASONS = {
+    "unlisted": "the item table does not list it",
     "no_title": "field 'title' is missing",
     "html_title": "field 'title' is a piece of a web page",
     "long_title": "field 'title' has too many words",
 }
+"""Why an interaction's item is left out; the order gives their codes, see `ItemTable`."""
+CODES = {reason: -1 - place for place, reason in enumerate(REASONS)}
 
 
 @dataclass(frozen=True)
-class Item(Generic[Key]):
-    """One row of an item table: the line that it stands in, the raw file's own id, what it says."""
+class ItemRow(Generic[Key]):
+    """One row of an item table: its line, the raw file's own id, title and genres."""
 
     line: int
     key: Key
@@ -32,10 +34,10 @@ class Item(Generic[Key]):
 
 
 @dataclass(frozen=True)
-class Listed(Generic[Key]):
-    """A catalogue, and the code of each raw id: a catalogue id, or below 0 why it is left out.
+class ItemTable(Generic[Key]):
+    """A catalogue, and the code of each raw id: a catalogue id, or a code below 0 of `CODES`.
 
-    Code -1 - n stands for `REASONS[n]`. `drops` counts titles that were merged or got a number.
+    `drops` counts titles that were merged or got a number.
     """
 
     path: Path
@@ -43,45 +45,51 @@ class Listed(Generic[Key]):
     codes: Mapping[Key, int]
     drops: Mapping[str, int]
 
-    def code(self, key: Key) -> int:
+    def code_of(self, key: Key) -> int:
         """Return the code of a raw id, that of "unlisted" where the table lacks it."""
-        return self.codes.get(key, -1)
+        return self.codes.get(key, CODES["unlisted"])
 
 
-def listed(
+def build_item_table(
     path: Path,
-    items: Iterable[Item[Key]],
+    items: Iterable[ItemRow[Key]],
     *,
     duplicates: str = "merged",
     words_max: int = 0,
     drop_html: bool = False,
-) -> Listed[Key]:
+) -> ItemTable[Key]:
     """Return the catalogue of the items with a usable title.
 
-    Left out are items without a title, with `drop_html` those whose title is a piece of a web
-    page, and those of more than `words_max` words (0: no limit). An id that is listed again keeps
-    its first row. `duplicates` is a key of `DUPLICATES`. Each reason is logged once, with file,
-    line and field of its first case.
+    An id that is listed again keeps its first row. Each reason to leave items out is logged once, with
+    file, line and field of its first case.
+
+    Args:
+        path: the file, for messages.
+        items: its rows in order.
+        duplicates: a key of `DUPLICATES`, which says what becomes of items of one title.
+        words_max: items with longer titles are left out; 0 means no limit.
+        drop_html: whether items whose title is a piece of a web page are left out.
     """
-    named: dict[Key, Item[Key]] = {}
+    usable: dict[Key, ItemRow[Key]] = {}
     left_out: dict[Key, tuple[str, int]] = {}
     for item in items:
-        if item.key in named or item.key in left_out:
+        if item.key in usable or item.key in left_out:
             continue
-        if reason := _fault(item.title, words_max=words_max, drop_html=drop_html):
+        if reason := _reason_to_leave_out(item.title, words_max=words_max, drop_html=drop_html):
             left_out[item.key] = reason, item.line
         else:
-            named[item.key] = item
-    _report(path, list(left_out.values()))
-    rows = list(named.values())
+            usable[item.key] = item
+    _log_left_out(path, list(left_out.values()))
+    rows = list(usable.values())
     catalog, ids, shared = DUPLICATES[duplicates]((i.title for i in rows), (i.genres for i in rows))
-    _report_shared(path, rows, shared, duplicates)
-    codes = {key: -1 - REASONS.index(reason) for key, (reason, _) in left_out.items()}
-    codes |= dict(zip(named, ids, strict=True))
-    return Listed(path, catalog, codes, {f"{duplicates}_titles": shared})
+    if shared:
+        _log_shared_title(path, rows, shared, duplicates)
+    codes = {key: CODES[reason] for key, (reason, _) in left_out.items()}
+    codes |= dict(zip(usable, ids, strict=True))
+    return ItemTable(path, catalog, codes, {f"{duplicates}_titles": shared})
 
 
-def _fault(title: str, *, words_max: int, drop_html: bool) -> str | None:
+def _reason_to_leave_out(title: str, *, words_max: int, drop_html: bool) -> str | None:
     if not title.strip():
         return "no_title"
     if drop_html and is_html(title):
@@ -89,20 +97,19 @@ def _fault(title: str, *, words_max: int, drop_html: bool) -> str | None:
     return "long_title" if words_max and len(title.split()) > words_max else None
 
 
-def _report(path: Path, left_out: Sequence[tuple[str, int]]) -> None:
+def _log_left_out(path: Path, left_out: Sequence[tuple[str, int]]) -> None:
     counts = Counter(reason for reason, _ in left_out)
     for reason, line in left_out:
         if n := counts.pop(reason, 0):
-            log.warning("%s:%d: %s (first of %d items left out)", path, line, SAID[reason], n)
+            log.warning("%s:%d: %s (first of %d items left out)", path, line, REASONS[reason], n)
 
 
-def _report_shared(path: Path, rows: Sequence[Item[Key]], shared: int, duplicates: str) -> None:
+def _log_shared_title(path: Path, rows: Sequence[ItemRow[Key]], shared: int, duplicates: str) -> None:
     seen: dict[str, int] = {}
-    for item in rows if shared else ():
+    for item in rows:
         name = normalise(item.title)
         if name in seen:
             fault = f"field 'title' is {name!r}, as in line {seen[name]}"
-            way = duplicates.replace("_", " ")
-            log.warning("%s:%d: %s (first of %d that are %s)", path, item.line, fault, shared, way)
+            log.warning("%s:%d: %s (first of %d that are %s)", path, item.line, fault, shared, duplicates)
             return
         seen[name] = item.line

@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.formats.delimited import decoded, open_bytes, undamaged
+from sprec.data.formats.delimited import decode, explain_damage, open_bytes
 from sprec.progress import track
 
 CHUNK_BYTES = 1 << 24
 TEXT, NUMBER, TEXTS = pl.String(), pl.Float64(), pl.List(pl.String)
 
 
-def frames(
+def read_frames(
     path: Path,
     fields: Mapping[str, pl.DataType],
     *,
@@ -26,40 +26,40 @@ def frames(
     """Yield frames of these fields and of `line`, one per 16 MiB of the file, packed or not.
 
     `fields` maps names to `TEXT` (in JSON any value, as it stands there), `NUMBER` or `TEXTS`;
-    other fields are never kept. A field that is
-    `optional` may be null or missing. `parse` reads one line: JSON is read fast, and anything else
-    (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
+    other fields are skipped. A field that is `optional` may be null or missing. `parse` reads one
+    line: JSON is read fast, anything else (such as `ast.literal_eval`) line by line. Raises
+    `ValueError` naming file, line and field.
     """
     needed = [name for name in fields if name not in optional]
     parts = None if path.suffix == ".gz" else path.stat().st_size // CHUNK_BYTES + 1
     for first, data in track(_chunks(path), f"reading {path.name}, parts of 16 MB", parts):
-        frame = _fast(data, fields, first) if parse is json.loads else None
+        frame = _read_ndjson(data, fields, first) if parse is json.loads else None
         if frame is None or any(frame[name].null_count() for name in needed):
-            frame = _slow(path, data, fields, first, needed=needed, parse=parse)
+            frame = _read_line_by_line(path, data, fields, first, needed=needed, parse=parse)
         yield frame
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the number of the first line, and whole lines."""
     first = 1
-    with open_bytes(path) as stream, undamaged(path):
+    with open_bytes(path) as stream, explain_damage(path):
         while data := stream.read(CHUNK_BYTES):
             data += stream.readline()
             yield first, data
             first += data.count(b"\n")
 
 
-def _fast(data: bytes, fields: Mapping[str, pl.DataType], first: int) -> pl.DataFrame | None:
+def _read_ndjson(data: bytes, fields: Mapping[str, pl.DataType], first: int) -> pl.DataFrame | None:
     try:
         frame = pl.read_ndjson(BytesIO(data), schema=fields)
-    except pl.exceptions.PolarsError:  # _slow says which line, and why
+    except pl.exceptions.PolarsError:  # reading line by line says which line, and why
         return None
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    # polars skips blank lines, so that rows would not tell lines.
+    # polars skips blank lines, and then row numbers would not be line numbers.
     return frame.with_row_index("line", offset=first) if frame.height == lines else None
 
 
-def _slow(
+def _read_line_by_line(
     path: Path,
     data: bytes,
     fields: Mapping[str, pl.DataType],
@@ -71,14 +71,14 @@ def _slow(
     rows = []
     for line, raw in enumerate(data.split(b"\n"), start=first):
         place = f"{path}:{line}"
-        if text := decoded(raw, "utf-8", place).removeprefix("\ufeff").strip():
-            record = _record(text, place, parse)
-            rows.append([line, *(_value(record, name, kind, place) for name, kind in fields.items())])
-            _require(rows[-1][1:], fields, needed, place)
+        if text := decode(raw, "utf-8", place).removeprefix("\ufeff").strip():
+            record = _parse_record(text, place, parse)
+            rows.append([line, *(_convert(record, name, kind, place) for name, kind in fields.items())])
+            _check_present(rows[-1][1:], fields, needed, place)
     return pl.DataFrame(rows, schema={"line": pl.UInt32, **fields}, orient="row")
 
 
-def _record(text: str, place: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+def _parse_record(text: str, place: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         record = parse(text)
     except (ValueError, SyntaxError) as problem:
@@ -91,9 +91,9 @@ def _record(text: str, place: str, parse: Callable[[str], Any]) -> dict[str, Any
     return record
 
 
-def _value(record: Mapping[str, Any], name: str, kind: pl.DataType, place: str) -> Any:
+def _convert(record: Mapping[str, Any], name: str, kind: pl.DataType, place: str) -> Any:
     raw = record.get(name)
-    expected, convert = KINDS[kind]
+    expected, convert = CONVERTERS[kind]
     try:
         return None if raw is None else convert(raw)
     except (TypeError, ValueError):
@@ -101,7 +101,7 @@ def _value(record: Mapping[str, Any], name: str, kind: pl.DataType, place: str) 
         raise ValueError(f"{place}: {fault}; correct or delete this line") from None
 
 
-def _require(
+def _check_present(
     values: list[Any], fields: Mapping[str, pl.DataType], needed: Collection[str], place: str
 ) -> None:
     for name, value in zip(fields, values, strict=True):
@@ -125,10 +125,10 @@ def _texts(raw: object) -> list[str]:
     """Return the texts of a list, or of the lists in it, as Amazon's 2014 categories are."""
     if not isinstance(raw, list):
         raise TypeError
-    return [text for each in raw for text in (_texts(each) if isinstance(each, list) else [_text(each)])]
+    return [text for entry in raw for text in (_texts(entry) if isinstance(entry, list) else [_text(entry)])]
 
 
-KINDS: Mapping[pl.DataType, tuple[str, Callable[[object], Any]]] = {
+CONVERTERS: Mapping[pl.DataType, tuple[str, Callable[[object], Any]]] = {
     TEXT: ("a text", _text),
     NUMBER: ("a number", _number),
     TEXTS: ("a list of texts", _texts),

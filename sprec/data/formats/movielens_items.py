@@ -3,11 +3,13 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from sprec.data.formats.delimited import header_of, header_positions, require_width, rows, text_lines
+from sprec.data.formats.delimited import check_width, find_columns, read_header, read_lines, split_lines
+from sprec.data.formats.item_table import ItemRow
 
+# 100k holds one row without a title, with 9 ratings; RecBole spells its placeholder "unkonwn".
+NO_TITLE = {"", "unknown", "unkonwn"}
 NO_GENRE = {"", "unknown", "(no genres listed)"}
 FLAGS = [
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary"),
@@ -16,59 +18,50 @@ FLAGS = [
 ]
 
 
-@dataclass(frozen=True)
-class Movie:
-    """One row of an item table: the raw file's own number, and the line that it stands in."""
-
-    line: int
-    number: int
-    title: str
-    genres: tuple[str, ...]
-
-
-def recbole_movies(path: Path) -> Iterator[Movie]:
+def read_recbole_movies(path: Path) -> Iterator[ItemRow[int]]:
     """Yield the movies of RecBole's .item file, the year put behind the name as in "Heat (1995)"."""
     names = {"number": "item_id:token", "title": "movie_title:token_seq"}
     names |= {"year": "release_year:token", "genres": "class:token_seq"}
-    where = header_positions(path, header := header_of(path, "\t"), names)
-    for line, fields in rows(path, "\t", width=len(header), skip=1):
-        number, title, year, genres = (fields[where[name]] for name in names)
+    columns = find_columns(path, header := read_header(path, "\t"), names)
+    for line, fields in split_lines(path, "\t", width=len(header), skip=1):
+        number, title, year, genres = (fields[columns[name]] for name in names)
         # The year of a video is "V": its title has the year already.
         dated = f"{title} ({year})" if re.fullmatch(r"\d{4}", year) else title
-        yield _movie(path, line, number, dated, genres.split(" "))
+        yield _item_row(path, line, number, dated, genres.split(" "))
 
 
-def flag_movies(path: Path) -> Iterator[Movie]:
+def read_flag_movies(path: Path) -> Iterator[ItemRow[int]]:
     """Yield the movies of 100k's u.item: separated by |, Latin-1, one flag per genre."""
-    for line, fields in rows(path, "|", width=5 + len(FLAGS), encoding="latin-1"):
+    for line, fields in split_lines(path, "|", width=5 + len(FLAGS), encoding="latin-1"):
         genres = [name for name, flag in zip(FLAGS, fields[5:], strict=True) if flag == "1"]
-        yield _movie(path, line, fields[0], fields[1], genres)
+        yield _item_row(path, line, fields[0], fields[1], genres)
 
 
-def csv_movies(path: Path) -> Iterator[Movie]:
+def read_csv_movies(path: Path) -> Iterator[ItemRow[int]]:
     """Yield the movies of a movies.csv with header; titles may hold commas, quotes and line breaks."""
     names = {"number": "movieId", "title": "title", "genres": "genres"}
-    table = csv.reader(line for _, line in text_lines(path))
+    table = csv.reader(line for _, line in read_lines(path))
     header = [name.removeprefix("\ufeff") for name in next(table, [])]
-    where = header_positions(path, header, names)
+    columns = find_columns(path, header, names)
     for fields in table:
-        require_width(fields, len(header), f"{path}:{table.line_num}")
-        number, title, genres = (fields[where[name]] for name in names)
-        yield _movie(path, table.line_num, number, title, genres.split("|"))
+        check_width(fields, len(header), f"{path}:{table.line_num}")
+        number, title, genres = (fields[columns[name]] for name in names)
+        yield _item_row(path, table.line_num, number, title, genres.split("|"))
 
 
-def double_colon_movies(path: Path, *, encoding: str) -> Iterator[Movie]:
+def read_double_colon_movies(path: Path, *, encoding: str) -> Iterator[ItemRow[int]]:
     """Yield the movies of a movies.dat: number::title::genres, where a title may hold colons."""
-    for line, text in text_lines(path, encoding):
+    for line, text in read_lines(path, encoding):
         number, _, rest = text.rstrip("\r\n").partition("::")
         title, separator, genres = rest.rpartition("::")
-        require_width([number, title, genres] if separator else [number], 3, f"{path}:{line}")
-        yield _movie(path, line, number, title, genres.split("|"))
+        check_width([number, title, genres] if separator else [number], 3, f"{path}:{line}")
+        yield _item_row(path, line, number, title, genres.split("|"))
 
 
-def _movie(path: Path, line: int, number: str, title: str, genres: Iterable[str]) -> Movie:
+def _item_row(path: Path, line: int, number: str, title: str, genres: Iterable[str]) -> ItemRow[int]:
     if not (number.isascii() and number.isdigit()):
         raise ValueError(
             f"{path}:{line}: field 'item' is {number[:40]!r}, expected a number; correct this line"
         )
-    return Movie(line, int(number), title.strip(), tuple(name for name in genres if name not in NO_GENRE))
+    title = "" if (title := title.strip()) in NO_TITLE else title
+    return ItemRow(line, int(number), title, tuple(name for name in genres if name not in NO_GENRE))

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sprec.data.examples import Wording
-from sprec.data.formats.delimited import text_lines
+from sprec.data.formats.delimited import read_lines
 
 FIELDS = ("instruction", "input", "output")
 
 
 @dataclass(frozen=True)
-class Row:
+class ReleasedRow:
     """The titles of one released row as they stand there, and the texts around them."""
 
     history: tuple[str, ...]
@@ -22,7 +22,7 @@ class Row:
     wording: Wording
 
 
-def parse_row(instruction: str, shown: str, output: str) -> Row:
+def parse_row(instruction: str, text: str, output: str) -> ReleasedRow:
     r"""Return the titles of a row's input and output.
 
     The history is what stands between the first and the last quote of the input, cut at `", "`,
@@ -31,30 +31,30 @@ def parse_row(instruction: str, shown: str, output: str) -> Row:
     >>> parse_row("", 'before: "A "B" C", "D", ', '"T"\n').history
     ('A "B" C', 'D')
     """
-    start, end = shown.find('"'), shown.rfind('"')
-    history = tuple(shown[start + 1 : end].split('", "')) if end > start else ()
-    lead, close = (shown[:start], shown[end + 1 :]) if end > start else (shown, "")
-    return Row(history, _unquoted(output.strip()), Wording(instruction, lead, close))
+    start, end = text.find('"'), text.rfind('"')
+    history = tuple(text[start + 1 : end].split('", "')) if end > start else ()
+    lead, close = (text[:start], text[end + 1 :]) if end > start else (text, "")
+    return ReleasedRow(history, _strip_quotes(output.strip()), Wording(instruction, lead, close))
 
 
-def parse_released(text: str, *, empty: bool = True) -> list[str]:
-    """Return the quoted strings of a text by the released regular expression.
+def find_quoted(text: str, *, empty: bool = True) -> list[str]:
+    """Return the quoted strings of a text, by the released code's regular expression.
 
     It pairs quotes from the left, so titles with quotes inside are cut. `empty` says whether `""`
     counts as a title (the released `"([^"]*)"`) or not (`"([^"]+)"`).
 
-    >>> parse_released('"A", "" and "B "C""'), parse_released('"" "A"', empty=False)
+    >>> find_quoted('"A", "" and "B "C""'), find_quoted('"" "A"', empty=False)
     (['A', '', 'B ', ''], [' '])
     """
     return re.findall(r'"([^"]*)"' if empty else r'"([^"]+)"', text)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[ReleasedRow]:
     """Yield the rows of a JSON list or of JSON lines, packed with gzip or not.
 
     Raises `ValueError` naming file, row and field of what is no released row.
     """
-    for number, record in enumerate(_records(path), start=1):
+    for number, record in enumerate(_iterate_records(path), start=1):
         fields = record if isinstance(record, dict) else {}
         for field in FIELDS:
             if not isinstance(fields.get(field), str):
@@ -66,11 +66,11 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def read_json(path: Path) -> Any:
     """Return the content of one JSON file; raises `ValueError` naming file and line where it is none."""
-    return _decode(path, "".join(line for _, line in text_lines(path)), line=1)
+    return _decode(path, "".join(line for _, line in read_lines(path)), line=1)
 
 
-def _records(path: Path) -> Iterator[Any]:
-    lines = ((number, line) for number, line in text_lines(path) if line.strip())
+def _iterate_records(path: Path) -> Iterator[Any]:
+    lines = ((number, line) for number, line in read_lines(path) if line.strip())
     number, first = next(lines, (1, ""))
     if not first or first.lstrip().startswith("["):
         yield from read_json(path)
@@ -90,5 +90,5 @@ def _decode(path: Path, text: str, *, line: int) -> Any:
         ) from None
 
 
-def _unquoted(text: str) -> str:
+def _strip_quotes(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text

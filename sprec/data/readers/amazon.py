@@ -9,34 +9,36 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.catalog import require_duplicates
+from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, locate
-from sprec.data.formats.interactions_table import EventReader, Fields, ticks
-from sprec.data.formats.item_table import Item, listed
-from sprec.data.formats.json_lines import TEXT, TEXTS, frames
+from sprec.data.download.sources import Source, find_file
+from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
+from sprec.data.formats.item_table import ItemRow, build_item_table
+from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
 from sprec.data.repairs import repair_entities
 
 
 @dataclass(frozen=True)
-class Format:
+class AmazonFormat:
     """What one year's files are called, and what their fields are."""
 
     reviews: Sequence[str]
     metadata: str
-    fields: Fields
+    fields: InteractionFields
     item: str
     categories: str
     parse: Callable[[str], Any] = json.loads
 
 
-REVIEWS = Fields(user="reviewerID", item="asin", time="unixReviewTime", rating="overall", clock=ticks(1))
-REVIEWS_2023 = Fields(
-    user="user_id", item="parent_asin", time="timestamp", rating="rating", clock=ticks(1000)
+REVIEWS = InteractionFields(
+    user="reviewerID", item="asin", time="unixReviewTime", rating="overall", time_format=epoch_time(1)
 )
-FORMATS: Mapping[int, Format] = {
-    2014: Format(
+REVIEWS_2023 = InteractionFields(
+    user="user_id", item="parent_asin", time="timestamp", rating="rating", time_format=epoch_time(1000)
+)
+FORMATS: Mapping[int, AmazonFormat] = {
+    2014: AmazonFormat(
         reviews=("reviews_{}_5.json", "reviews_{}.json"),
         metadata="meta_{}.json",
         fields=REVIEWS,
@@ -44,14 +46,14 @@ FORMATS: Mapping[int, Format] = {
         categories="categories",
         parse=ast.literal_eval,  # the metadata of 2014 is Python, its reviews are JSON
     ),
-    2018: Format(
+    2018: AmazonFormat(
         reviews=("{}_5.json", "{}.json"),
         metadata="meta_{}.json",
         fields=REVIEWS,
         item="asin",
         categories="category",
     ),
-    2023: Format(
+    2023: AmazonFormat(
         reviews=("{}.jsonl",),
         metadata="meta_{}.jsonl",
         fields=REVIEWS_2023,
@@ -66,8 +68,8 @@ class Amazon:
     """Reads the reviews and the metadata of a `category` such as "CDs_and_Vinyl" from a source's folder.
 
     `format` is the year of the release: 2014, 2018 or 2023. HTML entities in titles and genres are
-    replaced. Left out with their reviews are items without a title, with `drop_html` those whose
-    title is a piece of a web page, and those of more than `words_max` words (0: no limit), as D3
+    replaced. Items without a title are left out with their reviews, and so are, with `drop_html`, items
+    whose title is a piece of a web page, and those of more than `words_max` words (0: no limit), as D3
     does (Bao et al. 2024). An item's genres are its categories without `ignored_genres`.
     """
 
@@ -81,7 +83,7 @@ class Amazon:
     duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        require_duplicates(self.duplicates)
+        check_duplicates_option(self.duplicates)
         if self.format not in FORMATS:
             raise ValueError(
                 f"no Amazon format {self.format!r}; choose one of {', '.join(map(str, FORMATS))}"
@@ -98,25 +100,25 @@ class Amazon:
 
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
-        folder, known = self.source.fetch(), FORMATS[self.format]
-        metadata = locate(folder, known.metadata.format(self.category))
-        events = locate(folder, *(name.format(self.category) for name in known.reviews))
-        items = listed(
+        folder, layout = self.source.fetch(), FORMATS[self.format]
+        metadata = find_file(folder, layout.metadata.format(self.category))
+        events = find_file(folder, *(name.format(self.category) for name in layout.reviews))
+        items = build_item_table(
             metadata,
-            self._items(metadata, known),
+            self._read_items(metadata, layout),
             duplicates=self.duplicates,
             words_max=self.words_max,
             drop_html=self.drop_html,
         )
-        batches = frames(events, known.fields.kinds())
-        return EventReader(events, known.fields, items, self.min_rating).read(batches)
+        batches = read_frames(events, layout.fields.dtypes())
+        return InteractionTableReader(events, layout.fields, items, self.min_rating).read(batches)
 
-    def _items(self, path: Path, known: Format) -> Iterator[Item[str]]:
-        fields: dict[str, pl.DataType] = {known.item: TEXT, "title": TEXT, known.categories: TEXTS}
-        optional = ("title", known.categories)
-        for batch in frames(path, fields, optional=optional, parse=known.parse):
+    def _read_items(self, path: Path, layout: AmazonFormat) -> Iterator[ItemRow[str]]:
+        fields: dict[str, pl.DataType] = {layout.item: TEXT, "title": TEXT, layout.categories: TEXTS}
+        optional = ("title", layout.categories)
+        for batch in read_frames(path, fields, optional=optional, parse=layout.parse):
             for line, key, title, labels in batch.select("line", *fields).iter_rows():
-                yield Item(line, key, repair_entities(title or ""), self._genres(labels or ()))
+                yield ItemRow(line, key, repair_entities(title or ""), self._genres(labels or ()))
 
     def _genres(self, labels: Sequence[str]) -> tuple[str, ...]:
         names = dict.fromkeys(repair_entities(label).strip() for label in labels if label)

@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import polars as pl
 
-from sprec.data.catalog import require_duplicates
+from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, locate
-from sprec.data.formats.delimited import header_positions, require_width, text_lines
-from sprec.data.formats.interactions_table import EventReader, Fields, ticks
-from sprec.data.formats.item_table import Item, listed
+from sprec.data.download.sources import Source, find_file
+from sprec.data.formats.delimited import check_width, find_columns, read_lines
+from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
+from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.formats.json_lines import NUMBER, TEXT
 from sprec.data.interactions import Interactions
 
-TICKS = {"s": 1, "ms": 1000}
+UNITS_PER_SECOND = {"s": 1, "ms": 1000}
 EXPECTED = {TEXT: "a text", NUMBER: "a number"}
 
 
@@ -25,11 +25,11 @@ EXPECTED = {TEXT: "a text", NUMBER: "a number"}
 class Custom:
     """Reads two tables, each CSV with a header (`.csv`, `.csv.gz`) or Parquet, from a source's folder.
 
-    `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: there is none)
-    name columns of the first, `item`, `title` and `genres` (None: there are none) of the second.
+    `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: no ratings)
+    name columns of the first, `item`, `title` and `genres` (None: no genres) of the second.
     `time_unit` is "s" or "ms" since 1970. CSV genres are separated by `genre_separator`; Parquet
-    ones may be lists. `separator` stands between the fields of a CSV file; in the
-    table of interactions, fields beyond those of the header are not looked at.
+    ones may be lists. `separator` stands between the fields of a CSV file; in the table of
+    interactions, fields beyond those of the header are ignored.
     """
 
     source: Source
@@ -48,9 +48,9 @@ class Custom:
     duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        require_duplicates(self.duplicates)
-        if self.time_unit not in TICKS:
-            raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(TICKS)}")
+        check_duplicates_option(self.duplicates)
+        if self.time_unit not in UNITS_PER_SECOND:
+            raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(UNITS_PER_SECOND)}")
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
@@ -64,78 +64,78 @@ class Custom:
         file: row) and field.
         """
         folder = self.source.fetch()
-        events, items = locate(folder, self.interactions), locate(folder, self.items)
-        clock = ticks(TICKS[self.time_unit])
-        fields = Fields(user=self.user, item=self.item, time=self.time, rating=self.rating, clock=clock)
-        known = listed(items, self._items(items), duplicates=self.duplicates)
-        frame = self._typed(events, self._columns(events, list(fields.kinds())), fields)
-        return EventReader(events, fields, known, self.min_rating).read([frame])
+        events, items = find_file(folder, self.interactions), find_file(folder, self.items)
+        time_format = epoch_time(UNITS_PER_SECOND[self.time_unit])
+        fields = InteractionFields(self.user, self.item, self.time, self.rating, time_format)
+        table = build_item_table(items, self._read_items(items), duplicates=self.duplicates)
+        frame = self._cast(events, self._read_columns(events, list(fields.dtypes())), fields)
+        return InteractionTableReader(events, fields, table, self.min_rating).read([frame])
 
-    def _columns(self, path: Path, names: Sequence[str]) -> pl.DataFrame:
-        """Return these columns, of a CSV file as text, and the line or row of each."""
+    def _read_columns(self, path: Path, names: Sequence[str]) -> pl.DataFrame:
+        """Return these columns (of a CSV file as text) and `line`, the line or row of each."""
         if _is_parquet(path):
             table = pl.scan_parquet(path)
-            header_positions(path, table.collect_schema().names(), {name: name for name in names})
+            find_columns(path, table.collect_schema().names(), {name: name for name in names})
         else:
-            self._positions(path, self._table(path), names)
+            self._find_columns(path, self._csv_rows(path), names)
             table = pl.scan_csv(path, separator=self.separator, infer_schema=False)
         try:
             frame = table.select(names).collect(engine="streaming")
         except pl.exceptions.PolarsError as problem:
-            raise ValueError(self._fault(path, problem)) from None
+            raise ValueError(self._describe_fault(path, problem)) from None
         return frame.with_row_index("line", offset=1 if _is_parquet(path) else 2)
 
-    def _table(self, path: Path) -> Any:
-        return csv.reader((line for _, line in text_lines(path)), delimiter=self.separator)
+    def _csv_rows(self, path: Path) -> Any:
+        return csv.reader((line for _, line in read_lines(path)), delimiter=self.separator)
 
-    def _positions(self, path: Path, table: Iterator[list[str]], names: Sequence[str]) -> dict[str, int]:
+    def _find_columns(self, path: Path, table: Iterator[list[str]], names: Sequence[str]) -> dict[str, int]:
         header = [name.removeprefix("\ufeff") for name in next(table, [])]
-        return header_positions(path, header, {name: name for name in names})
+        return find_columns(path, header, {name: name for name in names})
 
-    def _fault(self, path: Path, problem: Exception) -> str:
-        """Say what is wrong with a table, reading a CSV file line by line; or raise that."""
+    def _describe_fault(self, path: Path, problem: Exception) -> str:
+        """Return what is wrong with a table; a CSV row of a wrong width raises it with its line."""
         if not _is_parquet(path):
-            table = self._table(path)
+            table = self._csv_rows(path)
             width = len(next(table, []))
             for fields in table:
-                require_width(fields, width, f"{path}:{table.line_num}")
+                check_width(fields, width, f"{path}:{table.line_num}")
         return f"{path} cannot be read ({str(problem).splitlines()[0]}); write the file anew"
 
-    def _typed(self, path: Path, frame: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+    def _cast(self, path: Path, frame: pl.DataFrame, fields: InteractionFields) -> pl.DataFrame:
         """Return the fields in their types; raises `ValueError` naming the first that has another one."""
-        for name, kind in fields.kinds().items():
+        for name, dtype in fields.dtypes().items():
             raw = frame[name].dt.epoch(self.time_unit) if frame[name].dtype.is_temporal() else frame[name]
-            typed = raw.cast(kind, strict=False)
+            typed = raw.cast(dtype, strict=False)
             missing = typed.is_null().arg_true()
             if len(missing):
-                shown = str(raw[missing[0]] or "")[:40]
-                fault = f"field {name!r} is {shown!r}, expected {EXPECTED[kind]}"
+                value = str(raw[missing[0]] or "")[:40]
+                fault = f"field {name!r} is {value!r}, expected {EXPECTED[dtype]}"
                 place = f"{path}:{frame['line'][missing[0]]}"
                 raise ValueError(f"{place}: {fault}; correct or delete this line")
             frame = frame.with_columns(typed)
         return frame
 
-    def _items(self, path: Path) -> Iterator[Item[str]]:
+    def _read_items(self, path: Path) -> Iterator[ItemRow[str]]:
         for line, key, title, raw in self._item_rows(path):
             if key is None or key == "":
                 raise ValueError(
                     f"{path}:{line}: field {self.item!r} is missing; correct or delete this line"
                 )
             labels = raw.split(self.genre_separator) if isinstance(raw, str) else raw or ()
-            yield Item(line, str(key), title or "", tuple(label for label in labels if label))
+            yield ItemRow(line, str(key), title or "", tuple(label for label in labels if label))
 
     def _item_rows(self, path: Path) -> Iterator[tuple[int, Any, str | None, Any]]:
         names = [self.item, self.title, *([self.genres] if self.genres else [])]
         if _is_parquet(path):
-            for line, *row in self._columns(path, names).iter_rows():
+            for line, *row in self._read_columns(path, names).iter_rows():
                 yield line, row[0], row[1], row[2] if self.genres else None
             return
-        table = self._table(path)
+        table = self._csv_rows(path)
         header: list[str] = next(table, [])
-        where = self._positions(path, iter([header]), names)
+        columns = self._find_columns(path, iter([header]), names)
         for fields in table:
-            require_width(fields, len(header), f"{path}:{table.line_num}")
-            row = [fields[where[name]] for name in names]
+            check_width(fields, len(header), f"{path}:{table.line_num}")
+            row = [fields[columns[name]] for name in names]
             yield table.line_num, row[0], row[1], row[2] if self.genres else None
 
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.catalog import require_duplicates
+from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, locate
-from sprec.data.formats.interactions_table import EventReader, Fields, written
-from sprec.data.formats.item_table import Item, listed
-from sprec.data.formats.json_lines import TEXT, TEXTS, frames
+from sprec.data.download.sources import Source, find_file
+from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, text_time
+from sprec.data.formats.item_table import ItemRow, build_item_table
+from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
 
-DATES = written("%a %b %d %H:%M:%S %z %Y", "Fri Jan 10 12:01:47 -0800 2014")
-FIELDS = Fields(user="user_id", item="book_id", time="date_added", rating="rating", clock=DATES)
+DATES = text_time("%a %b %d %H:%M:%S %z %Y", "Fri Jan 10 12:01:47 -0800 2014")
+FIELDS = InteractionFields(
+    user="user_id", item="book_id", time="date_added", rating="rating", time_format=DATES
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Goodreads:
 
     A book's genres are the labels of its entry in the second file. A book on a shelf that was never
     rated has rating 0: `min_rating` 1 leaves such out. `duplicates` says what becomes of books
-    (often editions) of one title: "merged" or "told_apart" by a number.
+    (often editions) of one title: "merged" or "numbered" by a number.
     """
 
     source: Source
@@ -34,7 +36,7 @@ class Goodreads:
     duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        require_duplicates(self.duplicates)
+        check_duplicates_option(self.duplicates)
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
@@ -47,33 +49,33 @@ class Goodreads:
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
         folder = self.source.fetch()
-        books = locate(folder, "goodreads_books.json")
-        genres = _genres(locate(folder, "goodreads_book_genres_initial.json"))
-        events = locate(folder, "goodreads_interactions_dedup.json", "goodreads_interactions.json")
-        items = listed(books, _books(books, genres), duplicates=self.duplicates)
-        batches = frames(events, FIELDS.kinds())
-        return EventReader(events, FIELDS, items, self.min_rating).read(batches)
+        books = find_file(folder, "goodreads_books.json")
+        genres = _read_genres(find_file(folder, "goodreads_book_genres_initial.json"))
+        events = find_file(folder, "goodreads_interactions_dedup.json", "goodreads_interactions.json")
+        items = build_item_table(books, _read_books(books, genres), duplicates=self.duplicates)
+        batches = read_frames(events, FIELDS.dtypes())
+        return InteractionTableReader(events, FIELDS, items, self.min_rating).read(batches)
 
 
-def _genres(path: Path) -> dict[str, tuple[str, ...]]:
+def _read_genres(path: Path) -> dict[str, tuple[str, ...]]:
     fields: dict[str, pl.DataType] = {"book_id": TEXT, "genres": TEXTS}
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # few combinations, many books
-    found = {}
-    for batch in frames(path, fields, parse=_labels):
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # few combinations, millions of books
+    by_book = {}
+    for batch in read_frames(path, fields, parse=_parse_genres):
         for book, labels in batch.select("book_id", "genres").iter_rows():
-            found[book] = shared.setdefault(tuple(labels), tuple(labels))
-    return found
+            by_book[book] = shared.setdefault(tuple(labels), tuple(labels))
+    return by_book
 
 
-def _labels(text: str) -> Any:
-    """Return a line's record, with the labels alone where it counts votes per label."""
+def _parse_genres(text: str) -> Any:
+    """Return a line's record; where it counts votes per genre, only the genres are left."""
     record = json.loads(text)
     if isinstance(record, dict) and isinstance(record.get("genres"), dict):
         record["genres"] = list(record["genres"])
     return record
 
 
-def _books(path: Path, genres: dict[str, tuple[str, ...]]) -> Iterator[Item[str]]:
-    for batch in frames(path, {"book_id": TEXT, "title": TEXT}, optional=("title",)):
+def _read_books(path: Path, genres: dict[str, tuple[str, ...]]) -> Iterator[ItemRow[str]]:
+    for batch in read_frames(path, {"book_id": TEXT, "title": TEXT}, optional=("title",)):
         for line, book, title in batch.select("line", "book_id", "title").iter_rows():
-            yield Item(line, book, title or "", genres.get(book, ()))
+            yield ItemRow(line, book, title or "", genres.get(book, ()))

@@ -3,22 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
 
-from sprec.data.catalog import Catalog, merge_titles, normalise
-from sprec.data.dataset import Dataset, popularity, require_genres
+from sprec.data.catalog import Catalog, merge_titles
+from sprec.data.dataset import Dataset, check_genres, count_popularity
 from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, SourceError, locate
+from sprec.data.download.sources import Source
 from sprec.data.examples import Example, Examples, Split, Wording
-from sprec.data.formats.released_rows import Row, parse_released, parse_row, read_json, read_rows
+from sprec.data.formats.released_folder import ReleasedFolder, clean_title
+from sprec.data.formats.released_rows import ReleasedRow
 from sprec.data.repairs import is_fragment, is_html, repair_entities, repair_mojibake
-from sprec.data.splits import NAMES
+from sprec.data.splits import SPLIT_NAMES
 
-__all__ = ["Released", "parse_released", "parse_row", "read_rows"]
-
-MOST_COMMON_GENRES = 9
-SWITCHES = ("name", "repair", "drop_html", "drop_repeats", "extend_catalog")
+DIGESTED_SETTINGS = ("name", "repair", "drop_html", "drop_repeats", "extend_catalog")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Released:
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and all settings here."""
-        settings = {key: getattr(self, key) for key in SWITCHES}
+        settings = {key: getattr(self, key) for key in DIGESTED_SETTINGS}
         settings |= {key: list(getattr(self, key)) for key in ("genre_files", "ignored_genres")}
         settings["genres"] = None if self.genres is None else list(self.genres)
         settings["wording"] = asdict(self.wording) if self.wording else None
@@ -59,56 +55,60 @@ class Released:
         Raises `ValueError` naming file, row and field of a faulty row, or a split that is empty;
         `SourceError` where one of the three files is missing.
         """
-        folder = self.source.fetch()
-        raw = {name: list(read_rows(locate(folder, f"{name}.json"))) for name in NAMES}
-        titles = _Titles(repair=self.repair, drop_html=self.drop_html)
+        folder = ReleasedFolder(self.source.fetch())
+        raw = {name: folder.rows(name) for name in SPLIT_NAMES}
+        titles = _TitleCleaner(repair=self.repair, drop_html=self.drop_html)
         rows = {name: [titles.clean_row(row) for row in part] for name, part in raw.items()}
         catalog = self._catalog(folder, rows if self.extend_catalog else {}, titles)
         split = self._split(rows, catalog, titles.counts)
-        genres = self._selected(folder, catalog)
-        counts = popularity(split.train, items=len(catalog))
+        genres = self._select_genres(folder, catalog)
+        counts = count_popularity(split.train, items=len(catalog))
         wording = self.wording or raw["train"][0].wording
         return Dataset(self.name, catalog, split, counts, genres, wording, self.digest())
 
-    def _catalog(self, folder: Path, rows: Mapping[str, Sequence[Row]], titles: "_Titles") -> Catalog:
-        listed = _optional(folder, "name2id.json")
-        known = [title for title in (listed or {}) if not is_fragment(title)]
-        titles.counts["fragments"] = len(listed or {}) - len(known)
+    def _catalog(
+        self, folder: ReleasedFolder, rows: Mapping[str, Sequence[ReleasedRow]], titles: "_TitleCleaner"
+    ) -> Catalog:
+        listed = folder.mapping("name2id.json") or {}
+        known = [title for title in listed if not is_fragment(title)]
+        titles.counts["fragments"] = len(listed) - len(known)
         names = dict.fromkeys(name for title in known if (name := titles.clean(title)))
         names |= dict.fromkeys(
             title for part in rows.values() for row in part for title in (*row.history, row.target) if title
         )
-        kept = [name for name in names if not (self.drop_html and is_html(name))]
-        labels = self._genres(folder)
-        catalog, _, _ = merge_titles(kept, (labels.get(name, ()) for name in kept))
+        usable = [name for name in names if not (self.drop_html and is_html(name))]
+        genres = self._genres(folder)
+        catalog, _, _ = merge_titles(usable, (genres.get(name, ()) for name in usable))
         spellings = {raw for raw, name in titles.spellings.items() if name in catalog.ids}
         titles.counts["merged_titles"] = len(spellings) - len(set(map(titles.spellings.get, spellings)))
         return catalog
 
-    def _genres(self, folder: Path) -> dict[str, tuple[str, ...]]:
-        labels: dict[str, tuple[str, ...]] = {}
-        for name in reversed(self.genre_files):
-            for title, genres in (_optional(folder, name) or {}).items():
-                if kept := tuple(genre for genre in genres if genre not in self.ignored_genres):
-                    labels[_spelling(title, repair=self.repair)] = kept
-        return labels
+    def _genres(self, folder: ReleasedFolder) -> dict[str, tuple[str, ...]]:
+        by_title: dict[str, tuple[str, ...]] = {}
+        for name in reversed(self.genre_files):  # the first file overwrites those after it
+            for title, labels in (folder.genres(name) or {}).items():
+                if genres := tuple(label for label in labels if label not in self.ignored_genres):
+                    by_title[clean_title(title, repair=self.repair)] = genres
+        return by_title
 
-    def _split(self, rows: Mapping[str, Sequence[Row]], catalog: Catalog, counts: Counter[str]) -> Split:
+    def _split(
+        self, rows: Mapping[str, Sequence[ReleasedRow]], catalog: Catalog, counts: Counter[str]
+    ) -> Split:
         parts = {}
         for name, part in rows.items():
-            reasons = [self._fault(row, catalog) for row in part]
+            reasons = [self._reason_to_drop(row, catalog) for row in part]
             counts.update(f"{name}_{reason}" for reason in reasons if reason)
-            kept = [row for row, reason in zip(part, reasons, strict=True) if not reason]
-            if not kept:
+            usable = [row for row, reason in zip(part, reasons, strict=True) if not reason]
+            if not usable:
                 raise ValueError(
                     f"the {name} split is empty: {len(part)} rows in {name}.json, none usable "
                     f"({dict(counts)}); check that file, or loosen the switches"
                 )
-            counts["off_catalog_titles"] += sum(t not in catalog.ids for row in kept for t in row.history)
-            parts[name] = Examples.of([_example(row, catalog) for row in kept])
+            counts["off_catalog_titles"] += sum(t not in catalog.ids for row in usable for t in row.history)
+            parts[name] = Examples.from_rows([_to_example(row, catalog) for row in usable])
         return Split(parts["train"], parts["valid"], parts["test"], dict(sorted(counts.items())))
 
-    def _fault(self, row: Row, catalog: Catalog) -> str | None:
+    def _reason_to_drop(self, row: ReleasedRow, catalog: Catalog) -> str | None:
         if not row.target:
             return "no_target"
         if row.target not in catalog.ids:
@@ -117,18 +117,14 @@ class Released:
             return "no_history"
         return "repeated_target" if self.drop_repeats and row.target in row.history else None
 
-    def _selected(self, folder: Path, catalog: Catalog) -> tuple[str, ...]:
-        chosen = self.genres if self.genres is not None else _optional(folder, "genre_dict.json")
-        if chosen is not None:
-            require_genres(tuple(chosen), catalog, self.name)
-            return tuple(chosen)
-        counts = Counter(label for labels in catalog.genres for label in labels)
-        ranked = sorted(counts, key=lambda label: (-counts[label], label))
-        return tuple(ranked[:MOST_COMMON_GENRES])
+    def _select_genres(self, folder: ReleasedFolder, catalog: Catalog) -> tuple[str, ...]:
+        selected = folder.selected_genres(catalog.genres) if self.genres is None else tuple(self.genres)
+        check_genres(selected, catalog, self.name)
+        return selected
 
 
-class _Titles:
-    """Cleans the titles of rows, and counts what it did."""
+class _TitleCleaner:
+    """Cleans the titles of rows and counts what it repaired."""
 
     def __init__(self, *, repair: bool, drop_html: bool) -> None:
         self.repair, self.drop_html = repair, drop_html
@@ -138,20 +134,20 @@ class _Titles:
         )
 
     def clean(self, raw: str) -> str:
-        """Return the spelling that the catalogue uses, each raw one worked out once."""
+        """Return the catalogue's spelling of a raw title; each is computed once."""
         if raw not in self.spellings:
-            self.spellings[raw] = _spelling(raw, repair=self.repair)
+            self.spellings[raw] = clean_title(raw, repair=self.repair)
         return self.spellings[raw]
 
-    def clean_row(self, row: Row) -> Row:
+    def clean_row(self, row: ReleasedRow) -> ReleasedRow:
         """Return the row with clean titles, without empty ones and pieces of web pages."""
         self._count_repairs((*row.history, row.target))
         history = [self.clean(title) for title in row.history]
         self.counts["empty_titles"] += history.count("")
         pieces = [title for title in history if self.drop_html and is_html(title)]
         self.counts["html_titles"] += len(pieces)
-        kept = tuple(title for title in history if title and title not in pieces)
-        return replace(row, history=kept, target=self.clean(row.target))
+        usable = tuple(title for title in history if title and title not in pieces)
+        return replace(row, history=usable, target=self.clean(row.target))
 
     def _count_repairs(self, titles: Iterable[str]) -> None:
         for title in titles if self.repair else ():
@@ -160,22 +156,6 @@ class _Titles:
             self.counts["repaired_entities"] += repair_entities(fixed) != fixed
 
 
-def _spelling(title: str, *, repair: bool) -> str:
-    return normalise(repair_entities(repair_mojibake(title)) if repair else title)
-
-
-def _example(row: Row, catalog: Catalog) -> Example:
+def _to_example(row: ReleasedRow, catalog: Catalog) -> Example:
     history = tuple(catalog.ids[title] for title in row.history if title in catalog.ids)
     return Example(history, catalog.ids[row.target])
-
-
-def _optional(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the JSON object of a file that may be missing."""
-    try:
-        path = locate(folder, name)
-    except SourceError:
-        return None
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object; it must map titles (or genres) to values")
-    return content

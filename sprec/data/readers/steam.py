@@ -7,21 +7,21 @@ from pathlib import Path
 
 import polars as pl
 
-from sprec.data.catalog import require_duplicates
+from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, locate
-from sprec.data.formats.interactions_table import EventReader, Fields, written
-from sprec.data.formats.item_table import Item, listed
-from sprec.data.formats.json_lines import TEXT, TEXTS, frames
+from sprec.data.download.sources import Source, find_file
+from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, text_time
+from sprec.data.formats.item_table import ItemRow, build_item_table
+from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
 from sprec.data.repairs import repair_entities
 
-FIELDS = Fields(
+FIELDS = InteractionFields(
     user="username",
     item="product_id",
     time="date",
     rating=None,
-    clock=written("%Y-%m-%d", "2017-12-17"),
+    time_format=text_time("%Y-%m-%d", "2017-12-17"),
 )
 GAMES: dict[str, pl.DataType] = {"id": TEXT, "app_name": TEXT, "title": TEXT, "genres": TEXTS}
 
@@ -30,16 +30,16 @@ GAMES: dict[str, pl.DataType] = {"id": TEXT, "app_name": TEXT, "title": TEXT, "g
 class Steam:
     """Reads steam_reviews.json and steam_games.json, a Python dict per line.
 
-    A game is called by its `app_name`, or by its `title` where it has none; HTML entities are
-    replaced. Reviews have a day and no hour: those of one user and day keep the file's order.
-    `duplicates` says what becomes of games of one title.
+    A game's title is its `app_name`, or its `title` where it has none; HTML entities are replaced.
+    Reviews have a day and no hour: those of one user and day keep the file's order. `duplicates` says
+    what becomes of games of one title.
     """
 
     source: Source
     duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        require_duplicates(self.duplicates)
+        check_duplicates_option(self.duplicates)
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
@@ -51,14 +51,15 @@ class Steam:
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
         folder = self.source.fetch()
-        games, events = locate(folder, "steam_games.json"), locate(folder, "steam_reviews.json")
-        items = listed(games, _games(games), duplicates=self.duplicates)
-        return EventReader(events, FIELDS, items).read(frames(events, FIELDS.kinds(), parse=ast.literal_eval))
+        games, events = find_file(folder, "steam_games.json"), find_file(folder, "steam_reviews.json")
+        items = build_item_table(games, _read_games(games), duplicates=self.duplicates)
+        batches = read_frames(events, FIELDS.dtypes(), parse=ast.literal_eval)
+        return InteractionTableReader(events, FIELDS, items).read(batches)
 
 
-def _games(path: Path) -> Iterator[Item[str]]:
-    for batch in frames(path, GAMES, optional=tuple(GAMES), parse=ast.literal_eval):
-        # Two of the published games have no id; nothing can name them.
+def _read_games(path: Path) -> Iterator[ItemRow[str]]:
+    for batch in read_frames(path, GAMES, optional=tuple(GAMES), parse=ast.literal_eval):
+        # Two of the published games have no id, so no review can name them.
         for line, key, app, title, genres in batch.filter(pl.col("id").is_not_null()).iter_rows():
             labels = tuple(map(repair_entities, genres or ()))
-            yield Item(line, key, repair_entities(app or title or ""), labels)
+            yield ItemRow(line, key, repair_entities(app or title or ""), labels)

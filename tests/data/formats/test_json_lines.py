@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from sprec.data.formats import json_lines
-from sprec.data.formats.json_lines import NUMBER, TEXT, TEXTS, frames
+from sprec.data.formats.json_lines import NUMBER, TEXT, TEXTS, read_frames
 
 FIELDS = {"name": TEXT, "size": NUMBER, "tags": TEXTS}
 ROWS = [
@@ -25,7 +25,7 @@ def write(folder, text, name="rows.json"):
 
 
 def read(path, fields=FIELDS, **settings):
-    return pl.concat(frames(path, fields, **settings)).rows()
+    return pl.concat(read_frames(path, fields, **settings)).rows()
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.json.gz"])
@@ -44,7 +44,7 @@ def test_lines_are_counted_over_chunks_and_blank_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(json_lines, "CHUNK_BYTES", 50)
     lines = ["" if number % 7 == 3 else json.dumps({"name": str(number)}) for number in range(1, 60)]
     path = write(tmp_path, "\n".join(lines))
-    chunks = list(frames(path, {"name": TEXT}))
+    chunks = list(read_frames(path, {"name": TEXT}))
     assert len(chunks) > 10
     assert [(str(line), name) for line, name in pl.concat(chunks).rows()] == [
         (str(number), str(number)) for number in range(1, 60) if number % 7 != 3
@@ -63,7 +63,7 @@ def test_lists_of_lists_are_one_list(tmp_path):
 
 def test_only_wanted_fields_are_kept(tmp_path):
     path = write(tmp_path, json.dumps({"name": "a", "text": "x" * 1_000_000}) + "\n")
-    (frame,) = frames(path, {"name": TEXT})
+    (frame,) = read_frames(path, {"name": TEXT})
     assert frame.columns == ["line", "name"]
     assert frame.estimated_size() < 100
 

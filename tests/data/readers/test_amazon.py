@@ -11,7 +11,7 @@ from sprec.data.filters import Filters
 from sprec.data.readers.amazon import Amazon
 
 ROOT = "CDs & Vinyl"
-NAMES = {
+SPLIT_NAMES = {
     2014: ("reviews_CDs_and_Vinyl_5.json", "meta_CDs_and_Vinyl.json"),
     2018: ("CDs_and_Vinyl_5.json", "meta_CDs_and_Vinyl.json"),
     2023: ("CDs_and_Vinyl.jsonl", "meta_CDs_and_Vinyl.jsonl"),
@@ -36,7 +36,7 @@ def metadata(year, item, title, genres):
 
 
 def write(folder, year=2018, events=EVENTS, items=ITEMS, pack=False, **settings):
-    events_name, items_name = NAMES[year]
+    events_name, items_name = SPLIT_NAMES[year]
     show = repr if year == 2014 else json.dumps
     texts = {
         events_name: "".join(json.dumps(review(year, *event)) + "\n" for event in events),
@@ -123,7 +123,7 @@ def test_an_unknown_year_names_the_known_ones_and_a_missing_category_what_is_the
 def test_every_setting_changes_the_digest(tmp_path):
     source = write(tmp_path).source
     changes = [{}, {"min_rating": 1}, {"words_max": 9}, {"drop_html": False}, {"ignored_genres": ["x"]}]
-    changes += [{"duplicates": "told_apart"}]
+    changes += [{"duplicates": "numbered"}]
     digests = {Amazon(source, "CDs_and_Vinyl", 2018, **change).digest() for change in changes}
     digests |= {Amazon(source, "Books", 2018).digest(), Amazon(source, "CDs_and_Vinyl", 2023).digest()}
     assert len(digests) == 8

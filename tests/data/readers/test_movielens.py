@@ -145,13 +145,13 @@ def test_25m_is_written_as_latest_small_is(tmp_path):
 
 def test_two_movies_of_one_title_can_be_told_apart(tmp_path):
     reader = recbole(tmp_path, "7\t1\t3\t900000009\n8\t6\t4\t900000009\n")
-    read = MovieLens(reader.source, "100k", duplicates="told_apart").read()
+    read = MovieLens(reader.source, "100k", duplicates="numbered").read()
     assert [read.catalog.titles[item] for item in read.frame["item"]] == [
         "Toy Story (1995)",
         "Toy Story (1995) (2)",
     ]
-    assert read.drops["told_apart_titles"] == 1
-    assert reader.digest() != MovieLens(reader.source, "100k", duplicates="told_apart").digest()
+    assert read.drops["numbered_titles"] == 1
+    assert reader.digest() != MovieLens(reader.source, "100k", duplicates="numbered").digest()
 
 
 def test_a_movie_without_a_title_is_said_with_file_line_and_field(tmp_path, caplog):

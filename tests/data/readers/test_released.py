@@ -7,7 +7,8 @@ import pytest
 
 from sprec.data.download.sources import Folder, SourceError
 from sprec.data.examples import Example, Wording
-from sprec.data.readers.released import Released, parse_released, parse_row, read_rows
+from sprec.data.formats.released_rows import find_quoted, parse_row, read_rows
+from sprec.data.readers.released import Released
 from sprec.data.repairs import repair_mojibake
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
@@ -92,10 +93,10 @@ def test_the_target_loses_white_space_and_one_pair_of_quotes(output, target):
 
 def test_the_released_regular_expression_cuts_titles_at_inner_quotes():
     text = '"Great Performances" and ""Cats""'
-    assert parse_released(text) == ["Great Performances", "", ""]
-    assert parse_released('"The "Real" Thing"') == ["The ", " Thing"]
-    assert parse_released('"A", ""', empty=False) == ["A"]
-    assert parse_released("no quotes") == []
+    assert find_quoted(text) == ["Great Performances", "", ""]
+    assert find_quoted('"The "Real" Thing"') == ["The ", " Thing"]
+    assert find_quoted('"A", ""', empty=False) == ["A"]
+    assert find_quoted("no quotes") == []
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["list", "lines"])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sprec.data.download.sources import Folder
-from sprec.data.formats.item_table import listed
-from sprec.data.readers.steam import Steam, _games
+from sprec.data.formats.item_table import build_item_table
+from sprec.data.readers.steam import Steam, _read_games
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 GAMES = [
@@ -85,7 +85,7 @@ def test_a_line_that_is_no_dict_is_named(tmp_path):
 @pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}")
 def test_the_real_games_file_is_read_and_its_entities_replaced():
     path = SHARED / "steam" / "ucsd_steam_games.json.gz"
-    known = listed(path, _games(path))
+    known = build_item_table(path, _read_games(path))
     assert len(known.codes) == 32_132
     assert (
         sum(code >= 0 for code in known.codes.values()) - len(known.catalog) == known.drops["merged_titles"]

@@ -1,0 +1,141 @@
+"""A folder of released rows, read as the set that predictions are scored on.
+
+`read_as_released` takes titles as SPRec's `evaluate.py` does, with what that costs: a regular expression
+cuts titles that have quotes inside. The catalogue in `eval/` was made by it too, so the whole title of such
+a target is not in it: 13 of 10,654 rows on Goodreads, hence N' = 10,641. `read_robustly` reads whole titles.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sprec.data.catalog import merge_titles
+from sprec.data.formats.released_folder import ReleasedFolder, clean_title
+from sprec.data.formats.released_rows import ReleasedRow, find_quoted
+from sprec.data.repairs import is_fragment, is_html
+from sprec.evaluation.metrics import genre_masses
+
+Content = TypeVar("Content", bound=Mapping[str, Any])
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Test rows and catalogue under one way of reading titles.
+
+    `titles[i]` and `genres[i]` belong to item `i`. A target of -1 is not in the catalogue; titles of a
+    history that are not in it are left out. `title_of` returns the title that a generated text names,
+    `spelling_of` the catalogue's spelling of a title. MGU and DGU are over the `selected` genres.
+    """
+
+    titles: tuple[str, ...]
+    genres: tuple[tuple[str, ...], ...]
+    selected: tuple[str, ...]
+    rows: tuple[ReleasedRow, ...]
+    title_of: Callable[[str], str]
+    spelling_of: Callable[[str], str]
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Item id by the catalogue's spelling of a title."""
+        return {title: item for item, title in enumerate(self.titles)}
+
+    def find(self, title: str) -> int:
+        """Return the id of the item with this title, -1 where the catalogue has none."""
+        return self.ids.get(self.spelling_of(title), -1)
+
+    @cached_property
+    def target(self) -> Int[np.ndarray, " rows"]:
+        """Item id of each row's target."""
+        return np.array([self.find(row.target) for row in self.rows])
+
+    @cached_property
+    def histories(self) -> list[list[int]]:
+        """Item ids of each row's history."""
+        ids = ([self.find(title) for title in row.history] for row in self.rows)
+        return [[item for item in history if item >= 0] for history in ids]
+
+    @cached_property
+    def masses(self) -> Float[np.ndarray, "items genres"]:
+        """Genre masses of the items, see `genre_masses`."""
+        return genre_masses(self.genres, self.selected)
+
+
+def read_as_released(path: Path) -> EvaluationSet:
+    """Return the test rows as the released code reads them, with the catalogue and genres of `eval/`.
+
+    History titles are the strings that `"([^"]+)"` matches, targets lose all quotes at their ends.
+    Raises `ValueError` where the folder has no test rows or no `eval/` files, or where they are faulty.
+    """
+    folder = ReleasedFolder(path)
+    rows = tuple(
+        ReleasedRow(tuple(find_quoted(_input_of(row), empty=False)), row.target.strip('"'), row.wording)
+        for row in _test_rows(folder)
+    )
+    titles = tuple(_required(folder, "name2id.json", folder.mapping))
+    by_title = _required(folder, "name2genre.json", folder.genres)
+    genres = tuple(tuple(by_title.get(title, ())) for title in titles)
+    return EvaluationSet(titles, genres, folder.selected_genres(genres), rows, first_quoted, str)
+
+
+def read_robustly(path: Path) -> EvaluationSet:
+    """Return the test rows with whole, repaired titles, and the genres of `title_genres.json`.
+
+    The catalogue holds the titles of that file, of the rows, and of `name2id.json` where there is one,
+    without pieces of web pages and what the regular expression left of cut titles.
+    Raises `ValueError` where the folder has no test rows or no genres, or where they are faulty.
+    """
+    folder = ReleasedFolder(path)
+    rows = tuple(_test_rows(folder))
+    by_title = _required(folder, "title_genres.json", folder.genres)
+    listed = [title for title in folder.mapping("name2id.json") or () if not is_fragment(title)]
+    names = [*by_title, *listed, *(title for row in rows for title in (*row.history, row.target))]
+    titles = {raw: clean_title(raw) for raw in dict.fromkeys(names)}
+    usable = {raw: title for raw, title in titles.items() if title and not is_html(title)}
+    catalog, _, _ = merge_titles(usable.values(), (by_title.get(raw, ()) for raw in usable))
+    selected = folder.selected_genres(catalog.genres)
+    return EvaluationSet(catalog.titles, catalog.genres, selected, rows, whole_title, clean_title)
+
+
+def first_quoted(text: str) -> str:
+    r"""Return the first quoted string of a generated text, "" where there is none (released).
+
+    >>> first_quoted('"The "Real" Thing"\nBecause')
+    'The '
+    """
+    return next(iter(find_quoted(text)), "")
+
+
+def whole_title(text: str) -> str:
+    r"""Return what stands between the first and the last quote of a generated text's first line.
+
+    A line without a pair of quotes is its own title, an empty text has the title "".
+
+    >>> whole_title('\n"The "Real" Thing"\nBecause of "Heat"'), whole_title("Heat")
+    ('The "Real" Thing', 'Heat')
+    """
+    line = next(iter(text.strip().splitlines()), "")
+    start, end = line.find('"'), line.rfind('"')
+    return line[start + 1 : end] if end > start else line.strip('"')
+
+
+def _input_of(row: ReleasedRow) -> str:
+    """Return a row's `input` again, as it was before it was cut at `", "`."""
+    quoted = '", "'.join(row.history)
+    return row.wording.lead + (f'"{quoted}"' if quoted else "") + row.wording.close
+
+
+def _test_rows(folder: ReleasedFolder) -> list[ReleasedRow]:
+    if not (rows := folder.rows("test")):
+        raise ValueError(f"test.json of {folder.path} is empty; name a folder of released rows")
+    return rows
+
+
+def _required(folder: ReleasedFolder, name: str, read: Callable[[str], Content | None]) -> Content:
+    if (content := read(name)) is None:
+        raise ValueError(f"{folder.path} has no {name} or {name}.gz; add it, or take the other --matching")
+    return content
