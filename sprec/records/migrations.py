@@ -44,6 +44,11 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
 )
 """Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
 
+RENAMED_VALUES: tuple[tuple[str, object, object], ...] = (
+    ("dataset.reader.duplicates", "told_apart", "numbered"),
+)
+"""Dotted configuration keys, a value that they once had, and its present name."""
+
 ADDED_KEYS: Mapping[str, object] = {}
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 
@@ -65,6 +70,10 @@ def present_config(config: Mapping[str, object]) -> dict[str, Any]:
             value = owner.pop(name)
             if new is not None:
                 _set_missing(present, new, value)
+    for key, former, current in RENAMED_VALUES:
+        owner, name = _owner(present, key)
+        if owner is not None and owner.get(name) == former:
+            owner[name] = current
     for key, value in ADDED_KEYS.items():
         _set_missing(present, key, value)
     return present

@@ -61,3 +61,9 @@ def test_keys_are_renamed_moved_removed_and_added(monkeypatch):
         "trainer": {"new": 5},
     }
     assert present_config(present_config(config)) == present_config(config)
+
+
+def test_values_are_renamed_where_they_are_the_old_ones():
+    configs = [{"dataset": {"reader": {"duplicates": value}}} for value in ("told_apart", "merged")]
+    values = [present_config(config)["dataset"]["reader"]["duplicates"] for config in configs]
+    assert values == ["numbered", "merged"]

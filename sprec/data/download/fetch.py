@@ -13,7 +13,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from sprec.progress import in_terminal, track
+from sprec.progress import stderr_is_terminal, track
 
 CHUNK_BYTES = 1 << 20  # progress counts in these
 TIMEOUT_SECONDS = 60.0
@@ -31,11 +31,9 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
     """
     requirement = f"{package}=={version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", *([] if in_terminal() else ["-q"]), "-d", str(folder)]
-    # Output goes to standard error: standard output belongs to what the command was asked to print.
-    done = subprocess.run(
-        [*command, requirement], stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, check=False
-    )
+    command += ["--disable-pip-version-check", *([] if stderr_is_terminal() else ["-q"]), "-d", str(folder)]
+    # pip's standard output goes to ours for errors (2): ours belongs to what the command was asked to print.
+    done = subprocess.run([*command, requirement], stdout=2, stderr=subprocess.PIPE, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
         lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]

@@ -286,7 +286,7 @@ def test_files_are_located_at_any_depth_packed_or_not_the_nearest_first(tmp_path
 def test_pip_shows_its_progress_in_a_terminal_only(wheel, monkeypatch, terminal):
     commands = []
     run = subprocess.run
-    monkeypatch.setattr("sprec.data.download.fetch.in_terminal", lambda: terminal)
+    monkeypatch.setattr("sprec.data.download.fetch.stderr_is_terminal", lambda: terminal)
     monkeypatch.setattr(
         subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
     )
