@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sprec.records.run_record import FILE_NAME, RunRecord
-from sprec.report.tables.assemble import Table
-from sprec.report.tables.formats import show
+from sprec.report.tables.formats import print_table
+from sprec.report.tables.table import Table
 
 if TYPE_CHECKING:
     from sprec.data.catalog import Catalog
@@ -82,7 +82,7 @@ def _print(
 
     console = Console()
     for recommendation in recommendations:
-        show(_to_table(recommendation), console)
+        print_table(_to_table(recommendation), console)
     console.print(f"{record.method} on {record.dataset.name}, seed {record.seed}; {options.run}", style="dim")
 
 

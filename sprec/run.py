@@ -116,13 +116,13 @@ class SweepTable(Callback):
         from rich.console import Console
 
         from sprec.records.run_record import find_records
-        from sprec.report.tables.assemble import Choice, tables
-        from sprec.report.tables.formats import show
-        from sprec.report.tables.table_kinds import KINDS
+        from sprec.report.tables.assemble import TableOptions, score_tables
+        from sprec.report.tables.formats import print_table
+        from sprec.report.tables.table_kinds import TABLE_KINDS
 
         records = [record for _, record in find_records([self.folder])]
-        for table in tables(KINDS[self.table], records, Choice(differences=False)) if records else ():
-            show(table, Console())
+        for table in score_tables(TABLE_KINDS[self.table], records, TableOptions(differences=False)):
+            print_table(table, Console())
 
 
 def main() -> None:

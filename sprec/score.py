@@ -16,8 +16,8 @@ from jaxtyping import Int
 from sprec.evaluation.evaluation_set import EvaluationSet, read_as_released, read_robustly
 from sprec.evaluation.registry import METRICS
 from sprec.evaluation.scores import Scores, score_lists
-from sprec.report.tables.assemble import Cell, Table
-from sprec.report.tables.formats import show
+from sprec.report.tables.formats import print_table
+from sprec.report.tables.table import Cell, Table
 
 if TYPE_CHECKING:
     from sprec.generation.grounding import Embedder
@@ -213,7 +213,8 @@ def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) 
     counts = f"N {scores.n}, {scores.n_in_catalog} of them with a target in the catalogue"
     source = f"{options.matching} matching on {options.data}"
     notes = (*remarks, f"{counts}; {source}")
-    show(Table(str(options.file), ("metric", *(f"@{k}" for k in cutoffs)), tuple(rows), notes), Console())
+    table = Table(str(options.file), ("metric", *(f"@{k}" for k in cutoffs)), tuple(rows), notes)
+    print_table(table, Console())
 
 
 def _parser() -> argparse.ArgumentParser:

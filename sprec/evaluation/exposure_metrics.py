@@ -7,7 +7,6 @@ catalogue does not have. `popularity[item]` counts the interactions with an item
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sprec.data.facts import gini_index
 from sprec.evaluation.metrics import hit, occurrences
 
 
@@ -28,6 +27,9 @@ def gini(ranked: Int[np.ndarray, "users k"], items: int) -> float:
     >>> gini(np.array([[1, 2], [1, 1]]), 4)
     0.625
     """
+    # Imported here: it brings polars, which a report's tables need not wait for.
+    from sprec.data.facts import gini_index
+
     counts = occurrences(ranked)
     return gini_index(np.pad(counts, (0, items - len(counts))))
 

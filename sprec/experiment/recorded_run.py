@@ -30,7 +30,7 @@ from sprec.experiment.record_contents import (
 from sprec.records.encoded_ids import encode_ids
 from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
 from sprec.report.tables.assemble import run_table
-from sprec.report.tables.formats import show
+from sprec.report.tables.formats import print_table
 from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.row_sampling import RowSampling
@@ -101,7 +101,7 @@ class RecordedRun:
         self.record = self.record.as_finished()
         self._save()
         tracker.finish("finished")
-        show(run_table(self.record), self.console)
+        print_table(run_table(self.record), self.console)
 
     def _save(self) -> None:
         self.record.save(self.folder / FILE_NAME)
@@ -153,7 +153,7 @@ class RecordedRun:
         tracker.table(f"predictions/{label}", *prediction_table(self.dataset, list(self.rows), predictions))
         if iteration < self.components.method.iterations:
             table = run_table(self.record)
-            show(replace(table, title=f"{table.title}: so far", notes=()), self.console)
+            print_table(replace(table, title=f"{table.title}: so far", notes=()), self.console)
 
     def _score(
         self, ids: np.ndarray, written: Sequence[str | None], label: str, iteration: int | None

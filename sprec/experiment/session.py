@@ -14,8 +14,8 @@ from sprec.experiment.prepare import build_context, build_row_sampling, load_or_
 from sprec.experiment.recorded_run import RecordedRun
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
-from sprec.report.tables.assemble import Table
-from sprec.report.tables.formats import show
+from sprec.report.tables.formats import print_table
+from sprec.report.tables.table import Table
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.row_sampling import RowSampling
 
@@ -54,7 +54,7 @@ class Session:
         """Print what the dataset looks like with all its rows, and what was dropped."""
         rows = {**dataset_facts(dataset), **dataset.split.drops}
         source = f"dataset {dataset.name} ({dataset.digest[:12]})"
-        show(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
+        print_table(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 
     def _open_record(
         self, components: Components, context: StageContext, base: ModelState, sampling: RowSampling

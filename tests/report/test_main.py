@@ -8,7 +8,7 @@ import pytest
 
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report.__main__ import main
-from tests.report.lists import ranked, targets, with_lists
+from tests.report.random_lists import ranked, targets, with_lists
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,21 +20,21 @@ def folder(make, tmp_path):
     return tmp_path / "multirun"
 
 
-def said(capsys, *arguments):
+def report(capsys, *arguments):
     status = main([*map(str, arguments)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
 
 def test_folder_is_searched_for_runs_and_each_gets_a_table(capsys, folder):
-    status, out, err = said(capsys, folder)
+    status, out, err = report(capsys, folder)
     assert (status, err) == (0, "")
     assert out.count("| iteration 1 | 1000 |") == 3
     assert out.count("N 1000; seeds") == 3
 
 
 def test_ablation_is_one_table_of_all_runs(capsys, folder):
-    _, out, _ = said(capsys, folder / "0", folder / "1" / "run.json", folder / "2", "--table", "ablation")
+    _, out, _ = report(capsys, folder / "0", folder / "1" / "run.json", folder / "2", "--table", "ablation")
     assert out.splitlines()[0] == "**Ablation of SPRec on movie\\_lens with smollm2\\_135m**"
     assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
     assert "| dpo | self\\_play | 1 | 1000 | 0.0200 |" in out
@@ -42,19 +42,23 @@ def test_ablation_is_one_table_of_all_runs(capsys, folder):
 
 def test_default_places_are_searched(capsys, folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    assert said(capsys, "--format", "csv")[1].count("# N 1000; seeds") == 3
+    assert report(capsys, "--format", "csv")[1].count("# N 1000; seeds") == 3
 
 
 def test_output_goes_to_a_file(capsys, folder, tmp_path):
     target = tmp_path / "table.tex"
-    assert said(capsys, folder, "--table", "ablation", "--format", "latex", "--output", target) == (0, "", "")
+    assert report(capsys, folder, "--table", "ablation", "--format", "latex", "--output", target) == (
+        0,
+        "",
+        "",
+    )
     assert target.read_text(encoding="utf-8").endswith("\\end{table*}\n")
 
 
 def test_runs_of_several_datasets_get_a_table_each_and_a_line(capsys, folder, make):
     other = DatasetEntry("goodreads", "00", 4, RowCounts(3, 2, 1))
     make(dataset=other).save(folder / "3" / "run.json")
-    status, out, err = said(capsys, folder, "--table", "ablation")
+    status, out, err = report(capsys, folder, "--table", "ablation")
     assert (status, out.count("**Ablation of SPRec on")) == (0, 2)
     assert err.startswith("sprec.report: these runs are not one comparison but 2")
 
@@ -64,12 +68,12 @@ def test_no_run_gets_one_line(capsys, tmp_path, monkeypatch):
     expected = (
         "sprec.report: no run.json below multirun, outputs; run something first, or name other folders\n"
     )
-    assert said(capsys) == (2, "", expected)
-    assert said(capsys, tmp_path)[0] == 2
+    assert report(capsys) == (2, "", expected)
+    assert report(capsys, tmp_path)[0] == 2
 
 
 def test_path_that_does_not_exist_gets_one_line(capsys, tmp_path):
-    status, out, err = said(capsys, tmp_path / "nowhere")
+    status, out, err = report(capsys, tmp_path / "nowhere")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "nowhere does not exist" in err
 
@@ -77,13 +81,13 @@ def test_path_that_does_not_exist_gets_one_line(capsys, tmp_path):
 @pytest.mark.parametrize("content", ['{"schema": 1, "stat', "[]", '{"schema": 1}', '{"schema": 99}'])
 def test_broken_record_gets_one_line_that_names_it(capsys, folder, content):
     (folder / "1" / "run.json").write_text(content)
-    status, out, err = said(capsys, folder)
+    status, out, err = report(capsys, folder)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert str(folder / "1" / "run.json") in err
 
 
 def test_output_that_cannot_be_written_gets_one_line(capsys, folder):
-    status, _, err = said(capsys, folder, "--output", folder / "none" / "table.md")
+    status, _, err = report(capsys, folder, "--output", folder / "none" / "table.md")
     assert (status, err.count("\n")) == (2, 1)
     assert "table.md" in err
 
@@ -96,7 +100,7 @@ def test_report_without_lists_is_light(folder):
     command = [sys.executable, "-c", code, str(folder), "--table", "ablation"]
     done = subprocess.run(command, capture_output=True, check=True, cwd=REPOSITORY)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert not {"torch", "transformers", "hydra", "numpy", "polars", "rich"} & loaded
+    assert not {"torch", "transformers", "hydra", "polars", "rich"} & loaded
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def real(make, tmp_path):
 
 
 def test_differences_are_tested_where_records_hold_lists(capsys, real):
-    _, out, err = said(capsys, real, "--table", "ablation", "--against", "initial SFT", "--k", 5)
+    _, out, err = report(capsys, real, "--table", "ablation", "--against", "initial SFT", "--k", 5)
     assert err == ""
     scores, differences = out.split("**Ablation of SPRec on ")[1:]
     div = [line.split("|")[7].strip() for line in scores.splitlines() if line.startswith("| ")][2:]
@@ -136,13 +140,13 @@ def test_every_format_is_written(capsys, real):
         "latex": "\\cmidrule",
         "html": "<!doctype html>",
     }.items():
-        assert sign in said(capsys, real, "--table", "main", "--format", name)[1]
+        assert sign in report(capsys, real, "--table", "main", "--format", name)[1]
 
 
 def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
-    _, out, _ = said(capsys, real, "--table", "ablation", "--tests", "off")
+    _, out, _ = report(capsys, real, "--table", "ablation", "--tests", "off")
     assert ("difference to" in out, "**0." in out) == (False, False)
-    assert "**0." in said(capsys, real, "--table", "ablation", "--tests", "off", "--best", "plain")[1]
+    assert "**0." in report(capsys, real, "--table", "ablation", "--tests", "off", "--best", "plain")[1]
 
 
 @pytest.mark.parametrize(
@@ -158,15 +162,15 @@ def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
     ],
 )
 def test_wrong_option_gets_one_line_with_what_there_is(capsys, real, options, message):
-    status, out, err = said(capsys, real, "--table", "ablation", *options)
+    status, out, err = report(capsys, real, "--table", "ablation", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
 
 
 def test_seed_that_was_run_twice_is_an_error_by_option(capsys, folder, make):
     make(started="2025-01-01T00:00:00+00:00").save(folder / "old" / "run.json")
-    assert "1 older finished run(s)" in said(capsys, folder, "--table", "ablation")[1]
-    status, out, err = said(capsys, folder, "--table", "ablation", "--duplicates", "error")
+    assert "1 older finished run(s)" in report(capsys, folder, "--table", "ablation")[1]
+    status, out, err = report(capsys, folder, "--table", "ablation", "--duplicates", "error")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert f"seed 0 was run twice: {folder / 'old' / 'run.json'} and {folder / '0' / 'run.json'}" in err
 
@@ -174,7 +178,7 @@ def test_seed_that_was_run_twice_is_an_error_by_option(capsys, folder, make):
 def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsys, folder, make, tmp_path):
     data = DatasetEntry("steam", "00", 4, RowCounts(3, 2, 1))
     make(dataset=data).save(tmp_path / "steam" / "run.json")
-    _, out, _ = said(capsys, tmp_path / "steam", "--table", "main")
+    _, out, _ = report(capsys, tmp_path / "steam", "--table", "main")
     assert "| reported: SPRec | Llama-3.2-1B-Instruct | 5 | 1000 |" in out
     assert "| paper: SPRec | – | – | – | – |" in out
     assert "not typed in yet: --reference FILE takes them" in out
@@ -183,10 +187,10 @@ def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsy
         'rows = [{dataset = "steam", model = "SPRec", base_llm = "x", n = 7, runs = 1, '
         'source = "paper, table 2, page 7", scores = {"hr@5" = 0.5}}]'
     )
-    _, out, _ = said(capsys, tmp_path / "steam", "--table", "main", "--reference", typed)
+    _, out, _ = report(capsys, tmp_path / "steam", "--table", "main", "--reference", typed)
     assert "| paper: SPRec | x | 1 | 7 |" in out
     assert "not typed in yet" not in out
-    assert "reported: " not in said(capsys, tmp_path / "steam", "--table", "ablation")[1]
+    assert "reported: " not in report(capsys, tmp_path / "steam", "--table", "ablation")[1]
 
 
 def test_schema_1_makes_a_table_without_tests(capsys, folder):
@@ -197,7 +201,7 @@ def test_schema_1_makes_a_table_without_tests(capsys, folder):
         for each in document["evaluations"]:
             del each["lists"], each["written"]
         path.write_text(json.dumps(document | {"schema": 1}))
-    status, out, _ = said(capsys, folder, "--table", "ablation")
+    status, out, _ = report(capsys, folder, "--table", "ablation")
     assert status == 0
     assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
     assert "No intervals and tests: no two rows have lists" in out

@@ -1,24 +1,24 @@
 """Under which names runs stand in W&B: their score curves, loss curves, tables, and what tells arms apart."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.tables.arms import counts, settings
-from sprec.report.tables.assemble import METRICS
+from sprec.evaluation.registry import METRICS, split_key
+from sprec.records.run_record import RunRecord
+from sprec.report.tables.arms import changes_results, flatten_config
 
 ITERATION = "iteration"
 """The axis of scores."""
 
-HEADS = {**METRICS, "off_catalog": "off-catalogue"}
-"""The scores that the tables have columns for, and their heads."""
+IN_TABLES = [metric.name for metric in METRICS.values() if metric.in_tables]
+"""The metrics that the tables show, in the order of their columns."""
 
 CURVES = {"sft": ("loss",), "dpo": ("loss", "margin")}
 """What the stages of each name track over their steps."""
 
 
 @dataclass(frozen=True)
-class Tracked:
+class TrackedNames:
     """The names that runs were tracked under.
 
     `scores` stand over `iteration`, cutoff by cutoff; `curves` over the axis that is their key; `tables`
@@ -33,73 +33,60 @@ class Tracked:
     @property
     def cutoff(self) -> str:
         """The longest list length that was scored, as `@5`, "" where none was."""
-        lengths = [int(key.partition("@")[2]) for key in self.scores if "@" in key]
+        lengths = [cutoff for _, cutoff in map(split_key, self.scores) if cutoff is not None]
         return f"@{max(lengths)}" if lengths else ""
 
     @property
-    def tabled(self) -> tuple[str, ...]:
+    def in_tables(self) -> tuple[str, ...]:
         """The scores that the tables show."""
-        return tuple(key for key in self.scores if key.partition("@")[0] in HEADS)
+        return tuple(key for key in self.scores if split_key(key)[0] in IN_TABLES)
 
     @property
     def others(self) -> tuple[str, ...]:
         """The scores that no table shows, at the longest list length."""
-        return tuple(key for key in self.scores if key not in self.tabled and key.endswith(self.cutoff))
+        return tuple(key for key in self.scores if key not in self.in_tables and key.endswith(self.cutoff))
 
     @property
-    def ending(self) -> tuple[str, ...]:
+    def final(self) -> tuple[str, ...]:
         """The scores by which runs are compared at their end, at the longest list length."""
-        return tuple(key for key in self.tabled if "@" not in key or key.endswith(self.cutoff))
+        return tuple(key for key in self.in_tables if "@" not in key or key.endswith(self.cutoff))
 
 
-def tracked(records: Sequence[RunRecord]) -> Tracked:
+def tracked_names(records: Sequence[RunRecord]) -> TrackedNames:
     """Return the names that these runs track; a baseline beside a run is in its record alone."""
-    evaluations = [each for record in records for each in record.evaluations if each.iteration is not None]
+    evaluations = [one for record in records for one in record.evaluations if one.iteration is not None]
     stages = {stage.name for record in records for stage in record.stages}
-    labels = dict.fromkeys(each.label for each in sorted(evaluations, key=lambda each: each.iteration or 0))
-    return Tracked(
-        scores=tuple(_scores(evaluations)),
+    labels = dict.fromkeys(one.label for one in sorted(evaluations, key=lambda one: one.iteration or 0))
+    scores = {key for evaluation in evaluations for key in evaluation.scores}
+    return TrackedNames(
+        scores=tuple(sorted(scores, key=_column_order)),
         curves={
             f"{name}/step": tuple(f"{name}/{value}" for value in values)
             for name, values in CURVES.items()
             if name in stages
         },
         tables=tuple(f"predictions/{label}" for label in labels),
-        factors=tuple(factors(records)),
+        factors=tuple(distinguishing_settings(records)),
     )
 
 
-def head(key: str) -> str:
-    """Return the title of a score's panel, as the tables have it.
-
-    >>> head("or_ratio@5"), head("off_catalog"), head("tail_hr@5")
-    ('OR@5', 'off-catalogue', 'tail_hr@5')
-    """
-    metric, at, cutoff = key.partition("@")
-    return f"{HEADS.get(metric, metric)}{at}{cutoff}"
-
-
-def factors(records: Sequence[RunRecord]) -> list[str]:
+def distinguishing_settings(records: Sequence[RunRecord]) -> list[str]:
     """Return as few settings as tell the runs' arms apart, beside their method and seed."""
-    runs = [settings(record) for record in records]
+    configs = [flatten_config(record.config) for record in records]
     groups: list[object] = [record.method for record in records]
     chosen = []
-    for key in sorted({key for run in runs for key in run}, key=lambda key: ("_target_" not in key, key)):
-        values = [repr(run.get(key)) for run in runs]
-        split = list(zip(groups, values, strict=True))
-        if counts(key) and len(set(split)) > len(set(groups)):
+    keys = {key for config in configs for key in config if changes_results(key)}
+    # Names of classes come first: they say more than the settings that come with them.
+    for key in sorted(keys, key=lambda key: ("_target_" not in key, key)):
+        finer = list(zip(groups, [repr(config.get(key)) for config in configs], strict=True))
+        if len(set(finer)) > len(set(groups)):
             chosen.append(key)
-            groups = list(split)
+            groups = list(finer)
     return chosen
 
 
-def _scores(evaluations: Iterable[Evaluation]) -> list[str]:
-    """Return the names of scores cutoff by cutoff, in the order of the tables' columns."""
-    keys = {key for each in evaluations for key in each.scores}
-    names = list(HEADS)
-    return sorted(keys, key=lambda key: _place(key, names))
-
-
-def _place(key: str, names: Sequence[str]) -> tuple[bool, int, int, str]:
-    metric, _, cutoff = key.partition("@")
-    return ("@" not in key, int(cutoff or 0), names.index(metric) if metric in names else len(names), key)
+def _column_order(key: str) -> tuple[bool, int, int, str]:
+    """Return a sort key: cutoff by cutoff, in the order of the tables' columns."""
+    name, cutoff = split_key(key)
+    place = IN_TABLES.index(name) if name in IN_TABLES else len(IN_TABLES)
+    return cutoff is None, cutoff or 0, place, key

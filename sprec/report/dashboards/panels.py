@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from sprec.report.dashboards.keys import ITERATION, Tracked, head
-from sprec.report.tables.assemble import METRICS
+from sprec.evaluation.registry import METRICS, label_of
+from sprec.report.dashboards.keys import ITERATION, TrackedNames
 
-# Both say that they are typed, and are not as far as a strict check goes.
+# Both packages claim to be typed, but do not pass a strict check.
 wr: Any = import_module("wandb_workspaces.reports.v2")
 ws: Any = import_module("wandb_workspaces.workspaces")
 
@@ -20,7 +20,7 @@ PLANE = ("ndcg", "div_ratio")
 
 
 @dataclass(frozen=True)
-class Topic:
+class PanelGroup:
     """Panels that belong together, and what a reader sees in them."""
 
     name: str
@@ -28,52 +28,52 @@ class Topic:
     panels: tuple[Any, ...]
 
 
-def topics(tracked: Tracked) -> list[Topic]:
-    """Return what there is to see, most wanted first; topics without panels are left out."""
-    found = (
-        Topic(
+def panel_groups(tracked: TrackedNames) -> list[PanelGroup]:
+    """Return what there is to see, most wanted first; groups without panels are left out."""
+    groups = (
+        PanelGroup(
             "Scores over iterations",
             "Iteration 0 is the initial SFT model. A line is the mean of an arm's seeds, its band one sd.",
-            tuple(_line(key, head(key), ITERATION) for key in tracked.tabled),
+            tuple(_line(key, label_of(key), ITERATION) for key in tracked.in_tables),
         ),
-        Topic("Arms at their end", "The last iteration of each arm.", tuple(_ends(tracked))),
-        Topic(
+        PanelGroup("Arms at their end", "The last iteration of each arm.", tuple(_final_panels(tracked))),
+        PanelGroup(
             "Training",
             "Mean loss of each optimiser step through all iterations, and the preference margin in nats.",
             tuple(_line(key, key, axis) for axis, keys in tracked.curves.items() for key in keys),
         ),
-        Topic(
+        PanelGroup(
             "Predictions",
             "History, target, written title and ranked titles of the same users after each iteration.",
             tuple(wr.WeavePanelSummaryTable(table_name=name) for name in tracked.tables),
         ),
-        Topic(
+        PanelGroup(
             "More scores",
             "What the tables leave out, over iterations.",
-            tuple(_line(key, head(key), ITERATION) for key in tracked.others),
+            tuple(_line(key, label_of(key), ITERATION) for key in tracked.others),
         ),
     )
-    return [topic for topic in found if topic.panels]
+    return [group for group in groups if group.panels]
 
 
-def workspace(tracked: Tracked, *, entity: str, project: str, name: str) -> Any:
-    """Return the workspace: runs grouped into arms, a section per topic."""
+def build_workspace(tracked: TrackedNames, *, entity: str, project: str, name: str) -> Any:
+    """Return the workspace: runs grouped into arms, a section per group of panels."""
     layout = ws.SectionLayoutSettings(columns=COLUMNS, rows=3)
     sections = [
-        ws.Section(name=each.name, panels=list(each.panels), is_open=True, layout_settings=layout)
-        for each in topics(tracked)
+        ws.Section(name=group.name, panels=list(group.panels), is_open=True, layout_settings=layout)
+        for group in panel_groups(tracked)
     ]
-    groups = [ws.Metric("JobType"), *map(ws.Config, tracked.factors)]
-    columns = [f"summary:{key}" for key in tracked.ending]
-    runs = ws.RunsetSettings(groupby=groups, pinned_columns=["run:displayName", *columns])
+    groupby = [ws.Metric("JobType"), *map(ws.Config, tracked.factors)]
+    columns = [f"summary:{key}" for key in tracked.final]
+    runs = ws.RunsetSettings(groupby=groupby, pinned_columns=["run:displayName", *columns])
     settings = ws.WorkspaceSettings(max_runs=100)
     return ws.Workspace(
         entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
     )
 
 
-def report(
-    tracked: Tracked,
+def build_report(
+    tracked: TrackedNames,
     *,
     entity: str,
     project: str,
@@ -81,15 +81,25 @@ def report(
     tables: Sequence[str],
     commands: Sequence[str],
 ) -> Any:
-    """Return the report: the tables (Markdown) as they are now, then live panels, then the runs' commands."""
-    groups = ["run.jobType", *(f"config.{factor}" for factor in tracked.factors)]
+    """Return the report: the tables as they are now, then live panels, then the runs' commands.
+
+    Args:
+        tracked: the names that panels show.
+        entity: the user or team at W&B.
+        project: the project there.
+        title: the report's heading.
+        tables: in Markdown.
+        commands: those of the runs.
+
+    """
+    groupby = ["run.jobType", *(f"config.{factor}" for factor in tracked.factors)]
     grids = [
         block
-        for topic in topics(tracked)
+        for group in panel_groups(tracked)
         for block in (
-            wr.H2(topic.name),
-            wr.P(topic.about),
-            wr.PanelGrid(runsets=[wr.Runset(name="arms", groupby=groups)], panels=_placed(topic.panels)),
+            wr.H2(group.name),
+            wr.P(group.about),
+            wr.PanelGrid(runsets=[wr.Runset(name="arms", groupby=groupby)], panels=_lay_out(group.panels)),
         )
     ]
     blocks = [
@@ -115,18 +125,20 @@ def _line(key: str, title: str, axis: str) -> Any:
     )
 
 
-def _ends(tracked: Tracked) -> Iterator[Any]:
+def _final_panels(tracked: TrackedNames) -> Iterator[Any]:
     """Yield the accuracy–diversity plane, then a bar chart of each score."""
     x, y = (f"{metric}{tracked.cutoff}" for metric in PLANE)
     if {x, y} <= set(tracked.scores):
-        title = f"{METRICS[PLANE[0]]} and {METRICS[PLANE[1]]}, better to the upper right"
+        title = f"{METRICS[PLANE[0]].label} and {METRICS[PLANE[1]].label}, better to the upper right"
         yield wr.ScatterPlot(title=title, x=wr.SummaryMetric(x), y=wr.SummaryMetric(y))
-    for key in tracked.ending:
-        yield wr.BarPlot(title=head(key), metrics=[key], groupby_aggfunc="mean", groupby_rangefunc="stddev")
+    for key in tracked.final:
+        yield wr.BarPlot(
+            title=label_of(key), metrics=[key], groupby_aggfunc="mean", groupby_rangefunc="stddev"
+        )
 
 
-def _placed(panels: Sequence[Any]) -> list[Any]:
-    """Return the panels with places in rows of the page."""
+def _lay_out(panels: Sequence[Any]) -> list[Any]:
+    """Return the panels, each with its place in the rows of the page."""
     for place, panel in enumerate(panels):
         row, column = divmod(place, COLUMNS)
         panel.layout = wr.Layout(x=column * WIDTH, y=row * HEIGHT, w=WIDTH, h=HEIGHT)

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from sprec.records.redaction import redact_text
-from sprec.records.run_record import RecordError, RunRecord, find_records
-from sprec.report.dashboards.keys import tracked
+from sprec.records.run_record import RunRecord
+from sprec.report.dashboards.keys import tracked_names
+from sprec.report.load_records import load_records
 from sprec.report.tables.assemble import ablation_tables
 from sprec.report.tables.formats import markdown
-
-PLACES = (Path("multirun"), Path("outputs"))
-"""Where runs are looked for when no path is given."""
 
 NOWHERE = ("", "sprec")
 """Entity and project of a dashboard that is only written: W&B puts it where it is loaded."""
@@ -29,17 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write or publish the dashboard; return 0, or 2 after one line on what is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        records = _records(options.paths)
+        records = [record for _, record in load_records(options.paths)]
         entity, project = _destination(options.publish)
-        made = dashboard(records, entity=entity, project=project, name=options.name)
-        _write(document(*made), options.output, silent=bool(options.publish))
+        views = build_dashboard(records, entity=entity, project=project, name=options.name)
+        _write(dashboard_json(*views), options.output, silent=bool(options.publish))
         if options.publish:
-            for address in publish(*made):
+            for address in publish(*views):
                 sys.stdout.write(f"{address}\n")
     except ModuleNotFoundError as error:
-        return _refused(f"a dashboard needs {error.name}: pip install 'sprec[report]'")
+        return _fail(f"a dashboard needs {error.name}: pip install 'sprec[report]'")
     except (ValueError, OSError, PublishError) as error:
-        return _refused(str(error))
+        return _fail(str(error))
     return 0
 
 
@@ -47,12 +45,12 @@ class PublishError(RuntimeError):
     """W&B did not take a dashboard; the message is one line that says why and what to do."""
 
 
-def dashboard(records: Sequence[RunRecord], *, entity: str, project: str, name: str) -> tuple[Any, Any]:
+def build_dashboard(records: Sequence[RunRecord], *, entity: str, project: str, name: str) -> tuple[Any, Any]:
     """Return the workspace and the report of these runs."""
-    from sprec.report.dashboards.panels import report, workspace
+    from sprec.report.dashboards.panels import build_report, build_workspace
 
-    names = tracked(records)
-    written = report(
+    names = tracked_names(records)
+    report = build_report(
         names,
         entity=entity,
         project=project,
@@ -60,18 +58,19 @@ def dashboard(records: Sequence[RunRecord], *, entity: str, project: str, name: 
         tables=[markdown(table) for table in ablation_tables(records)],
         commands=list(dict.fromkeys(record.command for record in records)),
     )
-    return workspace(names, entity=entity, project=project, name=name), written
+    return build_workspace(names, entity=entity, project=project, name=name), report
 
 
-def document(workspace: Any, report: Any) -> str:
+def dashboard_json(workspace: Any, report: Any) -> str:
     """Return both as JSON in the form that W&B keeps; the same runs give the same text."""
     models = {"workspace": workspace._to_model(), "report": report._to_model()}
     plain = {
         key: model.model_dump(mode="json", by_alias=True, exclude_none=True) for key, model in models.items()
     }
     text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
-    drawn = dict.fromkeys(re.findall(r'"(?:__id__|id)": "([0-9a-z]+)"', text))
-    for number, name in enumerate(drawn, start=1):
+    # The library draws random ids; numbers in their place make the same runs give the same text.
+    ids = dict.fromkeys(re.findall(r'"(?:__id__|id)": "([0-9a-z]+)"', text))
+    for number, name in enumerate(ids, start=1):
         text = text.replace(f'"{name}"', f'"panel{number}"')
     return text
 
@@ -80,7 +79,7 @@ def publish(workspace: Any, report: Any) -> list[str]:
     """Save both at W&B as new views and return their addresses; `PublishError` where that fails."""
     import wandb
 
-    # A silent session asks for no login at a terminal; unasked, the client tries for 20 s and more.
+    # A silent session never asks for a login at the terminal; by default the client retries for over 20 s.
     patience = {"x_graphql_retry_max": 2, "x_graphql_retry_wait_max_seconds": 1, "login_timeout": 1}
     wandb.setup(settings=wandb.Settings(silent=True, **patience))
     if wandb.api.api_key is None:
@@ -92,21 +91,15 @@ def publish(workspace: Any, report: Any) -> list[str]:
         raise PublishError(f"W&B did not take the dashboard, the JSON holds it: {reason}") from error
 
 
-def _content(view: Any) -> dict[str, object]:
-    """Return a workspace or a report as W&B keeps it."""
-    content: dict[str, object] = view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
-    return content
-
-
 def _write(text: str, path: Path | None, *, silent: bool) -> None:
-    """Write to a file, or to the terminal unless that shall show addresses alone."""
+    """Write to a file, or to the terminal unless only addresses are wanted there."""
     if path is not None:
         path.write_text(text, encoding="utf-8")
     elif not silent:
         sys.stdout.write(text)
 
 
-def _refused(line: str) -> int:
+def _fail(line: str) -> int:
     sys.stderr.write(f"sprec.report: {line}\n")
     return 2
 
@@ -117,17 +110,8 @@ def _destination(text: str | None) -> tuple[str, str]:
         return NOWHERE
     entity, _, project = text.partition("/")
     if not entity or not project or "/" in project:
-        raise ValueError(f"--publish {text}: give it as ENTITY/PROJECT, the user or team and the project")
+        raise ValueError(f"--publish {text}: write it as ENTITY/PROJECT, the user or team and the project")
     return entity, project
-
-
-def _records(paths: Sequence[Path]) -> list[RunRecord]:
-    """Return the runs below these paths; `RecordError` where there are none."""
-    found = find_records(list(paths) or [place for place in PLACES if place.exists()])
-    if not found:
-        looked = ", ".join(map(str, paths or PLACES))
-        raise RecordError(f"no run.json below {looked}; run something first, or name other folders")
-    return [record for _, record in found]
 
 
 def _parser() -> argparse.ArgumentParser:

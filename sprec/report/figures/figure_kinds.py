@@ -6,16 +6,16 @@ from typing import Literal, TypeAlias
 
 from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.figures.charts import Chart
-from sprec.report.figures.series import Trace
-from sprec.report.figures.style import Look
+from sprec.report.figures.series import ArmSeries
+from sprec.report.figures.style import ModelStyle
 from sprec.report.tables.table import Table
 
-Marks: TypeAlias = Literal["line", "mark", "both"]
+LegendMarks: TypeAlias = Literal["line", "mark", "both"]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart and what it says in words."""
+    """One chart, and its text alternative."""
 
     chart: Chart
     alternative: str
@@ -23,9 +23,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels side by side: `name` is a file's name, `table` holds the numbers drawn.
+    """Panels side by side: `name` is a file's name, `table` holds the numbers of the charts.
 
-    `legend` tells the looks apart, by lines, marks or both.
+    `legend` has the styles of the models, which `marks` shows as lines, marks or both.
     """
 
     name: str
@@ -33,33 +33,39 @@ class Figure:
     caption: str
     panels: tuple[Panel, ...]
     table: Table
-    legend: tuple[Look, ...]
-    marks: Marks = "both"
+    legend: tuple[ModelStyle, ...]
+    marks: LegendMarks = "both"
 
 
 @dataclass(frozen=True)
-class Absent:
-    """A figure that the records have no numbers for."""
+class MissingPart:
+    """A part of a report that the records have no numbers for."""
 
     title: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is to be drawn: runs of one setting, their arms with looks, baselines, list lengths."""
+class FigureData:
+    """What figures show: runs of one setting, their arms with styles, baselines, list lengths."""
 
     records: tuple[RunRecord, ...]
-    traces: tuple[Trace, ...]
+    series: tuple[ArmSeries, ...]
     baselines: Mapping[str, tuple[Evaluation, ...]]
-    looks: tuple[Look, ...]
+    styles: tuple[ModelStyle, ...]
     cutoffs: tuple[int, ...]
 
+    @property
+    def initial(self) -> ArmSeries | None:
+        """The arm with most evaluations of iteration 0, the initial SFT model, one per seed."""
+        started = (arm for arm in self.series if 0 in arm.iterations)
+        return max(started, key=lambda arm: len(arm.iterations[0]), default=None)
 
-def told(name: str, values: Sequence[float | None], form: str = ".3f") -> str:
-    """Return a series as a text alternative's clause.
 
-    >>> told("sprec", [0.25, None, 0.5])
+def describe_series(name: str, values: Sequence[float | None], form: str = ".3f") -> str:
+    """Return a series as a clause of a text alternative.
+
+    >>> describe_series("sprec", [0.25, None, 0.5])
     'sprec: 0.250, –, 0.500'
     """
     return f"{name}: " + ", ".join("–" if value is None else format(value, form) for value in values)

@@ -1,59 +1,43 @@
 """The report's figures: small panels that fit a phone, each with a text alternative, and their numbers.
 
-A figure is built from run records alone. One whose numbers the records lack is an `Absent` with the
+A figure is built from run records alone. One whose numbers the records lack is a `MissingPart` with the
 reason, so that a page can say so in a line.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from sprec.records.run_record import RunRecord
 from sprec.report.figures.charts import unchecked
-from sprec.report.figures.figure_kinds import Absent, Figure, Scene
-from sprec.report.figures.recommendation_shares import genres, ranks
-from sprec.report.figures.score_figures import iterations, plane
-from sprec.report.figures.series import baselines, cutoffs, traces
-from sprec.report.figures.style import looks
-from sprec.report.figures.training_curves import curves
+from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart
+from sprec.report.figures.recommendation_shares import exposure_figure, genre_figure
+from sprec.report.figures.score_figures import iteration_figures, plane_figure
+from sprec.report.figures.series import arm_series, baseline_evaluations
+from sprec.report.figures.style import model_styles
+from sprec.report.figures.training_curves import training_figure
+from sprec.report.tables.per_user_values import cutoffs_of
 
-Drawn: TypeAlias = Figure | Absent
+FigureOrMissing: TypeAlias = Figure | MissingPart
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of figure: `name` is its file's name."""
-
-    name: str
-    draw: Callable[[Scene], list[Drawn]]
+FIGURES = (iteration_figures, plane_figure, exposure_figure, genre_figure, training_figure)
+"""What makes the figures, in the order in which a page shows them."""
 
 
-KINDS = (
-    Kind("iterations", iterations),
-    Kind("plane", plane),
-    Kind("ranks", ranks),
-    Kind("genres", genres),
-    Kind("curves", curves),
-)
-"""The figures in the order in which a page shows them."""
-
-
-def figures(records: Sequence[RunRecord]) -> list[Drawn]:
+def make_figures(records: Sequence[RunRecord]) -> list[FigureOrMissing]:
     """Return the figures of runs of one setting, or why there is none.
 
     `ValueError` for lists that are not one per scored user.
     """
-    found = traces(records)
-    other = baselines(records)
-    if not found and not other:
-        return [Absent("Figures", "no run has scores yet")]
-    scored = [each for trace in found for group in trace.iterations.values() for each in group]
-    scene = Scene(
+    series, baselines = arm_series(records), baseline_evaluations(records)
+    if not series and not baselines:
+        return [MissingPart("Figures", "no run has scores yet")]
+    groups = [*(group for arm in series for group in arm.iterations.values()), *baselines.values()]
+    data = FigureData(
         records=tuple(records),
-        traces=tuple(found),
-        baselines=other,
-        looks=tuple(looks(trace.name for trace in found)),
-        cutoffs=tuple(cutoffs([*scored, *(each for group in other.values() for each in group)])),
+        series=tuple(series),
+        baselines=baselines,
+        styles=tuple(model_styles(arm.name for arm in series)),
+        cutoffs=tuple(cutoffs_of(evaluation for group in groups for evaluation in group)),
     )
     with unchecked():
-        return [drawn for kind in KINDS for drawn in kind.draw(scene)]
+        return [figure for make in FIGURES for figure in make(data)]

@@ -2,198 +2,200 @@
 
 from collections.abc import Iterator, Sequence
 
+from sprec.evaluation.registry import direction_of, label_of
 from sprec.records.run_record import Evaluation
 from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
-from sprec.report.figures.figure_kinds import Absent, Figure, Panel, Scene, told
-from sprec.report.figures.series import Estimate, Trace, change, score
-from sprec.report.figures.style import INITIAL, MUTED, Look
-from sprec.report.tables.columns import METRICS, OFF_CATALOG, head, sign
+from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart, Panel, describe_series
+from sprec.report.figures.series import ArmSeries, SeedMean, mean_change, mean_score
+from sprec.report.figures.style import INITIAL, MUTED, ModelStyle
+from sprec.report.tables.columns import LIST_METRICS, OFF_CATALOG
 from sprec.report.tables.table import Cell, Table
 
-APART = 0.07
+OFFSET = 0.07
 """Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""
-REACH = 1.0
-"""Spans of the paths by which a baseline may lie outside them and still be drawn."""
-SPREAD = (
+NEAR_SPANS = 1.0
+"""Spans of the paths by which a baseline may lie outside them and still be plotted."""
+INTERVALS = (
     "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves the dotted line out is more than chance between seeds."
 )
-WAY = {1: "higher is better", -1: "lower is better"}
+DIRECTION = {1: "higher is better", -1: "lower is better"}
+
+ScorePair = tuple[str, str]
+"""The score across and the score up of a plane."""
 
 
-def iterations(scene: Scene) -> list[Figure | Absent]:
+def iteration_figures(data: FigureData) -> list[Figure | MissingPart]:
     """Return a figure for each list length: every metric over the iterations, with intervals over seeds."""
-    if not scene.traces:
-        return [Absent("Metrics over iterations", "no run iterates")]
-    return [_iterations(scene, k) for k in scene.cutoffs]
+    if not data.series:
+        return [MissingPart("Metrics over iterations", "no run iterates")]
+    return [_iteration_figure(data, k) for k in data.cutoffs]
 
 
-def plane(scene: Scene) -> list[Figure | Absent]:
+def plane_figure(data: FigureData) -> list[Figure | MissingPart]:
     """Return the plane of accuracy and diversity, a panel for each list length."""
-    ways = [(f"{'hr' if k == 1 else 'ndcg'}@{k}", f"div_ratio@{k}") for k in scene.cutoffs]
-    panels = [panel for keys in ways if (panel := _plane(scene, *keys))]
+    pairs = [(f"div_ratio@{k}", f"{'hr' if k == 1 else 'ndcg'}@{k}") for k in data.cutoffs]
+    panels = [panel for pair in pairs if (panel := _plane_panel(data, pair))]
     if not panels:
-        return [Absent("Accuracy and diversity", "no model was scored for both")]
-    others = [INITIAL, *(Look(name, MUTED, "cross", (1, 0)) for name in scene.baselines)]
+        return [MissingPart("Accuracy and diversity", "no model was scored for both")]
+    near = {point["arm"] for pair in pairs for point in _baseline_points(data, pair)[0]}
     return [
         Figure(
             "plane",
             "Accuracy and diversity",
             "Each path starts at the initial SFT (open mark) and ends after the last iteration (large mark); "
             "means over seeds, whose intervals the figures above show. Up and to the right is better."
-            + _outside(scene, ways),
+            + _far_baselines(data, pairs),
             tuple(panels),
-            _plane_table(scene, [key for keys in ways for key in keys]),
-            (*scene.looks, *(each for each in others if each == INITIAL or _drawn(scene, ways, each))),
+            _plane_table(data, [key for across, up in pairs for key in (up, across)]),
+            (*data.styles, INITIAL, *(_baseline_style(name) for name in data.baselines if name in near)),
         )
     ]
 
 
-def _drawn(scene: Scene, ways: Sequence[tuple[str, str]], look: Look) -> bool:
-    return any(point["arm"] == look.name for keys in ways for point in _alone(scene, *keys)[0])
-
-
-def _iterations(scene: Scene, k: int) -> Figure:
+def _iteration_figure(data: FigureData, k: int) -> Figure:
     # NDCG@1 is HR@1: a second panel would show the same points.
-    keys = [f"{metric}@{k}" for metric in METRICS if not (k == 1 and metric == "ndcg")]
-    keys += [OFF_CATALOG] if k == scene.cutoffs[0] else []
-    panels = [_over_iterations(scene, key) for key in keys]
-    seeds = max(len(trace.last) for trace in scene.traces)
-    spread = SPREAD.format(seeds) if seeds > 1 else "One seed, so there are no intervals."
+    keys = [metric.key(k) for metric in LIST_METRICS if not (k == 1 and metric.name == "ndcg")]
+    keys += [OFF_CATALOG] if k == data.cutoffs[0] else []
+    seeds = max(len(arm.last) for arm in data.series)
+    intervals = INTERVALS.format(seeds) if seeds > 1 else "One seed, so there are no intervals."
     return Figure(
         f"iterations_{k}",
         f"Metrics over iterations, lists of {k}",
-        f"Iteration 0 is the initial SFT, the dotted line its level. {spread}",
-        tuple(panels),
-        _iterations_table(scene, keys, k),
-        scene.looks,
+        f"Iteration 0 is the initial SFT, the dotted line its level. {intervals}",
+        tuple(_iteration_panel(data, key) for key in keys),
+        _iteration_table(data, keys, k),
+        data.styles,
     )
 
 
-def _over_iterations(scene: Scene, key: str) -> Panel:
-    points = list(_points(scene, key))
-    series = [
-        (trace.name, [_mean(score(each, key)) for each in trace.iterations.values()])
-        for trace in scene.traces
-    ]
-    way = WAY[sign(key)]
-    alternative = f"{head(key)} over iterations, {way}. " + "; ".join(told(*each) for each in series) + "."
-    return Panel(
-        charts.iterations(points, _level(scene, key), scene.looks, title=head(key), subtitle=way),
-        alternative,
+def _iteration_panel(data: FigureData, key: str) -> Panel:
+    points = list(_iteration_points(data, key))
+    direction = DIRECTION[direction_of(key)]
+    clauses = "; ".join(
+        describe_series(arm.name, [_mean(mean_score(group, key)) for group in arm.iterations.values()])
+        for arm in data.series
     )
+    label, level = label_of(key), _initial_level(data, key)
+    chart = charts.iteration_chart(points, level, data.styles, title=label, subtitle=direction)
+    return Panel(chart, f"{label} over iterations, {direction}. {clauses}.")
 
 
-def _level(scene: Scene, key: str) -> float | None:
+def _initial_level(data: FigureData, key: str) -> float | None:
     """Return the initial SFT's mean score, None where the arms start from different ones."""
-    found = {score(trace.iterations[0], key) for trace in scene.traces if 0 in trace.iterations}
-    return _mean(found.pop()) if len(found) == 1 else None
+    levels = {mean_score(arm.iterations[0], key) for arm in data.series if 0 in arm.iterations}
+    return _mean(levels.pop()) if len(levels) == 1 else None
 
 
-def _points(scene: Scene, key: str) -> Iterator[Point]:
-    middle = (len(scene.traces) - 1) / 2
-    for place, trace in enumerate(scene.traces):
-        for iteration, group in trace.iterations.items():
-            if found := score(group, key):
-                below, above = _reach(trace, group, key)
+def _iteration_points(data: FigureData, key: str) -> Iterator[Point]:
+    middle = (len(data.series) - 1) / 2
+    for place, arm in enumerate(data.series):
+        for iteration, group in arm.iterations.items():
+            if score := mean_score(group, key):
+                below, above = _interval_lengths(arm, group, key)
                 yield {
-                    "arm": trace.name,
-                    "iteration": iteration + (place - middle) * APART,
-                    "value": found.mean,
-                    "low": max(found.mean - below, 0.0),
-                    "high": found.mean + above,
+                    "arm": arm.name,
+                    "iteration": iteration + (place - middle) * OFFSET,
+                    "value": score.mean,
+                    "low": max(score.mean - below, 0.0),
+                    "high": score.mean + above,
                 }
 
 
-def _reach(trace: Trace, group: Sequence[Evaluation], key: str) -> tuple[float, float]:
-    """Return how far the interval of the change since the initial SFT goes below and above its mean."""
-    found = change(trace.first, group, key)
-    return (found.mean - found.low, found.high - found.mean) if found else (0.0, 0.0)
+def _interval_lengths(arm: ArmSeries, group: Sequence[Evaluation], key: str) -> tuple[float, float]:
+    """Return how far the interval of the change since the initial SFT reaches below and above its mean."""
+    change = mean_change(arm.first, group, key)
+    return (change.mean - change.low, change.high - change.mean) if change else (0.0, 0.0)
 
 
-def _iterations_table(scene: Scene, keys: Sequence[str], k: int) -> Table:
-    rows = [
-        (trace.name, iteration, len(group), *(_cell(score(group, key)) for key in keys))
-        for trace in scene.traces
-        for iteration, group in trace.iterations.items()
+def _iteration_table(data: FigureData, keys: Sequence[str], k: int) -> Table:
+    rows = tuple(
+        (arm.name, iteration, len(group), *(_cell(mean_score(group, key)) for key in keys))
+        for arm in data.series
+        for iteration, group in arm.iterations.items()
+    )
+    title = f"Numbers of the figure: lists of {k}, means [95\u00a0% t interval over seeds]"
+    return Table(title, ("model", "iteration", "seeds", *map(label_of, keys)), rows)
+
+
+def _plane_panel(data: FigureData, pair: ScorePair) -> Panel | None:
+    paths = _all_paths(data, pair)
+    near, _ = _baseline_points(data, pair)
+    if not paths and not near:
+        return None
+    across, up = map(label_of, pair)
+    clauses = [
+        describe_series(name, [value for p in paths if p["arm"] == name for value in (p["x"], p["y"])])
+        for name in (arm.name for arm in data.series)
     ]
-    heads = ("model", "iteration", "seeds", *map(head, keys))
-    return Table(
-        f"Numbers of the figure: lists of {k}, means [95\u00a0% t interval over seeds]", heads, tuple(rows)
+    clauses += [describe_series(point["arm"], [point["x"], point["y"]]) for point in near]
+    styles = [*data.styles, *(_baseline_style(point["arm"]) for point in near)]
+    return Panel(
+        charts.plane_chart(paths, near, styles, across=across, up=up),
+        f"{across} across, {up} up, in pairs from the initial SFT on. {'; '.join(clauses)}.",
     )
 
 
-def _plane(scene: Scene, accuracy: str, diversity: str) -> Panel | None:
-    paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
-    near, _ = _alone(scene, accuracy, diversity)
-    if not paths and not near:
-        return None
-    names = [trace.name for trace in scene.traces]
-    said = [told(name, [v for p in paths if p["arm"] == name for v in (p["x"], p["y"])]) for name in names]
-    said += [told(point["arm"], [point["x"], point["y"]]) for point in near]
-    alternative = f"{head(diversity)} across, {head(accuracy)} up, in pairs from the initial SFT on. "
-    others = [Look(point["arm"], MUTED, "cross", (1, 0)) for point in near]
-    names_of = {"across": head(diversity), "up": head(accuracy)}
-    chart = charts.plane(paths, near, [*scene.looks, *others], **names_of)
-    return Panel(chart, alternative + "; ".join(said) + ".")
+def _all_paths(data: FigureData, pair: ScorePair) -> list[Point]:
+    return [point for arm in data.series for point in _path(arm, pair)]
 
 
-def _alone(scene: Scene, accuracy: str, diversity: str) -> tuple[list[Point], list[Point]]:
+def _path(arm: ArmSeries, pair: ScorePair) -> Iterator[Point]:
+    for iteration, group in arm.iterations.items():
+        x, y = (mean_score(group, key) for key in pair)
+        if x and y:
+            last = iteration == max(arm.iterations)
+            yield {"arm": arm.name, "iteration": iteration, "x": x.mean, "y": y.mean, "last": last}
+
+
+def _baseline_points(data: FigureData, pair: ScorePair) -> tuple[list[Point], list[Point]]:
     """Return the baselines that lie near the paths, and those that lie too far away to see both."""
-    paths = [point for trace in scene.traces for point in _path(trace, accuracy, diversity)]
-    found: list[Point] = [
+    paths = _all_paths(data, pair)
+    points: list[Point] = [
         {"arm": name, "iteration": 0, "x": x.mean, "y": y.mean}
-        for name, group in scene.baselines.items()
-        if (x := score(group, diversity)) and (y := score(group, accuracy))
+        for name, group in data.baselines.items()
+        if (x := mean_score(group, pair[0])) and (y := mean_score(group, pair[1]))
     ]
-    near = [point for point in found if not paths or all(_near(point[at], paths, at) for at in "xy")]
-    return near, [point for point in found if point not in near]
+    near = [p for p in points if not paths or all(_is_near(p[axis], paths, axis) for axis in "xy")]
+    return near, [point for point in points if point not in near]
 
 
-def _near(value: float, paths: Sequence[Point], at: str) -> bool:
-    values: list[float] = [point[at] for point in paths]
+def _is_near(value: float, paths: Sequence[Point], axis: str) -> bool:
+    values: list[float] = [point[axis] for point in paths]
     low, high = min(values), max(values)
-    return low - REACH * (high - low) <= value <= high + REACH * (high - low)
+    return low - NEAR_SPANS * (high - low) <= value <= high + NEAR_SPANS * (high - low)
 
 
-def _outside(scene: Scene, ways: Sequence[tuple[str, str]]) -> str:
+def _baseline_style(name: str) -> ModelStyle:
+    return ModelStyle(name, MUTED, "cross", (1, 0))
+
+
+def _far_baselines(data: FigureData, pairs: Sequence[ScorePair]) -> str:
     """Return the sentence that names the baselines which the panels leave out."""
     parts = [
-        f"{point['arm']} ({head(diversity)} {point['x']:.3f}, {head(accuracy)} {point['y']:.3f})"
-        for accuracy, diversity in ways
-        for point in _alone(scene, accuracy, diversity)[1]
+        f"{p['arm']} ({label_of(pair[0])} {p['x']:.3f}, {label_of(pair[1])} {p['y']:.3f})"
+        for pair in pairs
+        for p in _baseline_points(data, pair)[1]
     ]
     return f" Far outside: {'; '.join(parts)}." if parts else ""
 
 
-def _path(trace: Trace, accuracy: str, diversity: str) -> Iterator[Point]:
-    for iteration, group in trace.iterations.items():
-        x, y = score(group, diversity), score(group, accuracy)
-        if x and y:
-            last = iteration == max(trace.iterations)
-            yield {"arm": trace.name, "iteration": iteration, "x": x.mean, "y": y.mean, "last": last}
-
-
-def _plane_table(scene: Scene, keys: Sequence[str]) -> Table:
+def _plane_table(data: FigureData, keys: Sequence[str]) -> Table:
     groups = [
-        *((name, "–", group) for name, group in scene.baselines.items()),
-        *((trace.name, str(i), group) for trace in scene.traces for i, group in trace.iterations.items()),
+        *((name, "–", group) for name, group in data.baselines.items()),
+        *((arm.name, str(i), group) for arm in data.series for i, group in arm.iterations.items()),
     ]
-    rows = tuple((name, i, *(_cell(score(group, key)) for key in keys)) for name, i, group in groups)
-    return Table(
-        "Numbers of the figure, means [95\u00a0% t interval over seeds]",
-        ("model", "iteration", *map(head, keys)),
-        rows,
-        names=2,
-    )
+    rows = tuple((name, i, *(_cell(mean_score(group, key)) for key in keys)) for name, i, group in groups)
+    title = "Numbers of the figure, means [95\u00a0% t interval over seeds]"
+    return Table(title, ("model", "iteration", *map(label_of, keys)), rows, names=2)
 
 
-def _mean(found: Estimate | None) -> float | None:
-    return None if found is None else found.mean
+def _mean(score: SeedMean | None) -> float | None:
+    return None if score is None else score.mean
 
 
-def _cell(found: Estimate | None) -> Cell:
-    if found is None:
-        return None
-    return found.mean if found.seeds == 1 else f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]"
+def _cell(score: SeedMean | None) -> Cell:
+    if score is None or score.seeds == 1:
+        return _mean(score)
+    return f"{score.mean:.4f} [{score.low:.4f}, {score.high:.4f}]"

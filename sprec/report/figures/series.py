@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from sprec.evaluation.metrics import genre_masses, genre_share, occurrences
-from sprec.records.encoded_ids import decode_ids
+from sprec.evaluation.metrics import genre_share, occurrences
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.tables.arms import Arm, arms, rankings, tested
+from sprec.report.tables.arms import Arm, group_into_arms, rankings_of, scored_evaluations
+from sprec.report.tables.per_user_values import decode_lists, item_masses
 
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 """Student's t with 1 to 10 degrees of freedom at 97.5 %."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SeedMean:
     """A mean over seeds and its 95 % interval; with one seed the bounds are the mean itself."""
 
     mean: float
@@ -28,7 +28,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Trace:
+class ArmSeries:
     """One arm under one ranking: its evaluations per iteration, each from one seed, and their runs."""
 
     name: str
@@ -45,13 +45,19 @@ class Trace:
         """The evaluations after the last iteration."""
         return self.iterations[max(self.iterations)]
 
+    def at(self, iteration: int) -> list[tuple[RunRecord, Evaluation]]:
+        """Return the evaluations of an iteration beside the runs that they belong to."""
+        owners = {id(evaluation): run for run in self.runs for evaluation in run.evaluations}
+        return [(owners[id(evaluation)], evaluation) for evaluation in self.iterations[iteration]]
 
-def student(freedom: int) -> float:
+
+def student_t(freedom: int) -> float:
     """Return the t value that 2.5 % lie above, to three digits (Abramowitz and Stegun 26.7.5).
 
-    >>> student(2), round(student(20), 3)
+    >>> student_t(2), round(student_t(20), 3)
     (4.3027, 2.086)
     """
+    # scipy has it, and would be a dependency of every install for this one number.
     if freedom <= len(_T_975):
         return _T_975[freedom - 1]
     z = 1.959964
@@ -60,7 +66,7 @@ def student(freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
+def mean_over_seeds(values: Sequence[float]) -> SeedMean | None:
     """Return mean and 95 % t interval of one value per seed; None where a value is missing or undefined.
 
     Of 1, 2 and 3: mean 2, deviation 1, so 2 ± 4.3027 / √3.
@@ -69,78 +75,59 @@ def estimate(values: Sequence[float]) -> Estimate | None:
         return None
     mean = statistics.fmean(values)
     if len(values) == 1:
-        return Estimate(mean, mean, mean, 1)
-    half = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return Estimate(mean, mean - half, mean + half, len(values))
+        return SeedMean(mean, mean, mean, 1)
+    half = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return SeedMean(mean, mean - half, mean + half, len(values))
 
 
-def score(evaluations: Iterable[Evaluation], key: str) -> Estimate | None:
-    """Return a score's estimate over evaluations of several seeds; its interval ends where scores do."""
-    found = estimate([each.scores.get(key, math.nan) for each in evaluations])
-    most = 2.0 if key.startswith("dgu") else 1.0
-    return found and replace(found, low=max(found.low, 0.0), high=min(found.high, most))
+def mean_score(evaluations: Sequence[Evaluation], key: str) -> SeedMean | None:
+    """Return a score's mean over evaluations of several seeds; its interval ends where scores do."""
+    mean = mean_over_seeds([evaluation.scores.get(key, math.nan) for evaluation in evaluations])
+    largest = 2.0 if key.startswith("dgu") else 1.0
+    return mean and replace(mean, low=max(mean.low, 0.0), high=min(mean.high, largest))
 
 
-def change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: str) -> Estimate | None:
-    """Return the estimate of a score's change, each seed compared with itself; None where seeds differ."""
+def mean_change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: str) -> SeedMean | None:
+    """Return the mean change of a score, each seed compared with itself; None where seeds differ."""
     if len(before) != len(after):
         return None
     pairs = zip(before, after, strict=True)
-    return estimate([b.scores.get(key, math.nan) - a.scores.get(key, math.nan) for a, b in pairs])
+    return mean_over_seeds(
+        [new.scores.get(key, math.nan) - old.scores.get(key, math.nan) for old, new in pairs]
+    )
 
 
-def traces(records: Sequence[RunRecord]) -> list[Trace]:
+def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
     """Return each arm's evaluations by iteration, from its finished runs, or from all where none is."""
-    found = arms(records)
-    several = len(rankings(records)) > 1
-    return [
-        Trace(
-            f"{arm} ({ranking})" if several else str(arm),
-            _by_iteration(_counted(arm), ranking),
-            _counted(arm),
-        )
-        for arm in found
-        for ranking in rankings(_counted(arm))
-    ]
+    several = len(rankings_of(records)) > 1
+    series = []
+    for arm in group_into_arms(records):
+        runs = _runs_that_count(arm)
+        for ranking in rankings_of(runs):
+            name = f"{arm} ({ranking})" if several else str(arm)
+            series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
+    return series
 
 
-def baselines(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:
-    """Return the evaluations, one per seed, of each model that nothing iterates."""
-    found: dict[str, dict[int, Evaluation]] = {}
+def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:
+    """Return the evaluations, one per seed, of each model that is not iterated."""
+    baselines: dict[str, dict[int, Evaluation]] = {}
     for record in records:
-        for each in tested(record):
-            if each.iteration is None:
-                found.setdefault(each.label.replace("_", " "), {}).setdefault(record.seed, each)
-    return {name: tuple(seeds.values()) for name, seeds in found.items()}
+        for evaluation in scored_evaluations(record):
+            if evaluation.iteration is None:
+                name = evaluation.label.replace("_", " ")
+                baselines.setdefault(name, {}).setdefault(record.seed, evaluation)
+    return {name: tuple(by_seed.values()) for name, by_seed in baselines.items()}
 
 
-def cutoffs(evaluations: Iterable[Evaluation]) -> list[int]:
-    """Return the list lengths at which these were scored, ascending."""
-    ends = {key.rpartition("@")[2] for each in evaluations for key in each.scores if "@" in key}
-    return sorted(int(end) for end in ends if end.isdigit())
-
-
-def lists(evaluation: Evaluation, k: int) -> Int[np.ndarray, "users k"] | None:
-    """Return the first `k` recommended ids of each user, None where the record does not hold them.
-
-    `ValueError` where what it holds is not one list per scored user.
-    """
-    if not evaluation.lists:
-        return None
-    found = decode_ids(evaluation.lists, max(cutoffs([evaluation])))
-    if len(found) != evaluation.n:
-        raise ValueError(f"{evaluation.label}: {len(found)} lists for {evaluation.n} users; run again")
-    return found[:, :k]
-
-
-def exposure(
+def cumulative_share(
     ids: Int[np.ndarray, "users k"], ranks: Int[np.ndarray, " ranks"]
 ) -> Float[np.ndarray, " ranks"]:
     """Return which share of all recommendations the most recommended 1, 2, … items get; the last is 1.
 
     Three of four places go to item 1:
 
-    >>> exposure(np.array([[1, 1], [1, 2]]), np.array([1, 2, 9])).tolist()
+    >>> cumulative_share(np.array([[1, 1], [1, 2]]), np.array([1, 2, 9])).tolist()
     [0.75, 1.0, 1.0]
     """
     counts = np.sort(occurrences(ids))[::-1]
@@ -149,39 +136,37 @@ def exposure(
     return share
 
 
-def mean_exposure(
+def mean_cumulative_share(
     evaluations: Iterable[Evaluation], k: int, ranks: Int[np.ndarray, " ranks"]
 ) -> Float[np.ndarray, " ranks"] | None:
-    """Return the exposure averaged over seeds, None where a record lacks its lists."""
-    ids = [lists(each, k) for each in evaluations]
-    known = [exposure(each, ranks) for each in ids if each is not None]
-    return np.mean(known, axis=0) if ids and len(known) == len(ids) else None
+    """Return the cumulative share averaged over seeds, None where a record lacks its lists."""
+    lists = [top_lists(evaluation, k) for evaluation in evaluations]
+    shares = [cumulative_share(ids, ranks) for ids in lists if ids is not None]
+    return np.mean(shares, axis=0) if lists and len(shares) == len(lists) else None
+
+
+def top_lists(evaluation: Evaluation, k: int) -> Int[np.ndarray, "users k"] | None:
+    """Return the first `k` recommended ids of each user, None where the record does not hold them."""
+    return decode_lists(evaluation)[:, :k] if evaluation.lists else None
 
 
 def genre_shares(record: RunRecord, evaluation: Evaluation, k: int) -> dict[str, float] | None:
     """Return GP@k: each selected genre's share in the recommended lists, None where lists are unknown."""
-    ids = lists(evaluation, k)
+    ids = top_lists(evaluation, k)
     if ids is None or not record.history_genres:
         return None
     genres = list(record.history_genres)
-    known, places = np.unique(ids[ids >= 0], return_inverse=True)
-    masses = genre_masses([_genres(record, item) for item in known.tolist()], genres)
-    return dict(zip(genres, genre_share(places.reshape(-1, 1), masses).tolist(), strict=True))
+    return dict(zip(genres, genre_share(ids, item_masses([record], genres)).tolist(), strict=True))
 
 
-def _genres(record: RunRecord, item: int) -> tuple[str, ...]:
-    known = record.items.get(str(item))
-    return known.genres if known else ()
-
-
-def _counted(arm: Arm) -> tuple[RunRecord, ...]:
-    return arm.finished or tuple(run for run in arm.runs if tested(run))
+def _runs_that_count(arm: Arm) -> tuple[RunRecord, ...]:
+    return arm.finished or tuple(run for run in arm.runs if scored_evaluations(run))
 
 
 def _by_iteration(runs: Sequence[RunRecord], ranking: str) -> dict[int, tuple[Evaluation, ...]]:
-    found: dict[int, list[Evaluation]] = {}
+    groups: dict[int, list[Evaluation]] = {}
     for run in runs:
-        for each in tested(run):
-            if each.iteration is not None and each.ranking == ranking:
-                found.setdefault(each.iteration, []).append(each)
-    return {iteration: tuple(found[iteration]) for iteration in sorted(found)}
+        for evaluation in scored_evaluations(run):
+            if evaluation.iteration is not None and evaluation.ranking == ranking:
+                groups.setdefault(evaluation.iteration, []).append(evaluation)
+    return {iteration: tuple(groups[iteration]) for iteration in sorted(groups)}

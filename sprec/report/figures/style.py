@@ -1,7 +1,7 @@
-"""How figures look: colours that the colour-blind can tell apart, in light and dark, with shapes and dashes.
+"""How figures look: colours that colour-blind readers can tell apart, in light and dark, shapes and dashes.
 
 A figure is drawn in the light colours. A page that is read in the dark replaces each by its partner
-with CSS (`recolouring`), so that one drawing serves both and needs no script.
+with CSS (`dark_mode_css`), so that one drawing serves both and needs no script.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ WIDTH, HEIGHT = 236, 176
 
 
 @dataclass(frozen=True)
-class Look:
+class ModelStyle:
     """How one model is drawn, wherever it appears."""
 
     name: str
@@ -44,18 +44,18 @@ class Look:
     dash: tuple[int, ...]
 
 
-INITIAL = Look("initial SFT", MUTED, "ring", (4, 3))
+INITIAL = ModelStyle("initial SFT", MUTED, "ring", (4, 3))
 """The model that all arms start from."""
 
 
-def looks(names: Iterable[str]) -> list[Look]:
-    """Return a look for each name; the colours repeat after six, then with another dash and shape.
+def model_styles(names: Iterable[str]) -> list[ModelStyle]:
+    """Return a style for each name; after six the colours repeat, with another dash and shape.
 
-    >>> [(look.shape, look.dash) for look in looks("abcdefg")][::6]
+    >>> [(style.shape, style.dash) for style in model_styles("abcdefg")][::6]
     [('circle', (1, 0)), ('square', (6, 3))]
     """
     return [
-        Look(
+        ModelStyle(
             name,
             PAIRS[place % len(PAIRS)][0],
             SHAPES[(place + place // len(PAIRS)) % len(SHAPES)],
@@ -65,16 +65,16 @@ def looks(names: Iterable[str]) -> list[Look]:
     ]
 
 
-def recolouring() -> str:
+def dark_mode_css() -> str:
     """Return CSS rules that turn a drawing's light colours into the dark ones."""
     return "\n".join(
-        f'.plot [{part}="{light}"] {{ {part}: {dark}; }}'
+        f'.plot [{attribute}="{light}"] {{ {attribute}: {dark}; }}'
         for light, dark in (*PAIRS, *NEUTRALS)
-        for part in ("fill", "stroke")
+        for attribute in ("fill", "stroke")
     )
 
 
-def theme(*, page: bool) -> dict[str, Any]:
+def vega_config(*, page: bool) -> dict[str, Any]:
     """Return Vega-Lite's configuration: for a page (its ground shows, no legend), or for a file."""
     axis = {
         "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11,
@@ -103,25 +103,27 @@ def theme(*, page: bool) -> dict[str, Any]:
     }
 
 
-def span(values: Iterable[float]) -> tuple[float, float]:
-    """Return where an axis begins and ends: a little beyond these values.
+def axis_domain(values: Iterable[float]) -> tuple[float, float]:
+    """Return where an axis begins and ends: a little beyond these values, which need not include 0.
 
     It spans at least a fifth of the largest value, so that a small change does not look tall.
 
-    >>> span([1.0, 1.0]), span([0.0, 10.0])
+    >>> axis_domain([1.0, 1.0]), axis_domain([0.0, 10.0])
     ((0.9, 1.1), (-0.8, 10.8))
     """
-    known = list(values) or [0.0, 1.0]
-    low, high = min(known), max(known)
-    least = 0.2 * max(abs(low), abs(high)) or 1.0
-    beyond = max(0.08 * (high - low), (least - (high - low)) / 2)
-    return round(low - beyond, 9), round(high + beyond, 9)
+    numbers = list(values) or [0.0, 1.0]
+    low, high = min(numbers), max(numbers)
+    smallest = 0.2 * max(abs(low), abs(high)) or 1.0
+    margin = max(0.08 * (high - low), (smallest - (high - low)) / 2)
+    return round(low - margin, 9), round(high + margin, 9)
 
 
-def channel(known: Sequence[Look], part: str) -> dict[str, list[Any]]:
+def style_scale(styles: Sequence[ModelStyle], attribute: str) -> dict[str, list[Any]]:
     """Return domain and range of a Vega-Lite scale from names to "color", "shape" or "dash"."""
-    values = ["circle" if (each := getattr(look, part)) == "ring" else each for look in known]
+    values = [getattr(style, attribute) for style in styles]
+    # Vega-Lite has no shape "ring"; charts draw the initial SFT's ring as a layer of its own.
+    shapes = ["circle" if value == "ring" else value for value in values]
     return {
-        "domain": [look.name for look in known],
-        "range": [list(each) if part == "dash" else each for each in values],
+        "domain": [style.name for style in styles],
+        "range": [list(value) if attribute == "dash" else value for value in shapes],
     }

@@ -6,11 +6,11 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from sprec.report.figures.figure_kinds import Marks, Panel
-from sprec.report.figures.style import Look, recolouring
+from sprec.report.figures.figure_kinds import LegendMarks, Panel
+from sprec.report.figures.style import ModelStyle, dark_mode_css
 from sprec.report.page.parts import Page
 from sprec.report.tables.html_table import html
-from sprec.report.tables.table import Table, signed
+from sprec.report.tables.table import Table, format_signed
 
 GLYPHS = {
     "circle": '<circle cx="14" cy="7" r="4.2" fill="{}"/>',
@@ -22,13 +22,13 @@ GLYPHS = {
     "ring": '<circle cx="14" cy="7" r="4.2" fill="#ffffff" stroke="{}" stroke-width="2"/>',
     "stroke": '<path d="M13 0h2v14h-2z" fill="{}"/>',
 }
-"""What the marks look like in a legend, in a box of 28 × 14."""
+"""The marks of a legend, in a box of 28 × 14."""
 
 
-def render(page: Page, drawn: Callable[[Panel], str]) -> str:
-    """Return the page as HTML, in which `drawn` gives each panel as SVG.
+def render_html(page: Page, draw: Callable[[Panel], str]) -> str:
+    """Return the page as HTML, with each panel as the SVG that `draw` returns.
 
-    All text is escaped; a policy in the head forbids any loading and any script all the same.
+    All text is escaped; in case that fails, a policy in the head forbids any loading and any script.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -37,27 +37,29 @@ def render(page: Page, drawn: Callable[[Panel], str]) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters: dict[str, Callable[..., Any]] = {
-        "table": lambda table: Markup(_scrolling(table)),
-        "plot": lambda panel: Markup(drawn(panel)),
-        "signed": signed,
-        "glyph": lambda look, marks: Markup(glyph(look, marks)),
+        "table": lambda table: Markup(_scrolling_table(table)),
+        "plot": lambda panel: Markup(draw(panel)),
+        "signed": format_signed,
+        "glyph": lambda style, marks: Markup(legend_glyph(style, marks)),
     }
     environment.filters.update(filters)
-    style = _asset("page.css").replace("/* recolouring */", recolouring())
+    style = _asset("page.css").replace("/* dark drawings */", dark_mode_css())
     template = environment.from_string(_asset("page.html.jinja"))
     return template.render(page=page, style=Markup(style))
 
 
-def glyph(look: Look, marks: Marks) -> str:
-    """Return what a legend shows for a look: a line, a mark, or a mark on a line."""
-    dash = " ".join(map(str, look.dash))
-    line = f'<path d="M0 7h28" stroke="{look.color}" stroke-width="2" stroke-dasharray="{dash}" fill="none"/>'
-    mark = GLYPHS[look.shape].format(look.color)
+def legend_glyph(style: ModelStyle, marks: LegendMarks) -> str:
+    """Return what a legend shows for a model: a line, a mark, or a mark on a line."""
+    dash = " ".join(map(str, style.dash))
+    line = (
+        f'<path d="M0 7h28" stroke="{style.color}" stroke-width="2" stroke-dasharray="{dash}" fill="none"/>'
+    )
+    mark = GLYPHS[style.shape].format(style.color)
     parts = {"line": line, "mark": mark, "both": line + mark}[marks]
     return f'<svg class="plot" width="28" height="14" viewBox="0 0 28 14" aria-hidden="true">{parts}</svg>'
 
 
-def _scrolling(table: Table) -> str:
+def _scrolling_table(table: Table) -> str:
     """Return a table in a frame of its own that scrolls, and that the keyboard reaches."""
     name = escape(table.title)
     return f'<div class="scroll" role="group" aria-label="{name}" tabindex="0">{html(table)}</div>'

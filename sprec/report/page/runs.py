@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sprec.records.run_record import RunRecord
+from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import Table
 
 
 @dataclass(frozen=True)
-class Run:
+class RunDetails:
     """A run as a page shows it: `facts` are names with values, the rest is text and tables."""
 
     name: str
@@ -23,51 +24,51 @@ class Run:
     config: str
 
 
-def overview(records: Sequence[RunRecord]) -> Table:
+def runs_table(records: Sequence[RunRecord]) -> Table:
     """Return one row per run: what, how it ended, with which code, how long."""
     rows = tuple(
         (
-            *(f"{each.method} × {each.negatives}", each.seed, each.dataset.name, each.weights.name),
-            *(each.status, _commit(each)[:10], each.started[:16].replace("T", " "), _lasted(each)),
+            f"{record.method} × {record.negatives}",
+            *(record.seed, record.dataset.name, record.weights.name, record.status, format_commit(record)),
+            record.started[:16].replace("T", " "),
+            _minutes(record),
         )
-        for each in records
+        for record in records
     )
     heads = ("run", "seed", "dataset", "base LLM", "status", "commit", "started (UTC)", "minutes")
     return Table("All runs of this page", heads, rows, names=len(heads))
 
 
-def run(record: RunRecord, *, config: bool) -> Run:
+def run_details(record: RunRecord, *, with_config: bool) -> RunDetails:
     """Return what a page says of a run; its configuration is long and may be left out."""
-    return Run(
+    config = json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if with_config else ""
+    return RunDetails(
         name=f"{record.method} × {record.negatives}, seed {record.seed}",
         status=record.status,
         error=(record.error or "").split("\n")[0],
         command=record.command,
-        facts=tuple((name, value) for name, value in _facts(record) if value),
+        facts=tuple((name, value) for name, value in _facts(record).items() if value),
         stages=_stages(record),
         drops=_drops(record),
-        config=json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if config else "",
+        config=config,
     )
 
 
-def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    rows = record.dataset.rows
-    return [
-        ("commit", _commit(record)),
-        ("seed", str(record.seed)),
-        ("started", record.started),
-        ("finished", record.finished or ""),
-        ("device", f"{record.device}, {record.precision}, {record.threads} threads"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
-        ("dataset", f"{record.dataset.name}, {record.dataset.digest}"),
-        (
-            "examples",
-            f"{rows.train} train, {rows.valid} valid, {rows.test} test; {record.dataset.items} items",
-        ),
-        ("base LLM", f"{record.weights.name}, {record.weights.digest}"),
-        ("W&B", record.tracker),
-        ("schema", str(record.schema)),
-    ]
+def _facts(record: RunRecord) -> dict[str, str]:
+    rows, items = record.dataset.rows, record.dataset.items
+    return {
+        "commit": format_commit(record, digits=40),
+        "seed": str(record.seed),
+        "started": record.started,
+        "finished": record.finished or "",
+        "device": f"{record.device}, {record.precision}, {record.threads} threads",
+        "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "dataset": f"{record.dataset.name}, {record.dataset.digest}",
+        "examples": f"{rows.train} train, {rows.valid} valid, {rows.test} test; {items} items",
+        "base LLM": f"{record.weights.name}, {record.weights.digest}",
+        "W&B": record.tracker,
+        "schema": str(record.schema),
+    }
 
 
 def _stages(record: RunRecord) -> Table | None:
@@ -88,12 +89,8 @@ def _drops(record: RunRecord) -> Table | None:
     return Table("Left out", ("where", "why", "rows"), rows, names=2) if rows else None
 
 
-def _commit(record: RunRecord) -> str:
-    return (record.commit or "unknown") + (" (with uncommitted changes)" if record.dirty else "")
-
-
-def _lasted(record: RunRecord) -> str:
+def _minutes(record: RunRecord) -> str:
     if not record.finished:
         return "–"
-    seconds = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
-    return f"{seconds.total_seconds() / 60:.1f}"
+    duration = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+    return f"{duration.total_seconds() / 60:.1f}"

@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sprec.report.figures.series import Trace, cutoffs, score
+from sprec.evaluation.registry import direction_of, label_of
+from sprec.report.figures.series import ArmSeries, mean_score
 from sprec.report.tables.assemble import FEW_RUNS
-from sprec.report.tables.columns import OFF_CATALOG, head, sign
-from sprec.report.tables.differences import compare
+from sprec.report.tables.columns import OFF_CATALOG
+from sprec.report.tables.differences import compare_rows
+from sprec.report.tables.per_user_values import cutoffs_of
 from sprec.report.tables.table import Difference
-from sprec.report.tables.table_rows import Row, Source
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
 
 
 @dataclass(frozen=True)
-class Change:
+class ScoreChange:
     """A metric's mean before and after self-play, better where higher if `up`.
 
     `difference` is None where the records lack the lists that an interval and a test need.
@@ -30,32 +32,32 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ArmSummary:
     """An arm's changes over `iterations` iterations and `seeds` seeds."""
 
     name: str
     iterations: int
     seeds: int
-    changes: tuple[Change, ...]
+    changes: tuple[ScoreChange, ...]
 
 
-def glances(traces: Sequence[Trace]) -> list[Glance]:
+def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     """Return the changes of each arm that has iterations, p-values being corrected over all of them."""
-    iterated = [trace for trace in traces if len(trace.iterations) > 1]
-    keys = list(dict.fromkeys(key for trace in iterated for key in _keys(trace)))
+    iterated = [arm for arm in series if len(arm.iterations) > 1]
+    keys = list(dict.fromkeys(key for arm in iterated for key in _headline_scores(arm)))
     tested = [key for key in keys if key != OFF_CATALOG]
-    few = sum(len(trace.runs) for trace in iterated) <= FEW_RUNS
-    found = compare([_row(trace) for trace in iterated], None, tested) if few else {}
+    few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
+    differences = compare_rows([_last_row(arm) for arm in iterated], None, tested) if few else {}
     return [
-        _glance(trace, keys, {key: each for (at, key), each in found.items() if at == place})
-        for place, trace in enumerate(iterated)
+        _summarize(arm, {key: differences.get((place, key)) for key in keys})
+        for place, arm in enumerate(iterated)
     ]
 
 
-def verdict(difference: Difference | None, *, up: bool) -> Verdict:
+def judge(difference: Difference | None, *, up: bool) -> Verdict:
     """Return what a difference's test and interval together allow to say.
 
-    >>> verdict(Difference(0.1, 0.05, 0.15, 0.01), up=False)
+    >>> judge(Difference(0.1, 0.05, 0.15, 0.01), up=False)
     'worse'
     """
     if difference is None:
@@ -67,35 +69,32 @@ def verdict(difference: Difference | None, *, up: bool) -> Verdict:
     return "better" if (difference.mean > 0) == up else "worse"
 
 
-def _glance(trace: Trace, keys: Sequence[str], found: Mapping[str, Difference]) -> Glance:
-    changes = (_change(trace, key, found.get(key)) for key in keys)
-    known = tuple(each for each in changes if each is not None)
-    return Glance(trace.name, max(trace.iterations), len(trace.last), known)
+def _summarize(arm: ArmSeries, differences: Mapping[str, Difference | None]) -> ArmSummary:
+    changes = (_change(arm, key, difference) for key, difference in differences.items())
+    known = tuple(change for change in changes if change is not None)
+    return ArmSummary(arm.name, max(arm.iterations), len(arm.last), known)
 
 
-def _change(trace: Trace, key: str, difference: Difference | None) -> Change | None:
+def _change(arm: ArmSeries, key: str, difference: Difference | None) -> ScoreChange | None:
     """Return one metric's change, None where a seed lacks it before or after."""
-    start, end = score(trace.first, key), score(trace.last, key)
-    if start is None or end is None:
+    before, after = mean_score(arm.first, key), mean_score(arm.last, key)
+    if before is None or after is None:
         return None
-    up = sign(key) > 0
-    return Change(head(key), up, start.mean, end.mean, difference, verdict(difference, up=up))
+    up = direction_of(key) > 0
+    return ScoreChange(label_of(key), up, before.mean, after.mean, difference, judge(difference, up=up))
 
 
-def _row(trace: Trace) -> Row:
+def _last_row(arm: ArmSeries) -> ScoreRow:
     """Return the arm's last iteration as a table's row."""
-    last = {id(each) for each in trace.last}
-    pairs = [(run, each) for run in trace.runs for each in run.evaluations if id(each) in last]
-    return Row((trace.name,), {run.seed: Source(run, each) for run, each in pairs})
+    runs = arm.at(max(arm.iterations))
+    return ScoreRow((arm.name,), {run.seed: ScoredRun(run, evaluation) for run, evaluation in runs})
 
 
-def _keys(trace: Trace) -> Sequence[str]:
+def _headline_scores(arm: ArmSeries) -> Sequence[str]:
     """Return the scores that say most: accuracy at the longest list, the rest at the shortest."""
-    lengths = cutoffs(trace.last)
+    lengths = cutoffs_of(arm.last)
     if not lengths:
         return ()
     first, last = lengths[0], lengths[-1]
-    return (
-        *(f"or_ratio@{first}", f"div_ratio@{first}", f"mgu@{first}"),
-        *(f"hr@{last}", f"ndcg@{last}", OFF_CATALOG),
-    )
+    diversity = (f"or_ratio@{first}", f"div_ratio@{first}", f"mgu@{first}")
+    return (*diversity, f"hr@{last}", f"ndcg@{last}", OFF_CATALOG)

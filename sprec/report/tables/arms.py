@@ -20,8 +20,8 @@ ITERATIONS = "budget.iterations"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What runs share that may be compared; `n` counts the scored rows of `split`, None where none is."""
+class ComparisonSetting:
+    """What runs that may be compared share; `n` counts the scored rows of `split`, None where none is."""
 
     dataset: str
     dataset_digest: str
@@ -42,7 +42,7 @@ class Setting:
 class Arm:
     """One method with one kind of negatives: its latest run per seed, finished ones before others.
 
-    `differing` holds the settings (dotted key, value) in which it differs from runs of the same two names.
+    `differing` holds the settings (dotted key, value) that tell it from other arms of the same two names.
     `older` are finished runs of the same seeds that are left out.
     """
 
@@ -53,16 +53,11 @@ class Arm:
     older: tuple[RunRecord, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.method} × {self.negatives}" + (f" ({self.variant})" if self.variant else "")
+        return f"{self.method} × {self.negatives}" + (f" ({self.variant()})" if self.variant() else "")
 
-    @property
-    def variant(self) -> str:
-        """The settings that tell the arm from others of its names, "" where there are no others."""
-        return self.told()
-
-    def told(self, *known: str) -> str:
-        """Return `variant` without the settings of these keys, which stand elsewhere."""
-        return ", ".join(f"{key}={value}" for key, value in self.differing if key not in known)
+    def variant(self, *without: str) -> str:
+        """Return the settings that tell the arm from others of its names, but for the keys in `without`."""
+        return ", ".join(f"{key}={value}" for key, value in self.differing if key not in without)
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
@@ -75,59 +70,66 @@ class Arm:
         return tuple(run for run in self.runs if run.status != "finished")
 
 
-def split(record: RunRecord) -> str:
+def scored_split(record: RunRecord) -> str:
     """Return the split whose scores count: "valid" for a run that scored validation rows alone."""
-    return "valid" if {each.split for each in record.evaluations} == {"valid"} else "test"
+    splits = {evaluation.split for evaluation in record.evaluations}
+    return "valid" if splits == {"valid"} else "test"
 
 
-def tested(record: RunRecord) -> tuple[Evaluation, ...]:
+def scored_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
     """Return the evaluations on one split, baselines first, then by iteration; the last of a repeated one.
 
     Test rows where any were scored, else validation rows: the two never stand in one table.
     """
-    chosen = split(record)
-    latest = {(each.label, each.ranking): each for each in record.evaluations if each.split == chosen}
-    return tuple(sorted(latest.values(), key=lambda each: -1 if each.iteration is None else each.iteration))
+    split = scored_split(record)
+    latest = {(one.label, one.ranking): one for one in record.evaluations if one.split == split}
+    return tuple(sorted(latest.values(), key=lambda one: -1 if one.iteration is None else one.iteration))
 
 
-def last(record: RunRecord, ranking: str) -> Evaluation | None:
-    """Return the test evaluation of the run's last iteration under this ranking, None where there is none."""
-    iterated = [each for each in tested(record) if each.iteration is not None and each.ranking == ranking]
+def last_evaluation(record: RunRecord, ranking: str) -> Evaluation | None:
+    """Return the evaluation of the run's last iteration under this ranking, None where there is none."""
+    iterated = [
+        one for one in scored_evaluations(record) if one.iteration is not None and one.ranking == ranking
+    ]
     return iterated[-1] if iterated else None
 
 
-def rankings(records: Iterable[RunRecord]) -> tuple[str, ...]:
-    """Return the rankings under which LLMs were tested, in order of appearance; baselines do not count."""
-    seen = (each for record in records for each in tested(record) if each.iteration is not None)
-    return tuple(dict.fromkeys(each.ranking for each in seen))
+def rankings_of(records: Iterable[RunRecord]) -> tuple[str, ...]:
+    """Return the rankings under which LLMs were scored, in order of appearance; baselines do not count."""
+    evaluations = (one for record in records for one in scored_evaluations(record))
+    return tuple(dict.fromkeys(one.ranking for one in evaluations if one.iteration is not None))
 
 
-def setting(record: RunRecord, *, across_llms: bool = False) -> Setting:
+def comparison_setting(record: RunRecord, *, across_llms: bool = False) -> ComparisonSetting:
     """Return what other runs must share with this one to be compared with it, the base LLM or not."""
-    rows = [each.n for each in tested(record)]
-    return Setting(
+    rows = [evaluation.n for evaluation in scored_evaluations(record)]
+    return ComparisonSetting(
         dataset=record.dataset.name,
         dataset_digest=record.dataset.digest,
         base_llm="" if across_llms else record.weights.name,
         base_llm_digest="" if across_llms else record.weights.digest,
         n=rows[-1] if rows else None,
-        split=split(record),
+        split=scored_split(record),
     )
 
 
-def by_setting(records: Sequence[RunRecord], *, across_llms: bool = False) -> dict[Setting, list[RunRecord]]:
+def group_by_setting(
+    records: Sequence[RunRecord], *, across_llms: bool = False
+) -> dict[ComparisonSetting, list[RunRecord]]:
     """Return the runs per setting, oldest first; a run without scores joins all that may be its own."""
     ordered = sorted(records, key=lambda record: record.started)
-    settings = [setting(record, across_llms=across_llms) for record in ordered]
-    groups: dict[Setting, list[RunRecord]] = {}
-    for known in dict.fromkeys(settings):
-        own = (known, replace(known, n=None))
-        groups[known] = [run for run, each in zip(ordered, settings, strict=True) if each in own]
-    scored = {replace(known, n=None) for known in groups if known.n is not None}
-    return {known: runs for known, runs in groups.items() if known.n is not None or known not in scored}
+    settings = [comparison_setting(record, across_llms=across_llms) for record in ordered]
+    groups: dict[ComparisonSetting, list[RunRecord]] = {}
+    for setting in dict.fromkeys(settings):
+        own = (setting, replace(setting, n=None))
+        groups[setting] = [run for run, other in zip(ordered, settings, strict=True) if other in own]
+    scored = {replace(setting, n=None) for setting in groups if setting.n is not None}
+    return {
+        setting: runs for setting, runs in groups.items() if setting.n is not None or setting not in scored
+    }
 
 
-def arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> list[Arm]:
+def group_into_arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> list[Arm]:
     """Return the arms in order of their first run; runs whose settings differ are never one arm.
 
     Settings whose dotted key begins with one of `ignored` do not count; of runs with one seed those with
@@ -136,30 +138,38 @@ def arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> list[A
     named: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.started):
         named.setdefault((record.method, record.negatives), []).append(record)
-    return [arm for names, runs in named.items() for arm in _variants(*names, runs, tuple(ignored))]
+    return [arm for names, runs in named.items() for arm in _split_variants(*names, runs, tuple(ignored))]
 
 
-def settings(record: RunRecord) -> dict[str, object]:
-    """Return the run's configuration under dotted keys."""
-    return _flat(record.config)
+def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested settings under dotted keys.
+
+    >>> flatten_config({"seed": 1, "dpo": {"beta": 0.1}})
+    {'seed': 1, 'dpo.beta': 0.1}
+    """
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        flat |= flatten_config(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
-def counts(key: str) -> bool:
+def changes_results(key: str) -> bool:
     """Return whether a setting with this dotted key changes what a run measures.
 
-    >>> counts("trainer.inference_precision"), counts("trainer.threads"), counts("method.objective.beta")
-    (True, False, True)
+    >>> [changes_results(key) for key in ("trainer.precision", "trainer.threads", "dpo.beta")]
+    [True, False, True]
     """
     return key in MEASURED or key.split(".")[0] not in NOT_A_SETTING
 
 
-def resolved(record: RunRecord) -> dict[str, object]:
-    """Return `settings`, with the number formats that the run computed in where it was told "auto".
+def effective_config(record: RunRecord) -> dict[str, object]:
+    """Return the flat configuration, with "auto" number formats replaced by those the run computed in.
 
     They are the record's `precision`, such as "bf16 on nf4 reading in fp16"; where it says something else,
     they stay what the configuration says.
     """
-    flat, formats = settings(record), record.precision.split()
+    flat, formats = flatten_config(record.config), record.precision.split()
     if not formats or formats[0] not in ("bf16", "float32"):
         return flat
     return flat | {
@@ -169,28 +179,37 @@ def resolved(record: RunRecord) -> dict[str, object]:
     }
 
 
-def _variants(method: str, negatives: str, runs: Sequence[RunRecord], ignored: tuple[str, ...]) -> list[Arm]:
+def iterations_scored(record: RunRecord) -> int:
+    """Return the last iteration that the run has scores of, 0 where there is none."""
+    return max((evaluation.iteration or 0 for evaluation in record.evaluations), default=0)
+
+
+def _split_variants(
+    method: str, negatives: str, runs: Sequence[RunRecord], ignored: tuple[str, ...]
+) -> list[Arm]:
     """Return one arm for each combination of the settings that vary among these runs."""
-    flat = [resolved(run) for run in runs]
-    keys = {key for each in flat for key in each if counts(key) and not key.startswith(ignored or "\0")}
-    varying = [key for key in sorted(keys) if len({repr(each.get(key)) for each in flat}) > 1]
+    configs = [effective_config(run) for run in runs]
+    keys = {
+        key for config in configs for key in config if changes_results(key) and not key.startswith(ignored)
+    }
+    varying = [key for key in sorted(keys) if len({repr(config.get(key)) for config in configs}) > 1]
+    # Values may be lists, which no dictionary takes as keys, so that their text stands for them.
     groups: dict[str, list[RunRecord]] = {}
-    chosen: dict[str, tuple[tuple[str, object], ...]] = {}
-    for run, each in zip(runs, flat, strict=True):
-        differing = tuple((key, each.get(key)) for key in varying)
+    values: dict[str, tuple[tuple[str, object], ...]] = {}
+    for run, config in zip(runs, configs, strict=True):
+        differing = tuple((key, config.get(key)) for key in varying)
         groups.setdefault(repr(differing), []).append(run)
-        chosen[repr(differing)] = differing
-    return [_arm(method, negatives, chosen[name], group) for name, group in groups.items()]
+        values[repr(differing)] = differing
+    return [_latest_per_seed(method, negatives, values[name], group) for name, group in groups.items()]
 
 
-def _arm(
+def _latest_per_seed(
     method: str, negatives: str, differing: tuple[tuple[str, object], ...], runs: Sequence[RunRecord]
 ) -> Arm:
     """Return the arm of these runs, with one run per seed: the latest that finished, or else the latest."""
 
     def preference(run: RunRecord) -> tuple[bool, int, str]:
-        """Say which run of a seed is taken: finished, then longest, then latest."""
-        return run.status == "finished", iterations(run), run.started
+        return run.status == "finished", iterations_scored(run), run.started
 
     chosen = {run.seed: run for run in sorted(runs, key=preference)}
     older = tuple(
@@ -198,23 +217,6 @@ def _arm(
         for run in runs
         if run.status == "finished"
         and run is not chosen[run.seed]
-        and iterations(run) == iterations(chosen[run.seed])
+        and iterations_scored(run) == iterations_scored(chosen[run.seed])
     )
     return Arm(method, negatives, differing, tuple(chosen[seed] for seed in sorted(chosen)), older)
-
-
-def iterations(record: RunRecord) -> int:
-    """Return the last iteration that the run has scores of, 0 where there is none."""
-    return max((each.iteration or 0 for each in record.evaluations), default=0)
-
-
-def _flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return nested settings under dotted keys.
-
-    >>> _flat({"seed": 1, "dpo": {"beta": 0.1}})
-    {'seed': 1, 'dpo.beta': 0.1}
-    """
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

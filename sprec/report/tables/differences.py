@@ -6,130 +6,139 @@ import numpy as np
 
 from sprec.evaluation.paired_tests import SET_METRICS, bootstrap_intervals, swap_tests
 from sprec.evaluation.significance import holm, sign_flip_test
-from sprec.report.tables.arms import tested
-from sprec.report.tables.per_user_values import Evidence, Floats
+from sprec.report.tables.arms import scored_evaluations
+from sprec.report.tables.per_user_values import Floats, PerUserValues
 from sprec.report.tables.table import Difference
-from sprec.report.tables.table_rows import INITIAL_LABEL, Row, Source
+from sprec.report.tables.table_rows import INITIAL_LABEL, ScoredRun, ScoreRow
 
-Pairs = Sequence[tuple[Source, Source]]
+Pairs = Sequence[tuple[ScoredRun, ScoredRun]]
 """A row's and its baseline's evaluations, seed by seed."""
 
 DRAWS = 40
 """Draws of a test per comparison of the table: twice as many as Holm's correction needs to reach 5 %."""
 
-Cell = tuple[int, str]
+RowScore = tuple[int, str]
 """A row's number, and a score."""
 
 
-def compare(rows: Sequence[Row], baseline: Row | None, keys: Sequence[str]) -> dict[Cell, Difference]:
+def compare_rows(
+    rows: Sequence[ScoreRow], baseline: ScoreRow | None, keys: Sequence[str]
+) -> dict[RowScore, Difference]:
     """Return the difference of each row to the baseline for each score, where records hold the lists.
 
     Without a baseline each run is compared with its own initial SFT model. Seeds are those that both
     have. p-values are Holm's over all that is returned. The same rows get the same random draws. The
-    off-catalogue share is no part: records do not hold it per user.
+    off-catalogue share is left out, since records do not hold it per user.
     """
-    evidence = Evidence(source.record for row in rows for source in row.found.values())
-    pairs = {place: _pairs(row, baseline, rows, evidence) for place, row in enumerate(rows)}
-    pairs = {place: found for place, found in pairs.items() if found}
-    scored = {place: _scored(found, keys, evidence) for place, found in pairs.items()}
-    bounds = _intervals(pairs, scored, evidence)
+    users = PerUserValues(run.record for row in rows for run in row.by_seed.values())
+    all_pairs = {place: _pair_up(row, baseline, rows, users) for place, row in enumerate(rows)}
+    pairs = {place: own for place, own in all_pairs.items() if own}
+    scored = {place: _common_scores(own, keys, users) for place, own in pairs.items()}
+    bounds = _intervals(pairs, scored, users)
     rng, draws = np.random.default_rng(0), max(2000, DRAWS * sum(map(len, scored.values())))
     p_values = {
         (place, key): p
-        for place, found in pairs.items()
-        for key, p in _p_values(found, scored[place], evidence, rng, draws).items()
+        for place, own in pairs.items()
+        for key, p in _p_values(own, scored[place], users, rng, draws).items()
     }
     corrected = holm(np.array(list(p_values.values()))).tolist()
     return {cell: Difference(*bounds[cell], p) for cell, p in zip(p_values, corrected, strict=True)}
 
 
-def _pairs(row: Row, baseline: Row | None, rows: Sequence[Row], evidence: Evidence) -> Pairs:
+def _pair_up(
+    row: ScoreRow, baseline: ScoreRow | None, rows: Sequence[ScoreRow], users: PerUserValues
+) -> Pairs:
     """Return the row's evaluations beside the baseline's, where both are of the same users."""
     if row is baseline:
         return []
-    pairs = [(each, _other(each, seed, baseline, rows)) for seed, each in row.found.items()]
+    pairs = [(run, _baseline_run(run, seed, baseline, rows)) for seed, run in row.by_seed.items()]
     return [
-        (each, other)
-        for each, other in pairs
-        if other is not None and each.evaluation is not other.evaluation and _alike(each, other, evidence)
+        (run, other)
+        for run, other in pairs
+        if other is not None and run.evaluation is not other.evaluation and _same_users(run, other, users)
     ]
 
 
-def _other(source: Source, seed: int, baseline: Row | None, rows: Sequence[Row]) -> Source | None:
+def _baseline_run(
+    run: ScoredRun, seed: int, baseline: ScoreRow | None, rows: Sequence[ScoreRow]
+) -> ScoredRun | None:
     """Return what a run is compared with: the baseline at its seed, or its own initial SFT model.
 
     A run without an LLM has none of its own and takes that of the other runs at its seed.
     """
     if baseline is not None:
-        return baseline.found.get(seed)
-    if source.evaluation.label == INITIAL_LABEL:
+        return baseline.by_seed.get(seed)
+    if run.evaluation.label == INITIAL_LABEL:
         return None
-    own = [each for each in tested(source.record) if each.label == INITIAL_LABEL]
-    same = [each for each in own if each.ranking == source.evaluation.ranking] or own
-    if same:
-        return Source(source.record, same[0])
-    shared = (row.found.get(seed) for row in rows)
-    return next((each for each in shared if each and each.evaluation.label == INITIAL_LABEL), None)
+    own = [one for one in scored_evaluations(run.record) if one.label == INITIAL_LABEL]
+    same_ranking = [one for one in own if one.ranking == run.evaluation.ranking] or own
+    if same_ranking:
+        return ScoredRun(run.record, same_ranking[0])
+    shared = (row.by_seed.get(seed) for row in rows)
+    return next((other for other in shared if other and other.evaluation.label == INITIAL_LABEL), None)
 
 
-def _alike(one: Source, two: Source, evidence: Evidence) -> bool:
-    """Say whether lists of both are known, and of the same rows."""
-    both = all(evidence.whole(each.record, each.evaluation) for each in (one, two))
+def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:
+    """Return whether both records hold their lists, and of the same rows."""
+    both = all(users.complete(run.record, run.evaluation) for run in (one, two))
     return both and one.record.targets == two.record.targets
 
 
-def _scored(pairs: Pairs, keys: Sequence[str], evidence: Evidence) -> list[str]:
+def _common_scores(pairs: Pairs, keys: Sequence[str], users: PerUserValues) -> list[str]:
     """Return the scores that every evaluation of the pairs has values per user of."""
-    known = [evidence.values(each.record, each.evaluation) for pair in pairs for each in pair]
-    return [key for key in keys if all(key in each for each in known)]
+    values = [users.values(run.record, run.evaluation) for pair in pairs for run in pair]
+    return [key for key in keys if all(key in by_score for by_score in values)]
 
 
-def _differences(pairs: Pairs, key: str, evidence: Evidence) -> Floats:
+def _differences(pairs: Pairs, key: str, users: PerUserValues) -> Floats:
     """Return row − baseline `[seeds, users]` of one score."""
-    return np.stack(
-        [
-            evidence.values(one.record, one.evaluation)[key]
-            - evidence.values(two.record, two.evaluation)[key]
-            for one, two in pairs
-        ]
-    )
+    values = [[users.values(run.record, run.evaluation)[key] for run in pair] for pair in pairs]
+    return np.stack([one - two for one, two in values])
 
 
 def _intervals(
-    pairs: Mapping[int, Pairs], keys: Mapping[int, Sequence[str]], evidence: Evidence
-) -> dict[Cell, tuple[float, float, float]]:
+    pairs: Mapping[int, Pairs], keys: Mapping[int, Sequence[str]], users: PerUserValues
+) -> dict[RowScore, tuple[float, float, float]]:
     """Return mean and bounds of every comparison; those over equally many seeds share their draws."""
-    found: dict[Cell, tuple[float, float, float]] = {}
-    for seeds in sorted({len(each) for each in pairs.values()}):
-        cells = [(place, key) for place, each in pairs.items() if len(each) == seeds for key in keys[place]]
+    bounds: dict[RowScore, tuple[float, float, float]] = {}
+    for seeds in sorted({len(own) for own in pairs.values()}):
+        cells = [(place, key) for place, own in pairs.items() if len(own) == seeds for key in keys[place]]
         if not cells:
             continue
-        values = np.stack([_differences(pairs[place], key, evidence) for place, key in cells])
-        bounds = bootstrap_intervals(values, rng=np.random.default_rng(seeds))
+        values = np.stack([_differences(pairs[place], key, users) for place, key in cells])
+        limits = bootstrap_intervals(values, rng=np.random.default_rng(seeds)).tolist()
         means = values.mean(axis=(1, 2)).tolist()
-        found |= {
-            cell: (mean, low, high)
-            for cell, mean, (low, high) in zip(cells, means, bounds.tolist(), strict=True)
+        bounds |= {
+            cell: (mean, low, high) for cell, mean, (low, high) in zip(cells, means, limits, strict=True)
         }
-    return found
+    return bounds
 
 
 def _p_values(
-    pairs: Pairs, keys: Sequence[str], evidence: Evidence, rng: np.random.Generator, draws: int
+    pairs: Pairs, keys: Sequence[str], users: PerUserValues, rng: np.random.Generator, draws: int
 ) -> dict[str, float]:
-    """Return the p-value of each score: sign flips for means over users, swapped lists for the rest."""
-    found: dict[str, float] = {}
+    """Return the p-value of each score: sign flips for means over users, swapped lists for the rest.
+
+    Args:
+        pairs: the row's and its baseline's evaluations, seed by seed.
+        keys: the scores that all of them have.
+        users: decodes the lists of the records.
+        rng: gives the random flips and swaps.
+        draws: how many of them a test makes.
+
+    """
+    p_values: dict[str, float] = {}
     for k in sorted({int(key.partition("@")[2]) for key in keys}):
         one, two = (
-            np.stack([evidence.lists(pair[side].evaluation)[:, :k] for pair in pairs]) for side in (0, 1)
+            np.stack([users.lists(pair[side].evaluation)[:, :k] for pair in pairs]) for side in (0, 1)
         )
         swapped = swap_tests(
-            *(one, two), masses=evidence.masses, history_share=evidence.history_share, rng=rng, draws=draws
+            one, two, masses=users.masses, history_share=users.history_share, rng=rng, draws=draws
         )
-        found |= {f"{name}@{k}": p for name, p in swapped.items()}
-    means = [key for key in keys if key.partition("@")[0] not in SET_METRICS]
-    found |= {
-        key: sign_flip_test(_differences(pairs, key, evidence).mean(axis=0).round(12), rng=rng, draws=draws)
-        for key in means
-    }
-    return {key: found[key] for key in keys}
+        p_values |= {f"{name}@{k}": p for name, p in swapped.items()}
+    for key in keys:
+        if key.partition("@")[0] not in SET_METRICS:
+            # Equal differences that floating point left unequal would cost the exact test.
+            means = _differences(pairs, key, users).mean(axis=0).round(12)
+            p_values[key] = sign_flip_test(means, rng=rng, draws=draws)
+    return {key: p_values[key] for key in keys}

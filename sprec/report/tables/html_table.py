@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from sprec.report.tables.table import Mark, Table, text
+from sprec.report.tables.table import Mark, Table, format_cell
 
 STYLE = """
 :root { color-scheme: light dark }
@@ -23,7 +23,7 @@ figcaption { font-size: .875rem; margin-block-start: .5rem; max-width: 60rem; wh
 
 
 def html(table: Table) -> str:
-    """Return the table as a `figure`: caption above, notes below, heads with scopes, names escaped."""
+    """Return the table as a `figure`: caption above, notes below, heads with scopes, all text escaped."""
     body = "\n".join(_row(table, number) for number in range(len(table.rows)))
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
     return (
@@ -32,8 +32,8 @@ def html(table: Table) -> str:
     )
 
 
-def document(figures: Sequence[str], title: str) -> str:
-    """Return a whole page of these figures; it loads nothing from elsewhere."""
+def html_document(figures: Sequence[str], title: str) -> str:
+    """Return a whole page of these figures, which loads nothing from elsewhere."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -44,25 +44,21 @@ def document(figures: Sequence[str], title: str) -> str:
 
 def _head(table: Table) -> str:
     """Return one or two lines of heads."""
-    names = [
-        f'<th scope="col"{_class(place < table.names)}>{escape(_named(table, place))}</th>'
-        for place in range(len(table.columns))
+    heads = [
+        f'<th scope="col"{_name_class(place < table.names)}>{escape(head)}</th>'
+        for place, head in enumerate(table.heads)
     ]
-    line = f"<tr>{''.join(names)}</tr>\n"
+    line = f"<tr>{''.join(heads)}</tr>\n"
     if not any(table.groups):
         return line
+    runs = [(group, len(list(columns))) for group, columns in groupby(table.groups)]
     above = [
         f'<th scope="colgroup" colspan="{width}">{escape(group)}</th>'
         if group
         else f'<td colspan="{width}"></td>'
-        for group, width in ((group, len(list(each))) for group, each in groupby(table.groups))
+        for group, width in runs
     ]
     return f"<tr>{''.join(above)}</tr>\n{line}"
-
-
-def _named(table: Table, place: int) -> str:
-    head = table.columns[place]
-    return f"{head} {table.arrows[head]}" if head in table.arrows else head
 
 
 def _row(table: Table, number: int) -> str:
@@ -72,14 +68,14 @@ def _row(table: Table, number: int) -> str:
 
 
 def _cell(table: Table, number: int, place: int) -> str:
-    words = escape(text(table.rows[number][place]))
+    text = escape(format_cell(table.rows[number][place]))
+    if place == 0:
+        return f'<th scope="row" class="name">{text}</th>'
     if place < table.names:
-        return (
-            f'<th scope="row" class="name">{words}</th>' if place == 0 else f"<td{_class(True)}>{words}</td>"
-        )
+        return f"<td{_name_class(True)}>{text}</td>"
     wraps: dict[Mark | None, str] = {None: "{}", "best": "<b>{}</b>", "second": "<u>{}</u>"}
-    return f"<td>{wraps[table.marks.get((number, place))].format(words)}</td>"
+    return f"<td>{wraps[table.marks.get((number, place))].format(text)}</td>"
 
 
-def _class(name: bool) -> str:
-    return ' class="name"' if name else ""
+def _name_class(names_row: bool) -> str:
+    return ' class="name"' if names_row else ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sprec.report.tables.table import Cell, Difference, Spread, Table, signed, text
+from sprec.report.tables.table import Cell, Difference, MeanStd, Table, format_cell, format_signed
 
 ESCAPES = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
@@ -20,19 +20,19 @@ WIDE = 9
 def latex(table: Table) -> str:
     """Return the table as a float that needs the packages booktabs and graphicx, and fontenc with T1.
 
-    Groups of columns have a head of their own. A table that no page is wide enough for is set as one panel
-    per group below each other, row names repeated. Standard deviations and intervals stand small below
-    their values. What is still wider than the text is scaled down to it.
+    Groups of columns have a head of their own. A table that is too wide for any page is set as one panel per
+    group, one below the other, with the row names repeated. Standard deviations and intervals stand small
+    below their values. A panel that is still wider than the text is scaled down to it.
     """
     panels = _panels(table)
     star = "*" if len(panels) > 1 or len(table.columns) > WIDE else ""
-    notes = [rf"\par\smallskip\raggedright\footnotesize {escaped(note)}\par" for note in table.notes]
-    body = "\n\\par\\medskip\n".join(_panel(table, places) for places in panels)
+    notes = [rf"\par\smallskip\raggedright\footnotesize {escape_latex(note)}\par" for note in table.notes]
+    body = "\n\\par\\medskip\n".join(_panel(table, columns) for columns in panels)
     return "\n".join(
         [
             rf"\begin{{table{star}}}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escaped(table.title)}}}\smallskip",
+            rf"\caption{{{escape_latex(table.title)}}}\smallskip",
             body,
             *notes,
             rf"\end{{table{star}}}",
@@ -41,42 +41,42 @@ def latex(table: Table) -> str:
     )
 
 
-def escaped(words: str) -> str:
+def escape_latex(text: str) -> str:
     """Return text in which no character means anything to LaTeX.
 
-    >>> escaped("[x]–2, --k")
+    >>> escape_latex("[x]–2, --k")
     '{[}x{]}--2, -{}-k'
     """
-    return re.sub("-(?=-)", "-\0", words).translate(ESCAPES)
+    return re.sub("-(?=-)", "-\0", text).translate(ESCAPES)
 
 
 def _panels(table: Table) -> list[list[int]]:
     """Return the columns of each panel: those before all groups stand in each, those after in the last."""
     every = list(range(len(table.columns)))
-    named = list(dict.fromkeys(group for group in table.groups if group))
-    if len(every) - table.names <= WIDE or len(named) < 2:
+    names = list(dict.fromkeys(group for group in table.groups if group))
+    if len(every) - table.names <= WIDE or len(names) < 2:
         return [every]
-    grouped = [place for place in every if table.groups[place]]
+    grouped = [column for column in every if table.groups[column]]
     panels = [
-        [place for place in every if place < grouped[0] or table.groups[place] == each] for each in named
+        [column for column in every if column < grouped[0] or table.groups[column] == name] for name in names
     ]
     return [*panels[:-1], [*panels[-1], *every[grouped[-1] + 1 :]]]
 
 
-def _panel(table: Table, places: Sequence[int]) -> str:
+def _panel(table: Table, columns: Sequence[int]) -> str:
     """Return one `tabular` of these columns."""
-    rows = [_line(table, number, places) for number in range(len(table.rows))]
+    rows = [_row(table, number, columns) for number in range(len(table.rows))]
     for number in sorted(table.rules, reverse=True):
         rows.insert(number, r"\midrule")
-    names = sum(place < table.names for place in places)
-    shape = "l" * names + "r" * (len(places) - names)
-    lines = [*_above(table, places), _join(_head(table, place) for place in places)]
+    names = sum(column < table.names for column in columns)
+    shape = "l" * names + "r" * (len(columns) - names)
     return "\n".join(
         [
             r"\sbox0{%",
             rf"\begin{{tabular}}{{{shape}}}",
             r"\toprule",
-            *lines,
+            *_group_heads(table, columns),
+            _join(_head(table, column) for column in columns),
             r"\midrule",
             *rows,
             r"\bottomrule",
@@ -86,55 +86,54 @@ def _panel(table: Table, places: Sequence[int]) -> str:
     )
 
 
-def _above(table: Table, places: Sequence[int]) -> list[str]:
+def _group_heads(table: Table, columns: Sequence[int]) -> list[str]:
     """Return the line of group heads and the rules below them, nothing where there are no groups."""
     if not any(table.groups):
         return []
     cells, rules, start = [], [], 1
-    for group, members in groupby(places, key=lambda place: table.groups[place]):
+    for group, members in groupby(columns, key=lambda column: table.groups[column]):
         width = len(list(members))
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(group)}}}")
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(group)}}}")
         rules += [rf"\cmidrule(lr){{{start}-{start + width - 1}}}"] if group else []
         start += width
     return [_join(cells), " ".join(rules)]
 
 
-def _head(table: Table, place: int) -> str:
-    head = table.columns[place]
-    grouped = bool(table.groups and table.groups[place])
-    shown = head.partition("@")[0] if grouped else head
-    arrow = table.arrows.get(head)
-    return escaped(f"{shown} {arrow}" if arrow else shown)
+def _head(table: Table, column: int) -> str:
+    head, arrow = table.columns[column], table.arrows.get(table.columns[column])
+    # The group's head says the list length already.
+    name = head.partition("@")[0] if table.groups and table.groups[column] else head
+    return escape_latex(f"{name} {arrow}" if arrow else name)
 
 
-def _line(table: Table, number: int, places: Sequence[int]) -> str:
+def _row(table: Table, number: int, columns: Sequence[int]) -> str:
     wraps = {None: "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
     row = table.rows[number]
-    return _join(_cell(row[place], wraps[table.marks.get((number, place))]) for place in places)
+    return _join(_cell(row[column], wraps[table.marks.get((number, column))]) for column in columns)
 
 
 def _cell(cell: Cell, wrap: str) -> str:
-    """Return a cell; what tells its uncertainty is smaller than its value."""
+    """Return a cell; its deviation or interval is set smaller than its value."""
     match cell:
-        case Spread(mean, deviation):
-            return _stacked(wrap.format(f"{mean:.4f}"), f"±{_short(f'{deviation:.4f}')}")
+        case MeanStd(mean, std):
+            return _stack(wrap.format(f"{mean:.4f}"), f"±{_drop_zero(f'{std:.4f}')}")
         case Difference(mean, low, high, _):
             star = "*" if cell.significant else ""
-            bounds = ", ".join(_short(signed(each)).replace("+", "") for each in (low, high))
-            return _stacked(escaped(signed(mean) + star), f"[{bounds}]")
+            bounds = ", ".join(_drop_zero(format_signed(bound)).replace("+", "") for bound in (low, high))
+            return _stack(escape_latex(format_signed(mean) + star), f"[{bounds}]")
         case _:
-            return wrap.format(escaped(text(cell)))
+            return wrap.format(escape_latex(format_cell(cell)))
 
 
-def _stacked(value: str, below: str) -> str:
-    small = rf"{{\tiny {escaped(below)}}}"
+def _stack(value: str, below: str) -> str:
+    small = rf"{{\tiny {escape_latex(below)}}}"
     return rf"\begin{{tabular}}[c]{{@{{}}r@{{}}}}{value}\\[-3pt]{small}\end{{tabular}}"
 
 
-def _short(number: str) -> str:
+def _drop_zero(number: str) -> str:
     """Return a number without the 0 before its point.
 
-    >>> _short("−0.0120"), _short("10.0")
+    >>> _drop_zero("−0.0120"), _drop_zero("10.0")
     ('−.0120', '10.0')
     """
     return re.sub(r"^(\D?)0\.", r"\1.", number)

@@ -4,45 +4,64 @@ import shlex
 from collections.abc import Sequence
 
 from sprec.records.run_record import RunRecord
-from sprec.report.tables.arms import Arm, settings, tested
-from sprec.report.tables.table_kinds import Kind
-from sprec.report.tables.table_rows import INITIAL_LABEL, Row
+from sprec.report.tables.arms import Arm, flatten_config, scored_evaluations, scored_split
+from sprec.report.tables.table_kinds import TableKind
+from sprec.report.tables.table_rows import INITIAL_LABEL, ScoreRow
 
 
-def remarks(rows: Sequence[Row], records: Sequence[RunRecord]) -> list[str]:
+def source_line(records: Sequence[RunRecord]) -> str:
+    """Return the line that tells where numbers come from: N, seeds, commits, dataset and base LLM."""
+    counts = sorted({one.n for record in records for one in scored_evaluations(record)})
+    rows = " validation rows" if "valid" in map(scored_split, records) else ""
+    parts = {
+        "N": [f"{n}{rows}" for n in counts] or ["unknown"],
+        "seeds": [str(seed) for seed in sorted({record.seed for record in records})],
+        "commit": [format_commit(record) for record in records],
+        "dataset": [f"{record.dataset.name} ({record.dataset.digest[:12]})" for record in records],
+        "base LLM": [f"{record.weights.name} ({record.weights.digest[:12]})" for record in records],
+    }
+    return "; ".join(f"{name} {', '.join(dict.fromkeys(values))}" for name, values in parts.items())
+
+
+def format_commit(record: RunRecord, *, digits: int = 10) -> str:
+    """Return the run's commit and whether the working tree had changes."""
+    return (record.commit or "unknown")[:digits] + (" (dirty)" if record.dirty else "")
+
+
+def inconsistencies(rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
     """Return what a reader must know of how rows were made: mixed starts, commits, repeated runs."""
-    return [*_differing(records), *(note for arm in _arms(rows) for note in _notes(arm))]
+    return [*_different_starts(records), *(note for arm in _arms(rows) for note in _arm_notes(arm))]
 
 
-def gaps(kind: Kind, rows: Sequence[Row], records: Sequence[RunRecord]) -> list[str]:
+def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each cell without a run, with the command that would fill it."""
     arms = _arms(rows)
     seeds = sorted({record.seed for record in records})
-    absent = [
-        f"{arm}: no run with seed {seed}; to run it: {command(arm.runs[0], {'seed': str(seed)})}"
+    notes = [
+        f"{arm}: no run with seed {seed}; to run it: {rerun_command(arm.runs[0], {'seed': str(seed)})}"
         for arm in arms
         for seed in seeds
         if seed not in {run.seed for run in arm.runs}
     ]
-    there = {run.method for arm in arms for run in arm.runs}
-    never = [option for option in kind.options if option not in there]
-    if not there & set(kind.options):
-        return absent
-    model = next(arm.runs[0] for arm in arms if arm.method in kind.options)
-    return [
-        *absent,
-        *(f"{name}: never run; to run it: {command(model, {'method': name})}" for name in never),
+    run_methods = {run.method for arm in arms for run in arm.runs}
+    if not run_methods & set(kind.options):
+        return notes
+    example = next(arm.runs[0] for arm in arms if arm.method in kind.options)
+    return notes + [
+        f"{name}: never run; to run it: {rerun_command(example, {'method': name})}"
+        for name in kind.options
+        if name not in run_methods
     ]
 
 
-def unfinished(name: str, record: RunRecord) -> str:
+def unfinished_note(name: str, record: RunRecord) -> str:
     """Return the note on a run that failed or has not ended, with the command that runs it again."""
     reason = f" ({record.error.splitlines()[0]})" if record.error else ""
     state = "still running, or stopped" if record.status == "running" else record.status
     return f"{name}, seed {record.seed}: {state}{reason}; to run it again: {record.command}"
 
 
-def command(record: RunRecord, changes: dict[str, str]) -> str:
+def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
     """Return the run's command as a single run with other settings.
 
     A command of a sweep loses its grids; what this job was among them comes from its configuration.
@@ -50,28 +69,28 @@ def command(record: RunRecord, changes: dict[str, str]) -> str:
     >>> from types import SimpleNamespace
     >>> sweep = "python -m sprec.run dataset=toy +sweep=ablation seed=0,1 -m"
     >>> run = SimpleNamespace(command=sweep, seed=1, method="sprec", config={})
-    >>> command(run, {"method": "without_sft"})
+    >>> rerun_command(run, {"method": "without_sft"})
     'python -m sprec.run dataset=toy seed=1 method=without_sft'
     """
-    flat = settings(record)
-    known = {"seed": str(record.seed), "method": str(flat.get("method.name", record.method))} | changes
-    given = _words(record.command)
-    words = given[:3]  # python -m sprec.run
-    for word in given[3:]:
+    flat = flatten_config(record.config)
+    values = {"seed": str(record.seed), "method": str(flat.get("method.name", record.method))} | changes
+    typed = _split_words(record.command)
+    words = typed[:3]  # python -m sprec.run
+    for word in typed[3:]:
         key, _, value = word.partition("=")
         if word in ("-m", "--multirun") or key in (*changes, "seed", "+sweep", "hydra.sweep.dir"):
             continue
-        words.append(f"{key}={flat.get(key, known.get(key, value))}" if "," in value else word)
-    wanted = {"seed": known["seed"], **changes}
+        words.append(f"{key}={flat.get(key, values.get(key, value))}" if "," in value else word)
+    wanted = {"seed": values["seed"], **changes}
     if "+sweep=" in record.command and "method" not in changes:
-        wanted = {"method": known["method"], **wanted}
+        wanted = {"method": values["method"], **wanted}
     return shlex.join([*words, *(f"{key}={value}" for key, value in wanted.items())])
 
 
-def _words(command: str) -> list[str]:
-    """Return the words of a command, cut at spaces where a quote is left open.
+def _split_words(command: str) -> list[str]:
+    """Return the words of a command, split at spaces where a quote is left open.
 
-    >>> _words("python -m sprec.run 'a b'"), _words("python -m sprec.run it's")
+    >>> _split_words("python -m sprec.run 'a b'"), _split_words("python -m sprec.run it's")
     (['python', '-m', 'sprec.run', 'a b'], ['python', '-m', 'sprec.run', "it's"])
     """
     try:
@@ -80,18 +99,13 @@ def _words(command: str) -> list[str]:
         return command.split()
 
 
-def commit(record: RunRecord) -> str:
-    """Return the run's commit, short, and whether the working tree had changes."""
-    return (record.commit or "unknown")[:10] + (" (dirty)" if record.dirty else "")
-
-
-def _arms(rows: Sequence[Row]) -> list[Arm]:
+def _arms(rows: Sequence[ScoreRow]) -> list[Arm]:
     return list({id(row.arm): row.arm for row in rows if row.arm is not None}.values())
 
 
-def _notes(arm: Arm) -> list[str]:
-    notes = [unfinished(str(arm), run) for run in arm.missing]
-    commits = list(dict.fromkeys(commit(run) for run in arm.finished))
+def _arm_notes(arm: Arm) -> list[str]:
+    notes = [unfinished_note(str(arm), run) for run in arm.missing]
+    commits = list(dict.fromkeys(format_commit(run) for run in arm.finished))
     if len(commits) > 1:
         notes.append(f"{arm}: its seeds were run at different commits: {', '.join(commits)}")
     if arm.older:
@@ -99,16 +113,17 @@ def _notes(arm: Arm) -> list[str]:
     return notes
 
 
-def _differing(records: Sequence[RunRecord]) -> list[str]:
+def _different_starts(records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each seed whose runs did not start from the same initial SFT model."""
     starts: dict[tuple[str, int], set[tuple[tuple[str, str], ...]]] = {}
     for record in records:
-        scores = [each.scores for each in tested(record) if each.label == INITIAL_LABEL]
-        if scores:
-            known = tuple(sorted((key, repr(value)) for key, value in scores[0].items()))
-            starts.setdefault((record.weights.digest, record.seed), set()).add(known)
+        initial = [one for one in scored_evaluations(record) if one.label == INITIAL_LABEL]
+        if initial:
+            # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
+            scores = tuple(sorted((key, repr(value)) for key, value in initial[0].scores.items()))
+            starts.setdefault((record.weights.digest, record.seed), set()).add(scores)
     return [
-        f"seed {seed}: the runs start from {len(known)} different initial SFT models, the first is shown"
-        for (_, seed), known in sorted(starts.items())
-        if len(known) > 1
+        f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown"
+        for (_, seed), models in sorted(starts.items())
+        if len(models) > 1
     ]

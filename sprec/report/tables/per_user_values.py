@@ -1,12 +1,13 @@
 """The lists, targets and genres behind the scores of runs on one dataset."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprec.evaluation.jackknife import pseudo_values
 from sprec.evaluation.metrics import genre_masses
+from sprec.evaluation.registry import split_key
 from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import Evaluation, RunRecord
 
@@ -14,15 +15,15 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]
 
 
-class Evidence:
-    """Unpacks what records hold, each thing once; all records are of one dataset."""
+class PerUserValues:
+    """Decodes what records hold, each thing once; all records are of one dataset."""
 
     def __init__(self, records: Iterable[RunRecord]) -> None:
         distinct = {id(record): record for record in records}
-        known = [record for record in distinct.values() if record.items]
-        shares = known[0].history_genres if known else {}
+        with_items = [record for record in distinct.values() if record.items]
+        shares = with_items[0].history_genres if with_items else {}
         self.history_share: Floats = np.array(list(shares.values()), dtype=float)
-        self.masses = _masses(known, tuple(shares))
+        self.masses = item_masses(with_items, list(shares))
         self._lists: dict[int, Ids] = {}
         self._targets: dict[str, Ids] = {}
         self._values: dict[int, dict[str, Floats]] = {}
@@ -36,34 +37,41 @@ class Evidence:
     def lists(self, evaluation: Evaluation) -> Ids:
         """Return the recommended ids `[n, k]`; `ValueError` where they are not those of n rows."""
         if id(evaluation) not in self._lists:
-            ids = decode_ids(evaluation.lists, 1)
-            if not evaluation.n or len(ids) % evaluation.n:
-                raise ValueError(
-                    f"{evaluation.label}: {len(ids)} recommended ids are no lists of N = {evaluation.n}"
-                )
-            self._lists[id(evaluation)] = ids.reshape(evaluation.n, -1)
+            self._lists[id(evaluation)] = decode_lists(evaluation)
         return self._lists[id(evaluation)]
 
     def values(self, record: RunRecord, evaluation: Evaluation) -> dict[str, Floats]:
         """Return each metric's values per user, whose mean the metric is (see `evaluation.jackknife`)."""
         if id(evaluation) not in self._values:
             lists = self.lists(evaluation)
-            cutoffs = sorted({int(key.partition("@")[2]) for key in evaluation.scores if "@" in key})
-            kept = [k for k in cutoffs if k <= lists.shape[1]]
+            lengths = [k for k in cutoffs_of([evaluation]) if k <= lists.shape[1]]
             target, share = self.target(record), self.history_share
-            self._values[id(evaluation)] = pseudo_values(lists, target, self.masses, share, kept)
+            self._values[id(evaluation)] = pseudo_values(lists, target, self.masses, share, lengths)
         return self._values[id(evaluation)]
 
-    def whole(self, record: RunRecord, evaluation: Evaluation) -> bool:
-        """Say whether the record holds the lists and targets of this evaluation."""
+    def complete(self, record: RunRecord, evaluation: Evaluation) -> bool:
+        """Return whether the record holds the lists and targets of this evaluation."""
         return bool(evaluation.lists and record.targets and len(self.history_share))
 
 
-def _masses(records: Iterable[RunRecord], selected: tuple[str, ...]) -> Floats:
-    """Return each item's mass per selected genre; an id without an item has none."""
+def cutoffs_of(evaluations: Iterable[Evaluation]) -> list[int]:
+    """Return the list lengths at which these were scored, ascending."""
+    cutoffs = {split_key(key)[1] for evaluation in evaluations for key in evaluation.scores}
+    return sorted(cutoff for cutoff in cutoffs if cutoff is not None)
+
+
+def decode_lists(evaluation: Evaluation) -> Ids:
+    """Return the recommended ids `[n, k]`, best first; `ValueError` where they are not those of n rows."""
+    lists = decode_ids(evaluation.lists, max(cutoffs_of([evaluation]), default=1))
+    if len(lists) != evaluation.n:
+        raise ValueError(f"{evaluation.label}: {len(lists)} lists for {evaluation.n} users; run again")
+    return lists
+
+
+def item_masses(records: Iterable[RunRecord], selected: Sequence[str]) -> Floats:
+    """Return each item's mass per selected genre, by id; items that no record holds have none."""
     genres: dict[int, tuple[str, ...]] = {}
     for record in records:
         new = (name for name in record.items if int(name) not in genres)
         genres |= {int(name): record.items[name].genres for name in new}
-    labels = [genres.get(item, ()) for item in range(max(genres, default=0) + 1)]
-    return genre_masses(labels, selected)
+    return genre_masses([genres.get(item, ()) for item in range(max(genres, default=0) + 1)], selected)

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+LEVEL = 0.05
+"""The level at which a corrected p-value counts."""
+
 
 @dataclass(frozen=True)
-class Spread:
+class MeanStd:
     """Mean and sample standard deviation (n − 1) over seeds."""
 
     mean: float
-    deviation: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,20 @@ class Difference:
         return self.p <= LEVEL and not self.low <= 0 <= self.high
 
 
-Cell: TypeAlias = str | int | float | Spread | Difference | None
+Cell: TypeAlias = str | int | float | MeanStd | Difference | None
 """A value of a table; None is a value that was not measured."""
 
 Mark: TypeAlias = Literal["best", "second"]
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows under columns, the first `names` of which name a row.
 
-    `notes` stand below; the last of them says where the numbers come from. `groups` are heads above
-    columns, one for each or none at all, "" where a column has none; equal neighbours are one head.
-    `arrows` say by column which way is better. `marks` are by row and column number, `rules` the
-    numbers of rows with a line above.
+    `notes` stand below; the last one says where the numbers come from. `groups` are heads above the
+    columns, one per column ("" for none), and equal neighbours share one head. `arrows` say by column which
+    direction is better. `marks` are keyed by row and column number; `rules` are the numbers of rows that
+    have a line above them.
     """
 
     title: str
@@ -56,32 +57,37 @@ class Table:
     marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
     rules: tuple[int, ...] = ()
 
+    @property
+    def heads(self) -> list[str]:
+        """The column heads, each with an arrow to the better side."""
+        return [f"{head} {self.arrows[head]}" if head in self.arrows else head for head in self.columns]
 
-def text(cell: Cell) -> str:
+
+def format_cell(cell: Cell) -> str:
     """Return a cell as people read it, with four decimals.
 
-    >>> text(Spread(0.01, 0.002)), text(Difference(0.01, -0.002, 0.02, 0.3)), text(None)
+    >>> format_cell(MeanStd(0.01, 0.002)), format_cell(Difference(0.01, -0.002, 0.02, 0.3)), format_cell(None)
     ('0.0100 ± 0.0020', '+0.0100 [−0.0020, +0.0200]', '–')
     """
     match cell:
         case None:
             return "–"
-        case Spread(mean, deviation):
-            return f"{mean:.4f} ± {deviation:.4f}"
+        case MeanStd(mean, std):
+            return f"{mean:.4f} ± {std:.4f}"
         case Difference(mean, low, high, _):
             star = "*" if cell.significant else ""
-            return f"{signed(mean)}{star} [{signed(low)}, {signed(high)}]"
+            return f"{format_signed(mean)}{star} [{format_signed(low)}, {format_signed(high)}]"
         case float():
             return f"{cell:.4f}"
         case _:
             return str(cell)
 
 
-def signed(value: float) -> str:
-    """Return a number with its sign and four decimals; what rounds to 0 has none.
+def format_signed(value: float) -> str:
+    """Return a number with its sign and four decimals; what rounds to 0 has no sign.
 
-    >>> signed(-0.00123), signed(0.00001)
+    >>> format_signed(-0.00123), format_signed(0.00001)
     ('−0.0012', '0.0000')
     """
-    shown = f"{value:+.4f}".replace("-", "−")
-    return shown[1:] if float(f"{value:.4f}") == 0 else shown
+    text = f"{value:+.4f}".replace("-", "−")
+    return text[1:] if float(f"{value:.4f}") == 0 else text

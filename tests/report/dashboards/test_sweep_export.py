@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sprec.experiment.config import validate_settings
 from sprec.report.__main__ import main
-from sprec.report.dashboards.sweep_export import FOLDER, SWEEPS, sweep
+from sprec.report.dashboards.sweep_export import FOLDER, SWEEPS, convert_sweep
 from sprec.run import CONF
 
 NAMES = [path.stem for path in sorted(SWEEPS.glob("*.yaml"))]
@@ -80,7 +80,7 @@ def test_an_agent_runs_the_jobs_of_the_sweep(composing, capsys, name):
 
 
 def test_overrides_with_several_values_join_the_grid_and_others_the_command():
-    document = sweep(SWEEPS / "ablation.yaml", ["dataset=toy", "seed=0,1", "method=sprec"])
+    document = convert_sweep(SWEEPS / "ablation.yaml", ["dataset=toy", "seed=0,1", "method=sprec"])
     assert document["parameters"] == {"seed": {"values": [0, 1]}}
     assert document["command"][-3:] == ["dataset=toy", "method=sprec", "${args_no_hyphens}"]
     assert (document["method"], document["name"]) == ("grid", "ablation")
@@ -89,7 +89,7 @@ def test_overrides_with_several_values_join_the_grid_and_others_the_command():
 def test_a_sweep_that_sets_more_than_its_grid_is_read_by_every_job(tmp_path):
     path = tmp_path / "wide.yaml"
     path.write_text("budget: {iterations: 2}\nhydra: {sweeper: {params: {seed: '0,1'}}}\n")
-    assert sweep(path)["command"][-3:] == ["+sweep=wide", "hydra.mode=RUN", "${args_no_hyphens}"]
+    assert convert_sweep(path)["command"][-3:] == ["+sweep=wide", "hydra.mode=RUN", "${args_no_hyphens}"]
 
 
 def test_ranges_of_numbers_are_searched_at_random(tmp_path):
@@ -99,7 +99,7 @@ def test_ranges_of_numbers_are_searched_at_random(tmp_path):
         "defaults: [override /hydra/sweeper: optuna]\n"
         f"hydra: {{sweeper: {{n_trials: 20, params: {params}}}}}\n"
     )
-    document = sweep(path)
+    document = convert_sweep(path)
     assert document["parameters"] == {
         "method.objective.beta": {"distribution": "log_uniform_values", "min": 0.01, "max": 1},
         "seed": {"values": [0, 1]},
@@ -112,7 +112,7 @@ def test_ranges_of_numbers_are_searched_at_random(tmp_path):
     ("arguments", "line"),
     [
         (["nothing"], "sprec.report: there is no sweep nothing; choose one of ablation, base_llm, "),
-        (["beta", "dataset"], "sprec.report: 'dataset' is no setting; give it as KEY=VALUE\n"),
+        (["beta", "dataset"], "sprec.report: 'dataset' is no setting; write it as KEY=VALUE\n"),
         (["beta", "seed=glob(*)"], "sprec.report: seed=glob(*): W&B has nothing like glob(…) here; "),
         (["beta", "--output", "/nowhere/x.yaml"], "sprec.report: [Errno 2] No such file or directory: "),
     ],
@@ -130,7 +130,7 @@ def test_a_sweep_without_a_grid_is_named(tmp_path):
     path = tmp_path / "empty.yaml"
     path.write_text("hydra: {mode: MULTIRUN}\n")
     with pytest.raises(ValueError, match=r"empty.yaml varies nothing; it needs hydra.sweeper.params"):
-        sweep(path)
+        convert_sweep(path)
 
 
 def test_output_goes_to_a_file(tmp_path, capsys):

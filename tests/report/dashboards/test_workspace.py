@@ -11,7 +11,7 @@ import pytest
 
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.report.__main__ import main
-from sprec.report.dashboards.keys import factors, tracked
+from sprec.report.dashboards.keys import distinguishing_settings, tracked_names
 from tests.wandb_server import WandbServer
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +43,7 @@ def folder(make, tmp_path):
     return tmp_path / "multirun"
 
 
-def said(capsys, *arguments):
+def dashboard(capsys, *arguments):
     status = main(["dashboard", *map(str, arguments)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
@@ -58,7 +58,7 @@ def inside(value, key):
             yield from inside(each, key)
 
 
-def shown(document):
+def shown_names(document):
     """Return the names that panels and columns show, and what runs are grouped by."""
     names = {name for metrics in inside(document, "metrics") for name in metrics}
     axes = {name for key in ("xAxis", "yAxis") for name in inside(document, key)} - {"_step"}
@@ -86,13 +86,13 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
     command = [sys.executable, "-m", "sprec.run", f"hydra.run.dir={tmp_path / 'run'}", *TOY]
     environment = {**os.environ, "SPREC_HOME": str(sprec_home)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    status, out, _ = said(capsys, tmp_path / "run")
+    status, out, _ = dashboard(capsys, tmp_path / "run")
     assert status == 0
     document = json.loads(out)
     logged, begun = history(tmp_path / "run")
     assert {"hr@5", "off_catalog", "sft/loss", "dpo/loss", "dpo/margin", "predictions/iteration_1"} <= logged
     for part in ("workspace", "report"):
-        names, groups = shown(document[part])
+        names, groups = shown_names(document[part])
         assert names <= logged
         longest = {name for name in logged if not name.endswith("@1")}
         assert longest - {"sft/step", "dpo/step", "iteration"} <= names
@@ -103,7 +103,7 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
 def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
     main([str(folder), "--table", "ablation", "--tests", "off"])
     table = capsys.readouterr().out
-    document = json.loads(said(capsys, folder, "--name", "Ablation, August")[1])
+    document = json.loads(dashboard(capsys, folder, "--name", "Ablation, August")[1])
     blocks = document["report"]["spec"]["blocks"]
     assert next(block["content"] for block in blocks if block["type"] == "markdown-block") == table
     code = next(block for block in blocks if block["type"] == "code-block")
@@ -117,30 +117,35 @@ def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
 
 
 def test_only_stages_that_ran_have_curves(make):
-    assert tracked([make()]).curves == {}
+    assert tracked_names([make()]).curves == {}
     stages = (StageEntry("sft", "initial_sft", "k", 1.0, False),)
-    assert tracked([make(stages=stages), make(seed=1)]).curves == {"sft/step": ("sft/loss",)}
+    assert tracked_names([make(stages=stages), make(seed=1)]).curves == {"sft/step": ("sft/loss",)}
 
 
 def test_scores_stand_as_in_the_tables(make):
-    found = tracked([make()])
-    assert found.scores[:3] == ("hr@1", "ndcg@1", "div_ratio@1")
-    assert found.scores[-2:] == ("dgu@5", "off_catalog")
-    assert found.ending[0] == "hr@5"
-    assert found.tables == ("predictions/initial_sft", "predictions/iteration_1")
+    names = tracked_names([make()])
+    assert names.scores[:3] == ("hr@1", "ndcg@1", "div_ratio@1")
+    assert names.scores[-2:] == ("dgu@5", "off_catalog")
+    assert names.final[0] == "hr@5"
+    assert names.tables == ("predictions/initial_sft", "predictions/iteration_1")
 
 
 def test_as_few_settings_as_tell_arms_apart_group_the_runs(make):
     def run(method, seed, **config):
         return make(method, seed=seed, config={"seed": seed, "trainer": {"threads": seed}, **config})
 
-    assert factors([run("sprec", 0, beta=1), run("sprec", 1, beta=1), run("dpo", 0, beta=2)]) == []
+    assert (
+        distinguishing_settings([run("sprec", 0, beta=1), run("sprec", 1, beta=1), run("dpo", 0, beta=2)])
+        == []
+    )
     arms = [
         run("sprec", 0, negatives={"_target_": "Random", "count": 1}, beta=1),
         run("sprec", 1, negatives={"_target_": "Popular", "count": 3}, beta=1),
     ]
-    assert factors(arms) == ["negatives._target_"]
-    assert factors([*arms, run("sprec", 0, negatives={"_target_": "Popular", "count": 3}, beta=2)]) == [
+    assert distinguishing_settings(arms) == ["negatives._target_"]
+    assert distinguishing_settings(
+        [*arms, run("sprec", 0, negatives={"_target_": "Popular", "count": 3}, beta=2)]
+    ) == [
         "negatives._target_",
         "beta",
     ]
@@ -152,14 +157,14 @@ def test_settings_that_tell_arms_apart_group_panels_under_the_name_that_wandb_ke
     for seed, beta in enumerate((0.1, 1.0)):
         config = {"seed": seed, "method": {"objective": {"beta": beta}}}
         make(seed=seed, config=config).save(tmp_path / "runs" / str(seed) / "run.json")
-    document = json.loads(said(capsys, tmp_path / "runs")[1])
+    document = json.loads(dashboard(capsys, tmp_path / "runs")[1])
     expected = {("run", "jobType"), ("config", "method.value.objective.beta")}
-    assert [shown(document[part])[1] for part in ("workspace", "report")] == [expected, expected]
+    assert [shown_names(document[part])[1] for part in ("workspace", "report")] == [expected, expected]
 
 
 def test_the_same_runs_give_the_same_file(capsys, home, folder, tmp_path):
     for name in ("one", "two"):
-        assert said(capsys, folder, "--output", tmp_path / name) == (0, "", "")
+        assert dashboard(capsys, folder, "--output", tmp_path / name) == (0, "", "")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -167,7 +172,7 @@ def test_publishing_saves_both_and_says_where(capsys, home, folder, monkeypatch)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     with WandbServer() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        status, out, err = said(capsys, folder, "--publish", "me/papers")
+        status, out, err = dashboard(capsys, folder, "--publish", "me/papers")
     assert (status, err) == (0, "")
     assert [line.split("?")[0].rsplit("--")[0] for line in out.splitlines()] == [
         f"{server.url}/me/papers",
@@ -184,13 +189,13 @@ def test_publishing_saves_both_and_says_where(capsys, home, folder, monkeypatch)
     ("arguments", "line"),
     [
         (["--publish", "me/papers"], "no login at W&B: run `wandb login` or set WANDB_API_KEY; "),
-        (["--publish", "papers"], "--publish papers: give it as ENTITY/PROJECT, "),
+        (["--publish", "papers"], "--publish papers: write it as ENTITY/PROJECT, "),
         (["--output", "/nowhere/x.json"], "[Errno 2] No such file or directory: "),
     ],
     ids=["login", "destination", "output"],
 )
 def test_what_cannot_be_done_is_one_line(capsys, home, folder, arguments, line):
-    status, out, err = said(capsys, folder, *arguments)
+    status, out, err = dashboard(capsys, folder, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith(f"sprec.report: {line}")
     assert err.count("\n") == 1
@@ -201,7 +206,7 @@ def test_a_server_that_is_gone_leaves_the_file(capsys, home, folder, monkeypatch
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     target = tmp_path / "dashboard.json"
-    status, out, err = said(capsys, folder, "--publish", "me/papers", "--output", target)
+    status, out, err = dashboard(capsys, folder, "--publish", "me/papers", "--output", target)
     assert (status, out) == (2, "")
     assert err.startswith("sprec.report: W&B did not take the dashboard")
     assert err.count("\n") == 1
@@ -209,7 +214,7 @@ def test_a_server_that_is_gone_leaves_the_file(capsys, home, folder, monkeypatch
 
 
 def test_no_runs_are_named(capsys, tmp_path):
-    status, _, err = said(capsys, tmp_path)
+    status, _, err = dashboard(capsys, tmp_path)
     assert (status, err) == (
         2,
         f"sprec.report: no run.json below {tmp_path}; run something first, or name other folders\n",

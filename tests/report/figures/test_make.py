@@ -3,17 +3,17 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.report.figures.figure_kinds import Absent, Figure
-from sprec.report.figures.make import figures
-from sprec.report.figures.save import drawing, slug, write
+from sprec.report.figures.figure_kinds import Figure, MissingPart
+from sprec.report.figures.make import make_figures
+from sprec.report.figures.save import save_figure, slug, to_inline_svg
 from sprec.report.figures.style import NEUTRALS, PAIRS
 from tests.report.conftest import evaluation, evaluations
-from tests.report.people import GENRES, full
+from tests.report.hostile_records import GENRES, full
 
 
 @pytest.fixture
-def drawn(make):
-    return {figure.name: figure for figure in figures([full(make, seed=0), full(make, seed=1)])}
+def figures(make):
+    return {figure.name: figure for figure in make_figures([full(make, seed=0), full(make, seed=1)])}
 
 
 def values(chart):
@@ -24,13 +24,13 @@ def values(chart):
     return own or [specification["data"]["values"]]
 
 
-def test_every_figure_of_the_paper_is_there(drawn):
-    assert list(drawn) == ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
-    assert [len(figure.panels) for figure in drawn.values()] == [6, 6, 2, 2, 2, 3]
+def test_every_figure_of_the_paper_is_there(figures):
+    assert list(figures) == ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
+    assert [len(figure.panels) for figure in figures.values()] == [6, 6, 2, 2, 2, 3]
 
 
-def test_metric_over_iterations_has_means_and_the_interval_of_the_change(drawn):
-    chart = drawn["iterations_1"].panels[0].chart
+def test_metric_over_iterations_has_means_and_the_interval_of_the_change(figures):
+    chart = figures["iterations_1"].panels[0].chart
     *_, points = values(chart)
     # HR@1 .10 and .11 before, .30 and .31 after: each seed changes by .2, so the bar has no length
     assert [(round(p["value"], 6), round(p["low"], 6), round(p["high"], 6)) for p in points] == [
@@ -39,34 +39,34 @@ def test_metric_over_iterations_has_means_and_the_interval_of_the_change(drawn):
     ]
     assert (
         "HR@1 over iterations, higher is better. sprec × self_play: 0.105, 0.305."
-        in drawn["iterations_1"].panels[0].alternative
+        in figures["iterations_1"].panels[0].alternative
     )
 
 
-def test_numbers_of_a_figure_stand_in_its_table(drawn):
-    table = drawn["iterations_1"].table
+def test_numbers_of_a_figure_stand_in_its_table(figures):
+    table = figures["iterations_1"].table
     assert table.columns[:4] == ("model", "iteration", "seeds", "HR@1")
     # .105 ± 12.7062 · .00707 / √2, cut at 0
     assert table.rows[0][:4] == ("sprec × self_play", 0, 2, "0.1050 [0.0415, 0.1685]")
 
 
-def test_over_recommendation_starts_at_the_most_recommended_item(drawn):
-    rows = {row[:2]: row[2:4] for row in drawn["ranks"].table.rows}
+def test_over_recommendation_starts_at_the_most_recommended_item(figures):
+    rows = {row[:2]: row[2:4] for row in figures["ranks"].table.rows}
     # first places before: item 0 five times of six; after: items 6 0 2 0 3 1; chosen next: item 6 twice
     assert rows["initial SFT", 1] == pytest.approx((5 / 6, 1.0))
     assert rows["sprec × self_play", 1] == pytest.approx((2 / 6, 4 / 6))
     assert rows["what users chose next", 1] == pytest.approx((2 / 6, 4 / 6))
 
 
-def test_genres_stand_beside_those_of_histories(drawn):
-    rows = {row[:2]: row[2:] for row in drawn["genres"].table.rows}
+def test_genres_stand_beside_those_of_histories(figures):
+    rows = {row[:2]: row[2:] for row in figures["genres"].table.rows}
     assert rows[GENRES[0], 1] == pytest.approx((0.5, 5 / 6, 4 / 6))
 
 
-def test_curves_follow_each_other_iteration_after_iteration(drawn):
-    (points,) = values(drawn["curves"].panels[-1].chart)
+def test_curves_follow_each_other_iteration_after_iteration(figures):
+    (points,) = values(figures["curves"].panels[-1].chart)
     assert [(points[0]["x"], points[0]["y"]), (points[-1]["x"], points[-1]["y"])] == [(0, 0), (2, 0.5)]
-    names = [panel.alternative.split(",")[0] for panel in drawn["curves"].panels]
+    names = [panel.alternative.split(",")[0] for panel in figures["curves"].panels]
     assert names == ["initial SFT", "DPO", "DPO"]
 
 
@@ -74,8 +74,10 @@ def test_baseline_far_from_the_paths_is_named_and_not_drawn(make):
     near = evaluation("near", None, 0.015)
     far = replace(evaluation("far", None, 0.5), ranking="popularity")
     record = make(evaluations=(*evaluations(0.02), near, far))
-    figure = next(each for each in figures([record]) if isinstance(each, Figure) and each.name == "plane")
-    assert [look.name for look in figure.legend] == [
+    figure = next(
+        each for each in make_figures([record]) if isinstance(each, Figure) and each.name == "plane"
+    )
+    assert [style.name for style in figure.legend] == [
         "sprec × self_play",
         "initial SFT",
         "most popular",
@@ -85,8 +87,8 @@ def test_baseline_far_from_the_paths_is_named_and_not_drawn(make):
 
 
 def test_record_without_lists_says_which_figures_are_absent(make):
-    found = figures([make()])
-    assert [each.title for each in found if isinstance(each, Absent)] == [
+    parts = make_figures([make()])
+    assert [each.title for each in parts if isinstance(each, MissingPart)] == [
         "Over-recommendation",
         "Genres: histories and recommendations",
         "Training",
@@ -94,18 +96,18 @@ def test_record_without_lists_says_which_figures_are_absent(make):
 
 
 def test_run_without_scores_has_one_line(make):
-    assert [each.reason for each in figures([make(evaluations=(), status="failed")])] == [
+    assert [each.reason for each in make_figures([make(evaluations=(), status="failed")])] == [
         "no run has scores yet"
     ]
 
 
 def test_baselines_alone_still_have_a_plane(make):
-    found = figures([make("sasrec", evaluations=evaluations()[:1])])
-    assert [each.name for each in found if isinstance(each, Figure)] == ["plane"]
+    parts = make_figures([make("sasrec", evaluations=evaluations()[:1])])
+    assert [each.name for each in parts if isinstance(each, Figure)] == ["plane"]
 
 
-def test_drawing_has_known_colours_no_ground_and_nothing_that_loads(drawn):
-    svg = drawing(drawn["iterations_1"].panels[0].chart, "what it says")
+def test_drawing_has_known_colours_no_ground_and_nothing_that_loads(figures):
+    svg = to_inline_svg(figures["iterations_1"].panels[0].chart, "what it says")
     known = {color for pair in (*PAIRS, *NEUTRALS) for color in pair[:1]}
     assert set(re.findall("#[0-9a-f]{6}", svg)) <= known
     assert 'fill="white"' not in svg
@@ -113,8 +115,8 @@ def test_drawing_has_known_colours_no_ground_and_nothing_that_loads(drawn):
     assert re.findall(r'role="[^"]*"|aria-[a-z]+="[^"]*"', svg) == ['role="img"', 'aria-label="what it says"']
 
 
-def test_names_in_a_drawing_are_text(drawn):
-    svg = drawing(drawn["genres"].panels[0].chart, '"<b>"')
+def test_names_in_a_drawing_are_text(figures):
+    svg = to_inline_svg(figures["genres"].panels[0].chart, '"<b>"')
     assert "Crime &amp; &lt;b&gt;Noir" in svg
     assert "<b>" not in svg
 
@@ -122,16 +124,16 @@ def test_names_in_a_drawing_are_text(drawn):
 @pytest.mark.parametrize(
     ("name", "start"), [("svg", b"<svg"), ("png", b"\x89PNG\r\n\x1a\n"), ("pdf", b"%PDF")]
 )
-def test_figure_is_a_file_of_each_format(drawn, tmp_path, name, start):
+def test_figure_is_a_file_of_each_format(figures, tmp_path, name, start):
     path = tmp_path / f"plane.{name}"
-    write(drawn["plane"], path, name)
+    save_figure(figures["plane"], path, name)
     assert path.read_bytes().startswith(start)
     assert len(path.read_bytes()) > 3000
 
 
-def test_file_is_the_same_every_time(drawn, tmp_path):
+def test_file_is_the_same_every_time(figures, tmp_path):
     for number in "12":
-        write(drawn["ranks"], tmp_path / f"{number}.svg", "svg")
+        save_figure(figures["ranks"], tmp_path / f"{number}.svg", "svg")
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
 
 

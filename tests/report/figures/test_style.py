@@ -5,7 +5,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sprec.report.figures.style import GROUND, MUTED, NEUTRALS, PAIRS, looks, recolouring, span
+from sprec.report.figures.style import (
+    GROUND,
+    MUTED,
+    NEUTRALS,
+    PAIRS,
+    axis_domain,
+    dark_mode_css,
+    model_styles,
+)
 
 SIGHT = {
     "trichromat": np.eye(3),
@@ -40,7 +48,7 @@ def contrast(one, two):
 
 
 def oklab(rgb):
-    """Return coordinates in which distance is how different colours look (Ottosson 2020)."""
+    """Return coordinates in which distance is how different colours style (Ottosson 2020)."""
     to_cones = [
         [0.4122214708, 0.5363325363, 0.0514459929],
         [0.2119034982, 0.6806995451, 0.1073969566],
@@ -75,19 +83,19 @@ def test_marks_stand_out_from_the_ground(dark):
 
 
 def test_looks_differ_by_more_than_colour():
-    found = looks(map(str, range(24)))
-    assert len({(look.color, look.shape, look.dash) for look in found}) == 24
-    assert len({look.shape for look in found[:6]}) == 6
+    styles = model_styles(map(str, range(24)))
+    assert len({(style.color, style.shape, style.dash) for style in styles}) == 24
+    assert len({style.shape for style in styles[:6]}) == 6
 
 
 def test_every_colour_has_a_partner_in_the_dark():
-    rules = recolouring()
+    rules = dark_mode_css()
     for light, dark in (*PAIRS, *NEUTRALS):
         assert f'[fill="{light}"] {{ fill: {dark}; }}' in rules
         assert f'[stroke="{light}"] {{ stroke: {dark}; }}' in rules
 
 
 def test_small_change_does_not_look_tall():
-    low, high = span([0.50, 0.51])
+    low, high = axis_domain([0.50, 0.51])
     assert high - low == pytest.approx(0.102)
-    assert span([]) == pytest.approx((-0.08, 1.08))
+    assert axis_domain([]) == pytest.approx((-0.08, 1.08))

@@ -8,7 +8,7 @@ from sprec.report.figures.style import PAIRS
 from sprec.report.page.render import main
 from tests.report.browser import CHROMIUM, chromium
 from tests.report.conftest import evaluation
-from tests.report.people import TITLES, full
+from tests.report.hostile_records import TITLES, full
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -22,17 +22,17 @@ CONTRASTS = """(() => {
   };
   const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
   const ground = element => {
-    const found = [];
+    const layers = [];
     for (let each = element; each; each = each.parentElement)
-      found.unshift(parse(getComputedStyle(each).backgroundColor));
-    return found.reduce((below, top) => over(top, below), [255, 255, 255, 1]);
+      layers.unshift(parse(getComputedStyle(each).backgroundColor));
+    return layers.reduce((below, top) => over(top, below), [255, 255, 255, 1]);
   };
   const light = color => {
     const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
     const [r, g, b] = color.map(v => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const found = [];
+  const texts = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; node = walker.nextNode();) {
     const element = node.parentElement, box = element.getBoundingClientRect();
@@ -40,9 +40,9 @@ CONTRASTS = """(() => {
     const style = getComputedStyle(element), below = ground(element);
     const ink = over(parse(element.closest('svg') ? style.fill : style.color), below);
     const [low, high] = [light(ink), light(below)].sort((a, b) => a - b);
-    found.push([(high + 0.05) / (low + 0.05), node.data.trim().slice(0, 40), element.tagName]);
+    texts.push([(high + 0.05) / (low + 0.05), node.data.trim().slice(0, 40), element.tagName]);
   }
-  return found;
+  return texts;
 })()"""
 
 UNNAMED = """[...document.querySelectorAll(
@@ -61,8 +61,8 @@ UNNAMED = """[...document.querySelectorAll(
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with chromium(tmp_path_factory.mktemp("profile")) as page:
+        yield page
 
 
 @pytest.fixture
@@ -113,10 +113,10 @@ def test_page_never_scrolls_sideways(browser, page, width):
 def test_all_text_has_contrast(browser, page, dark):
     browser.open(page, dark=dark)
     browser.value(OPENED)
-    found = browser.value(CONTRASTS)
-    assert len(found) > 300
-    assert {tag for _, _, tag in found} >= {"text", "TD", "H1", "SUMMARY", "SPAN"}
-    assert [each for each in found if each[0] < 4.5] == []
+    texts = browser.value(CONTRASTS)
+    assert len(texts) > 300
+    assert {tag for _, _, tag in texts} >= {"text", "TD", "H1", "SUMMARY", "SPAN"}
+    assert [each for each in texts if each[0] < 4.5] == []
 
 
 def test_drawings_are_recoloured_in_the_dark(browser, page):
@@ -158,7 +158,7 @@ def test_every_figure_has_a_text_alternative_and_its_numbers(browser, page):
         "'.panels svg[role=img][aria-label]', 'details table'].map(s => e.querySelectorAll(s).length))"
     )
     assert len(figures) >= 6
-    assert all(drawn == named > 0 and tables == 1 for drawn, named, tables in figures)
+    assert all(panels == named > 0 and tables == 1 for panels, named, tables in figures)
 
 
 def test_heads_of_tables_have_scopes(browser, page):
@@ -195,6 +195,6 @@ def test_keyboard_skips_to_the_results_and_unfolds(browser, page):
 def test_other_writing_directions_stay_in_their_place(browser, page):
     browser.open(page)
     alone = browser.value(
-        "[...document.querySelectorAll('.person li, .person .wrote')].every(e => e.querySelector('bdi'))"
+        "[...document.querySelectorAll('.example li, .example .wrote')].every(e => e.querySelector('bdi'))"
     )
     assert alone

@@ -8,9 +8,9 @@ import pytest
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
 from sprec.report.page import render as page_module
-from sprec.report.page.render import fitting, main, sceneries
+from sprec.report.page.render import main, page_that_fits, report_groups
 from tests.report.conftest import evaluations
-from tests.report.people import TITLES, full
+from tests.report.hostile_records import TITLES, full
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def folder(make, tmp_path):
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Leave the drawings out, which take most of a page's time."""
-    monkeypatch.setattr(page_module, "drawing", lambda chart, alternative: "<svg></svg>")
+def without_drawings(monkeypatch):
+    """Leave out the drawings, which take most of a page's time."""
+    monkeypatch.setattr(page_module, "to_inline_svg", lambda chart, alternative: "<svg></svg>")
 
 
-def said(capsys, *arguments):
+def run_page(capsys, *arguments):
     status = main([*map(str, arguments)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
@@ -49,7 +49,7 @@ class Text(HTMLParser):
 
 def test_page_is_one_small_file_that_loads_nothing(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
-    assert said(capsys, folder, "--output", path) == (0, "", "")
+    assert run_page(capsys, folder, "--output", path) == (0, "", "")
     text = path.read_text(encoding="utf-8")
     assert len(text) < 1_500_000
     read = Text(text)
@@ -64,16 +64,16 @@ def test_page_is_one_small_file_that_loads_nothing(capsys, folder, tmp_path):
     assert policy.startswith("default-src 'none';")
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_titles_are_shown_as_they_are(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
-    said(capsys, folder, "--output", path)
+    run_page(capsys, folder, "--output", path)
     text = Text(path.read_text(encoding="utf-8")).text
     for title in TITLES:
         assert title in text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_page_is_a_word_of_the_report_command(capsys, folder, tmp_path):
     assert report.main(["page", str(folder), "--output", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").is_file()
@@ -81,19 +81,19 @@ def test_page_is_a_word_of_the_report_command(capsys, folder, tmp_path):
 
 def test_figures_are_files(capsys, folder, tmp_path, monkeypatch):
     target = tmp_path / "figures"
-    monkeypatch.setattr(page_module, "write", lambda figure, path, kind: path.touch())
-    assert said(capsys, folder, "--figures", target, "--format", "svg", "pdf") == (0, "", "")
+    monkeypatch.setattr(page_module, "save_figure", lambda figure, path, kind: path.touch())
+    assert run_page(capsys, folder, "--figures", target, "--format", "svg", "pdf") == (0, "", "")
     names = {path.name for path in target.iterdir()}
     kinds = ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
     assert names == {f"{kind}.{end}" for kind in kinds for end in ("svg", "pdf")}
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path, monkeypatch):
     full(make, dataset=DatasetEntry("books", "ff", 8, RowCounts(3, 2, 1))).save(folder / "2" / "run.json")
     target = tmp_path / "figures"
-    monkeypatch.setattr(page_module, "write", lambda figure, path, kind: path.touch())
-    said(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
+    monkeypatch.setattr(page_module, "save_figure", lambda figure, path, kind: path.touch())
+    run_page(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
     names = {path.name for path in target.iterdir()}
     assert {"1-movie_lens-smollm2_135m-plane.svg", "2-books-smollm2_135m-plane.svg"} <= names
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -103,29 +103,29 @@ def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, ma
     ]
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
     other = DatasetEntry("movie_lens", "ffff0000", 4, RowCounts(3, 2, 1))
-    text = fitting(sceneries([make(), make(dataset=other)]), title="t")
+    text = page_that_fits(report_groups([make(), make(dataset=other)]), title="t")
     assert "movie_lens (ffff0000), smollm2_135m (fedcba98), N = 1000</bdi></h2>" in text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_failed_run_is_said_and_the_rest_is_shown(make):
     failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
-    text = Text(fitting(sceneries([full(make), failed]), title="t")).text
+    text = Text(page_that_fits(report_groups([full(make), failed]), title="t")).text
     assert "dpo × self_play, seed 0 failed: OSError: disk <full>" in text
     assert "Traceback" not in text
     assert "Metrics over iterations" in text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_nothing_but_a_failed_run_still_gives_a_page(make):
-    text = fitting(sceneries([make(status="failed", error="boom", evaluations=())]), title="t")
+    text = page_that_fits(report_groups([make(status="failed", error="boom", evaluations=())]), title="t")
     assert "Figures: no run has scores yet." in Text(text).text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
     place = tmp_path / "run.json"
     make().save(place)
@@ -135,15 +135,17 @@ def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
     for each in document["evaluations"]:
         del each["lists"], each["written"]
     place.write_text(json.dumps(document | {"schema": 1}))
-    assert said(capsys, place, "--output", tmp_path / "page.html") == (0, "", "")
+    assert run_page(capsys, place, "--output", tmp_path / "page.html") == (0, "", "")
     text = Text((tmp_path / "page.html").read_text(encoding="utf-8")).text
     assert "Over-recommendation: the records hold no recommendation lists (schema 1); run again" in text
     assert "Who got what: the records hold no users to look at" in text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_provenance_of_every_run_is_there(make):
-    text = Text(fitting(sceneries([full(make, tracker="https://wandb.example/run")]), title="t")).text
+    text = Text(
+        page_that_fits(report_groups([full(make, tracker="https://wandb.example/run")]), title="t")
+    ).text
     for part in (
         "python -m sprec.run method=sprec seed=0",
         "abcdef0123456789",
@@ -157,17 +159,17 @@ def test_provenance_of_every_run_is_there(make):
         assert part in text
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_page_that_is_too_long_leaves_configurations_out_first(make, monkeypatch):
-    scenes = sceneries([full(make, config={"seed": 0, "long": "x" * 5000})])
-    whole = fitting(scenes, title="t")
+    scenes = report_groups([full(make, config={"seed": 0, "long": "x" * 5000})])
+    whole = page_that_fits(scenes, title="t")
     monkeypatch.setattr(page_module, "MOST_BYTES", len(whole.encode()) - 1)
-    shorter = fitting(scenes, title="t")
+    shorter = page_that_fits(scenes, title="t")
     assert "Left out, to keep this file small: the runs&#39; configurations." in shorter
     assert len(shorter) < len(whole) - 4000
     monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="name fewer folders"):
-        fitting(scenes, title="t")
+        page_that_fits(scenes, title="t")
 
 
 @pytest.mark.slow
@@ -177,17 +179,17 @@ def test_page_of_many_runs_is_small_enough(make):
         for number in range(12)
         for seed in range(5)
     ]
-    assert len(fitting(sceneries(runs), title="t").encode()) <= 1_500_000
+    assert len(page_that_fits(report_groups(runs), title="t").encode()) <= 1_500_000
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_users_are_chosen(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
-    said(capsys, folder, "--output", path, "--users", 4)
+    run_page(capsys, folder, "--output", path, "--users", 4)
     text = path.read_text(encoding="utf-8")
     assert "User 4: next is" in text
     assert "User 0: next is" not in text
-    status, _, err = said(capsys, folder, "--output", path, "--users", 99)
+    status, _, err = run_page(capsys, folder, "--output", path, "--users", 99)
     assert (status, err.count("\n")) == (2, 1)
     assert "--users 99: the records hold the users 0, 4" in err
 
@@ -202,31 +204,31 @@ def test_users_are_chosen(capsys, folder, tmp_path):
 )
 def test_what_is_wrong_is_one_line(capsys, tmp_path, monkeypatch, arguments, line):
     monkeypatch.chdir(tmp_path)
-    status, out, err = said(capsys, *arguments)
+    status, out, err = run_page(capsys, *arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("sprec.report page: ")
     assert line in err
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_place_that_cannot_be_written_is_one_line(capsys, folder):
-    status, _, err = said(capsys, folder, "--output", folder / "none" / "page.html")
+    status, _, err = run_page(capsys, folder, "--output", folder / "none" / "page.html")
     assert (status, err.count("\n")) == (2, 1)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_lists_that_are_broken_are_one_line(capsys, make, tmp_path):
     record = full(make)
     broken = replace(record.evaluations[1], lists="not base64!")
     replace(record, evaluations=(record.evaluations[0], broken)).save(tmp_path / "run.json")
-    status, _, err = said(capsys, tmp_path, "--output", tmp_path / "page.html")
+    status, _, err = run_page(capsys, tmp_path, "--output", tmp_path / "page.html")
     assert (status, err.count("\n")) == (2, 1)
     assert "no encoded lists" in err
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_drawings")
 def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
     monkeypatch.setattr("sprec.report.figures.save.PACKAGES", ("altair", "no_such_package"))
-    status, _, err = said(capsys, folder, "--output", folder / "page.html")
+    status, _, err = run_page(capsys, folder, "--output", folder / "page.html")
     assert status == 2
     assert "no_such_package is not installed; add the extra: pip install 'sprec[report]'" in err

@@ -2,16 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from sprec.report.figures.figure_kinds import Absent
-from sprec.report.figures.series import traces
-from sprec.report.page.users import people
-from tests.report.people import TITLES, full
+from sprec.report.figures.figure_kinds import MissingPart
+from sprec.report.figures.series import arm_series
+from sprec.report.page.users import user_examples
+from tests.report.hostile_records import TITLES, full
 
 
 def test_user_has_history_target_and_titles_before_and_after(make):
-    found = people(traces([full(make)]))
-    first = found.people[0]
-    assert (found.n, found.seed, first.row) == (6, 0, 0)
+    examples = user_examples(arm_series([full(make)]))
+    first = examples.users[0]
+    assert (examples.n, examples.seed, first.row) == (6, 0, 0)
     assert first.history == (TITLES[1], TITLES[2], TITLES[7])
     assert first.target == TITLES[6]
     assert [answer.model for answer in first.answers] == ["initial SFT", "sprec × self_play, iteration 1"]
@@ -20,40 +20,40 @@ def test_user_has_history_target_and_titles_before_and_after(make):
 
 
 def test_list_says_which_title_is_next_and_how_many_users_have_it_first(make):
-    before, after = people(traces([full(make)])).people[0].answers
-    assert [(each.hit, each.firsts) for each in before.given] == [(False, 5), (False, 1)]
-    assert [(each.hit, each.firsts) for each in after.given] == [(True, 1), (False, 1)]
+    before, after = user_examples(arm_series([full(make)])).users[0].answers
+    assert [(each.hit, each.firsts) for each in before.titles] == [(False, 5), (False, 1)]
+    assert [(each.hit, each.firsts) for each in after.titles] == [(True, 1), (False, 1)]
 
 
 def test_written_title_that_is_no_item_is_said(make):
-    second = people(traces([full(make)])).people[1]
+    second = user_examples(arm_series([full(make)])).users[1]
     assert [(each.written, each.exists) for each in second.answers] == [("No Such Film", False)] * 2
 
 
 def test_users_are_chosen_by_row(make):
-    found = people(traces([full(make)]), [4])
-    assert [person.row for person in found.people] == [4]
+    examples = user_examples(arm_series([full(make)]), [4])
+    assert [user.row for user in examples.users] == [4]
     with pytest.raises(ValueError, match="--users 3: the records hold the users 0, 4; take some of these"):
-        people(traces([full(make)]), [3])
+        user_examples(arm_series([full(make)]), [3])
 
 
 def test_arm_without_a_run_of_the_seed_is_left_out_by_name(make):
-    found = people(traces([full(make, seed=1), full(make, "dpo", seed=2)]))
-    assert (found.seed, found.left_out) == (1, ("dpo × self_play",))
+    examples = user_examples(arm_series([full(make, seed=1), full(make, "dpo", seed=2)]))
+    assert (examples.seed, examples.left_out) == (1, ("dpo × self_play",))
 
 
 def test_arm_that_saw_other_users_is_left_out(make):
     other = full(make, "dpo")
     other = replace(other, sampled_users=(replace(other.sampled_users[0], target=1), other.sampled_users[1]))
-    assert people(traces([full(make), other])).left_out == ("dpo × self_play",)
+    assert user_examples(arm_series([full(make), other])).left_out == ("dpo × self_play",)
 
 
 def test_titles_that_were_not_written_down_leave_the_lists(make):
     record = full(make)
     silent = replace(record, evaluations=tuple(replace(each, written=()) for each in record.evaluations))
-    answer = people(traces([silent])).people[0].answers[0]
-    assert (answer.written, answer.hit, len(answer.given)) == ("", False, 2)
+    answer = user_examples(arm_series([silent])).users[0].answers[0]
+    assert (answer.written, answer.hit, len(answer.titles)) == ("", False, 2)
 
 
 def test_record_of_schema_1_has_no_users(make):
-    assert isinstance(people(traces([make()])), Absent)
+    assert isinstance(user_examples(arm_series([make()])), MissingPart)

@@ -1,6 +1,6 @@
 import pytest
 
-from sprec.report.tables.arms import arms, by_setting, last, rankings
+from sprec.report.tables.arms import group_by_setting, group_into_arms, last_evaluation, rankings_of
 from tests.report.conftest import evaluation, evaluations
 
 
@@ -14,7 +14,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_different_arms(make):
         make(seed=1, config=config(1, trainer={"devices": 2})),
         make(seed=2, config=config(2, dpo={"beta": 1.0})),
     ]
-    assert [(str(arm), len(arm.runs)) for arm in arms(records)] == [
+    assert [(str(arm), len(arm.runs)) for arm in group_into_arms(records)] == [
         ("sprec × self_play (dpo.beta=0.1)", 2),
         ("sprec × self_play (dpo.beta=1.0)", 1),
     ]
@@ -24,8 +24,8 @@ def trainer(seed, formats, /, **settings):
     return {"seed": seed, "precision": formats, "config": config(seed, trainer=settings)}
 
 
-def told(records):
-    return [(arm.variant, [run.seed for run in arm.runs]) for arm in arms(records)]
+def variants(records):
+    return [(arm.variant(), [run.seed for run in arm.runs]) for arm in group_into_arms(records)]
 
 
 def test_runs_that_read_in_another_number_format_are_another_arm(make):
@@ -37,7 +37,7 @@ def test_runs_that_read_in_another_number_format_are_another_arm(make):
         make(**trainer(3, "bf16 reading in fp16", **auto)),  # on CUDA
         make(**trainer(4, "bf16 reading in fp16", precision="bf16", inference_precision="fp16")),
     ]
-    assert told(records) == [
+    assert variants(records) == [
         ("trainer.inference_precision=same", [0, 1, 2]),
         ("trainer.inference_precision=fp16", [3, 4]),
     ]
@@ -49,7 +49,7 @@ def test_products_and_base_weights_count_as_they_were_and_not_as_they_were_asked
         make(**trainer(1, "float32", precision="auto")),
         make(**trainer(2, "bf16 on nf4", precision="auto")),
     ]
-    assert told(records) == [
+    assert variants(records) == [
         ("base_llm.quantise=none, trainer.precision=bf16", [0]),
         ("base_llm.quantise=none, trainer.precision=float32", [1]),
         ("base_llm.quantise=nf4, trainer.precision=bf16", [2]),
@@ -58,37 +58,37 @@ def test_products_and_base_weights_count_as_they_were_and_not_as_they_were_asked
 
 def test_precision_that_no_record_names_stays_what_the_configuration_says(make):
     records = [make(**trainer(0, "")), make(**trainer(1, "", inference_precision="fp16"))]
-    assert told(records) == [
+    assert variants(records) == [
         ("trainer.inference_precision=None", [0]),
         ("trainer.inference_precision=fp16", [1]),
     ]
 
 
 @pytest.mark.parametrize(
-    ("key", "arms_found"),
+    ("key", "number"),
     [("clip_norm", 2), ("batch_tokens", 1), ("eval_batch_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
 )
-def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, arms_found):
+def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, number):
     records = [make(**trainer(seed, "bf16", **{key: seed + 1})) for seed in (0, 1)]
-    assert len(arms(records)) == arms_found
+    assert len(group_into_arms(records)) == number
 
 
 def test_arms_stand_in_the_order_in_which_they_were_started(make):
     late = make("dpo", started="2026-02-01T00:00:00+00:00")
-    assert [arm.method for arm in arms([late, make()])] == ["sprec", "dpo"]
+    assert [arm.method for arm in group_into_arms([late, make()])] == ["sprec", "dpo"]
 
 
 def test_run_without_scores_joins_the_settings_that_may_be_its_own(make):
     lost = make("dpo", evaluations=())
     small = make(seed=1, evaluations=evaluations(0.1, n=5))
-    groups = by_setting([make(), small, lost])
+    groups = group_by_setting([make(), small, lost])
     assert [(setting.n, lost in runs) for setting, runs in groups.items()] == [(1000, True), (5, True)]
-    assert [setting.n for setting in by_setting([lost])] == [None]
+    assert [setting.n for setting in group_by_setting([lost])] == [None]
 
 
 @pytest.mark.parametrize(("ranking", "expected"), [("grounded", 0.2), ("beam", 0.4), ("other", None)])
 def test_last_is_the_last_iteration_under_a_ranking(make, ranking, expected):
     record = make(evaluations=(*evaluations(0.1, 0.2), evaluation("iteration_1", 1, 0.4, ranking="beam")))
-    found = last(record, ranking)
-    assert (found and found.scores["hr@1"]) == expected
-    assert rankings([record]) == ("grounded", "beam")
+    evaluation_at_end = last_evaluation(record, ranking)
+    assert (evaluation_at_end and evaluation_at_end.scores["hr@1"]) == expected
+    assert rankings_of([record]) == ("grounded", "beam")

@@ -4,14 +4,14 @@ from io import StringIO
 
 from rich.console import Console
 
-from sprec.report.tables.formats import csv, markdown, show
-from sprec.report.tables.table import Difference, Spread, Table
+from sprec.report.tables.formats import csv, markdown, print_table
+from sprec.report.tables.table import Difference, MeanStd, Table
 
 TABLE = Table(
     title="R&B_100% | ~best~",
     columns=("method", "negatives", "N", "HR@1"),
     rows=(
-        ("a|b_c", "50% & $more", 1000, Spread(0.01234567, 0.001)),
+        ("a|b_c", "50% & $more", 1000, MeanStd(0.01234567, 0.001)),
         ("{x}\\y", "#1 [bold]^<z>", 20, 0.5),
         ("lost", "–", None, "failed"),
     ),
@@ -80,7 +80,7 @@ def test_csv_of_differences_has_bounds_and_corrected_p():
 
 def shown(table, width):
     console = Console(file=StringIO(), width=width)
-    show(table, console)
+    print_table(table, console)
     return console.file.getvalue()
 
 

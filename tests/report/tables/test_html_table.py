@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from sprec.report.tables.html_table import document, html
+from sprec.report.tables.html_table import html, html_document
 from sprec.report.tables.table import Table
 
 TABLE = Table(
@@ -49,7 +49,7 @@ def test_heads_have_scopes_and_span_their_groups():
 
 
 def test_document_is_whole_and_loads_nothing():
-    text = document([html(TABLE), html(TABLE)], "a < b")
+    text = html_document([html(TABLE), html(TABLE)], "a < b")
     tags = Tags()
     tags.feed(text)
     void = {"meta"}

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from sprec.report.tables.latex_table import latex
-from sprec.report.tables.table import Difference, Spread, Table
+from sprec.report.tables.table import Difference, MeanStd, Table
 
 METRICS = ("HR", "NDCG", "Div", "OR", "MGU", "DGU")
 COLUMNS = ("method", "negatives", "seeds", "N", *(f"{name}@{k}" for k in (1, 5) for name in METRICS), "off")
@@ -15,7 +15,7 @@ TABLE = Table(
     title=f"{ODD[0]}: {ODD[1]}",
     columns=COLUMNS,
     rows=(
-        (*ODD, 3, 1000, *(Spread(0.01234, 0.001) for _ in range(12)), 0.5),
+        (*ODD, 3, 1000, *(MeanStd(0.01234, 0.001) for _ in range(12)), 0.5),
         ("[x]", "lost", 0, None, *("failed" for _ in range(13))),
         ("a", "b", 1, 20, *(Difference(0.01, -0.002, 0.02, 0.3) for _ in range(12)), None),
     ),

@@ -3,10 +3,10 @@
 import pytest
 
 from sprec.records.run_record import WeightsEntry
-from sprec.report.tables.assemble import Choice, tables
-from sprec.report.tables.missing import command
-from sprec.report.tables.table_kinds import KINDS
-from sprec.report.tables.table_rows import rows
+from sprec.report.tables.assemble import TableOptions, score_tables
+from sprec.report.tables.missing import rerun_command
+from sprec.report.tables.table_kinds import TABLE_KINDS
+from sprec.report.tables.table_rows import score_rows
 from tests.report.conftest import evaluation, evaluations
 
 
@@ -16,7 +16,7 @@ def config(seed=0, beta=0.1, iterations=1, size=256, **changes):
 
 
 def table(kind, records):
-    return tables(KINDS[kind], records, Choice(tested=False))[0]
+    return score_tables(TABLE_KINDS[kind], records, TableOptions(tested=False))[0]
 
 
 def named(kind, records):
@@ -29,14 +29,14 @@ def test_iterations_come_from_the_longest_run_of_each_seed(make):
         make(config=config(iterations=3), evaluations=evaluations(0.02, 0.03, 0.05)),
         make(seed=1, config=config(1, iterations=2), evaluations=evaluations(0.04, 0.07)),
     ]
-    found = table("iterations", records)
-    assert found.title == "Self-play iterations on movie_lens with smollm2_135m"
-    assert [(*row[:4], row[5]) for row in found.rows[2:]] == [
-        ("sprec", "self_play", "1", 2, found.rows[2][5]),
-        ("sprec", "self_play", "2", 2, found.rows[3][5]),
+    made = table("iterations", records)
+    assert made.title == "Self-play iterations on movie_lens with smollm2_135m"
+    assert [(*row[:4], row[5]) for row in made.rows[2:]] == [
+        ("sprec", "self_play", "1", 2, made.rows[2][5]),
+        ("sprec", "self_play", "2", 2, made.rows[3][5]),
         ("sprec", "self_play", "3", 1, 0.05),
     ]
-    assert [row[5].mean for row in found.rows[2:4]] == pytest.approx([0.03, 0.05])
+    assert [row[5].mean for row in made.rows[2:4]] == pytest.approx([0.03, 0.05])
 
 
 def test_beta_orders_its_rows_by_value_and_leaves_out_methods_without_several(make):
@@ -55,16 +55,16 @@ def test_sample_sizes_are_numbers_not_words(make):
 
 def test_base_llms_stand_in_one_table_each_with_its_own_initial_model(make):
     other = make(weights=WeightsEntry("qwen", "00"), evaluations=evaluations(0.05))
-    found = table("base_llm", [make(), other])
-    assert found.title == "Base LLMs on movie_lens"
-    assert [row[:3] for row in found.rows] == [
+    made = table("base_llm", [make(), other])
+    assert made.title == "Base LLMs on movie_lens"
+    assert [row[:3] for row in made.rows] == [
         ("–", "most popular", "–"),
         ("smollm2_135m", "initial SFT", "–"),
         ("smollm2_135m", "sprec", "self_play"),
         ("qwen", "initial SFT", "–"),
         ("qwen", "sprec", "self_play"),
     ]
-    assert len(tables(KINDS["ablation"], [make(), other], Choice(tested=False))) == 2
+    assert len(score_tables(TABLE_KINDS["ablation"], [make(), other], TableOptions(tested=False))) == 2
 
 
 def test_seed_that_an_arm_lacks_is_named_with_its_command(make):
@@ -80,7 +80,7 @@ def test_arm_of_the_ablation_that_was_never_run_is_named_with_its_command(make):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("typed", "expected"),
     [
         ("python -m sprec.run +sweep=ablation seed=0,1 -m", "python -m sprec.run method=dpo seed=4"),
         ("python -m sprec.run method=sft,dpo -m", "python -m sprec.run method=dpo seed=4"),
@@ -91,12 +91,12 @@ def test_arm_of_the_ablation_that_was_never_run_is_named_with_its_command(make):
         ),
     ],
 )
-def test_command_of_a_sweep_becomes_that_of_one_run(make, given, expected):
-    run = make("dpo", command=given, config={"budget": {"test_rows": 20}})
-    assert command(run, {"seed": "4"}) == expected
+def test_command_of_a_sweep_becomes_that_of_one_run(make, typed, expected):
+    run = make("dpo", command=typed, config={"budget": {"test_rows": 20}})
+    assert rerun_command(run, {"seed": "4"}) == expected
 
 
 def test_rows_under_several_rankings_name_theirs(make):
     both = (*evaluations(0.02), evaluation("iteration_1", 1, 0.4, ranking="beam"))
-    found = rows(KINDS["main"], [make(evaluations=both)])
-    assert [row.names[0] for row in found[2:]] == ["sprec (grounded)", "sprec (beam)"]
+    made = score_rows(TABLE_KINDS["main"], [make(evaluations=both)])
+    assert [row.names[0] for row in made[2:]] == ["sprec (grounded)", "sprec (beam)"]

@@ -16,11 +16,11 @@ def catalogue(items=ITEMS, seed=0):
     """Return the items, and each one's mass per genre."""
     rng = np.random.default_rng(seed)
     names = [sorted(rng.choice(GENRES, rng.integers(0, 4), replace=False).tolist()) for _ in range(items)]
-    found = {
+    entries = {
         str(i): RecordedItem(f"Item {i} (1995)", tuple(names[i]), int(9 * items / (i + 1)))
         for i in range(items)
     }
-    return found, genre_masses(names, GENRES)
+    return entries, genre_masses(names, GENRES)
 
 
 def ranked(rng, users, *, skew, target=None, hits=0.0, items=ITEMS, k=5):
@@ -42,11 +42,11 @@ def with_lists(record: RunRecord, sets, *, users=200, items=ITEMS, test_seed=0) 
     popularity = np.array([each.popularity for each in known.values()])
     evaluations = []
     for label, iteration, ids in sets:
-        found = score_lists(ids, target, histories, masses, popularity=popularity)
-        scores = {**found.values, "off_catalog": 0.1}
+        scores_of_lists = score_lists(ids, target, histories, masses, popularity=popularity)
+        scores = {**scores_of_lists.values, "off_catalog": 0.1}
         way = "popularity" if iteration is None else "grounded"
         titles = () if iteration is None else ("Item 1 (1995)",) * 20
-        counted = (found.n, found.n_in_catalog)
+        counted = (scores_of_lists.n, scores_of_lists.n_in_catalog)
         evaluations.append(
             Evaluation(label, iteration, *counted, scores, way, "test", encode_ids(ids), titles)
         )
