@@ -147,7 +147,7 @@ def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
         found = settings(f"method={method}", "base_llm=tiny")
         assert found.ranking["_target_"] == "sprec.baselines.guided_ranker.GuidedRanker"
         assert (found.ranking["width"], found.method.with_sft, found.method.with_dpo) == (10, False, False)
-    assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("Beam")
+    assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("BeamRanker")
     assert settings("method=d3").method.counterfactual is None
     effect = _build_method(settings("method=cft")).counterfactual
     assert (effect.effect, effect.last) == (0.1, 0.25)
@@ -206,7 +206,7 @@ def test_released_experiment_sets_every_trap_by_its_own_switch():
     assert (found.base_llm.quantise, found.trainer.inference_precision) == ("auto", "auto")
     assert (found.base_llm.lora.rank, found.base_llm.lora.dropout) == (16, 0.05)
     assert found.decoding["_target_"].endswith("Greedy")
-    assert found.ranking["_target_"].endswith("Grounded")
+    assert found.ranking["_target_"].endswith("GroundedRanker")
 
 
 def test_each_switch_of_the_released_experiment_goes_back_alone():
@@ -223,7 +223,7 @@ def test_each_switch_of_the_released_experiment_goes_back_alone():
 
 def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_released():
     assert settings("+experiment=[paper,released]").budget.iteration_rows == 2048
-    assert settings("+experiment=[paper,released]").prompt["_target_"].endswith("released")
+    assert settings("+experiment=[paper,released]").prompt["_target_"].endswith("released_templates")
     rw, dmpo, rosepo = (
         settings("+experiment=released", f"method={name}_released") for name in ("rw", "dmpo", "rosepo")
     )
