@@ -19,7 +19,7 @@ from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.store.store import Store
-from sprec.training import trainer
+from sprec.training import schedule, trainer
 from sprec.training.context import ModelState
 from sprec.training.objectives import Objective, dpo, sdpo, sft
 from sprec.training.row_sampling import RowSampling
@@ -49,7 +49,7 @@ def optimiser_step(setting: Setting) -> Step:
 def adamw(model: LanguageModel) -> Optimizer:
     """Return the optimiser of the tuned weights, set up as a stage of a run does."""
     weights = [weight for weight in model.network.parameters() if weight.requires_grad]
-    return trainer.adamw(trainer.preallocate_gradients(weights), 2e-5)
+    return schedule.adamw(trainer.preallocate_gradients(weights), 2e-5)
 
 
 def _step_on_rows(setting: Setting, rows: list[TokenRow], optimiser: Optimizer) -> Step:
@@ -139,7 +139,7 @@ def sprec_iteration(setting: Setting) -> Step:
 
     def run_step() -> Work:
         with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
-            stages = Stages(engine, Store(Path(place)), RowSampling(None, None), done=lambda *_: None)
+            stages = Stages(engine, Store(Path(place)), RowSampling(None, None), on_result=lambda *_: None)
             model = stages.sft(previous, 1, method.sft)
             pairs = stages.negatives(
                 previous, 1, method.negatives, method.decoding, keep_pairs_equal_to_target=True

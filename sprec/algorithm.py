@@ -1,4 +1,8 @@
-"""SPRec's loop (Gao et al. 2025, algorithm 1): the file to read first."""
+"""SPRec's algorithm 1 (Gao et al. 2025, section 4): the file to read first.
+
+What a step computes is in `sprec.training.stages`, DPO's loss in `sprec.training.objectives`, and where
+rejected titles come from in `sprec.negatives`.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,21 +18,21 @@ from sprec.negatives import NegativeSampler, describe_sampler
 from sprec.training.context import ModelState, TestSetup
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.row_weights import RowWeighting
+from sprec.training.schedule import Schedule
 from sprec.training.stages import Stages
-from sprec.training.trainer import Schedule
 
 
 @dataclass(frozen=True)
 class SelfPlayAlgorithm:
-    """What one arm does: which steps an iteration has, where its rejected titles come from, and its loss."""
+    """An arm that tunes an LLM: the steps of an iteration, where its rejected titles come from, its loss."""
 
     iterations: int
     with_sft: bool
     with_dpo: bool
     keep_pairs_equal_to_target: bool
-    objective: partial[Tensor]  # of log-probabilities, as `Objective`
-    weighting: RowWeighting | None  # of SFT rows
-    counterfactual: Counterfactual | None  # what SFT scores titles by, beside their likelihood
+    objective: partial[Tensor]  # an `Objective` with its settings
+    weighting: RowWeighting | None  # weighs the rows of SFT
+    counterfactual: Counterfactual | None  # adds the history's effect to SFT's likelihood
     negatives: NegativeSampler
     decoding: Decoding
     initial: Schedule
@@ -36,60 +40,64 @@ class SelfPlayAlgorithm:
     dpo: Schedule
 
     @property
-    def rejected(self) -> str:
-        """What rejected titles come from: sampler, and decoding where it writes; "none" without any."""
+    def negatives_label(self) -> str:
+        """What rejected titles come from: the sampler, and the decoding where titles are written."""
         if not self.with_dpo:
             return "none"
         decoding = f" {type(self.decoding).__name__}" if self.negatives.uses_decoding else ""
         return describe_sampler(self.negatives) + decoding
 
-    def ranking(self, ranker: Ranker) -> str:
+    def ranking_label(self, ranker: Ranker) -> str:
         """Return what ranks the catalogue."""
         return ranker.name
 
-    def states(self, stages: Stages, base: ModelState) -> Iterator[tuple[str, int, ModelState]]:
-        """Yield the model after the initial SFT and after each iteration."""
-        model = stages.sft(base, 0, self.initial, self.weighting, self.counterfactual)
-        yield "initial_sft", 0, model
-        for iteration in range(1, self.iterations + 1):
-            previous = model
+    def train(self, stages: Stages, base: ModelState) -> Iterator[tuple[str, int, ModelState]]:
+        """Yield π₀, then πᵢ for each iteration i = 1, …, T, each with its label and i."""
+        policy = self._sft(stages, base, 0)  # π₀: the initial SFT of the base LLM
+        yield "initial_sft", 0, policy
+        for iteration in range(1, self.iterations + 1):  # for i = 1, …, T
+            previous = policy  # πᵢ₋₁ writes the rejected titles: not the policy after this iteration's SFT
             if self.with_sft:
-                model = stages.sft(model, iteration, self.sft, self.weighting, self.counterfactual)
+                policy = self._sft(stages, policy, iteration)  # SFT on the positives of the iteration's rows
             if self.with_dpo:
-                pairs = stages.negatives(
+                pairs = stages.negatives(  # self-play: a rejected title beside the true one of each row
                     previous,
                     iteration,
                     self.negatives,
                     self.decoding,
                     keep_pairs_equal_to_target=self.keep_pairs_equal_to_target,
                 )
-                model = stages.dpo(model, pairs, iteration, self.dpo, self.objective)
-            yield f"iteration_{iteration}", iteration, model
+                policy = stages.dpo(policy, pairs, iteration, self.dpo, self.objective)  # reference: πᵢ's SFT
+            yield f"iteration_{iteration}", iteration, policy
 
-    def evaluations(
+    def _sft(self, stages: Stages, policy: ModelState, iteration: int) -> ModelState:
+        schedule = self.sft if iteration else self.initial
+        return stages.sft(policy, iteration, schedule, self.weighting, self.counterfactual)
+
+    def train_and_rank(
         self, stages: Stages, base: ModelState, test: TestSetup
     ) -> Iterator[tuple[str, int, Path]]:
-        """Yield label, iteration and folder of the ranked lists after each state."""
+        """Yield label, iteration and folder of the ranked lists of each model."""
         assistant = stages.assistant(test)
-        for label, iteration, state in self.states(stages, base):
-            yield label, iteration, stages.evaluate(state, label, test, assistant)
+        for label, iteration, policy in self.train(stages, base):
+            yield label, iteration, stages.evaluate(policy, label, test, assistant)
 
 
 @dataclass(frozen=True)
 class BaselineAlgorithm:
-    """An arm that ranks item ids and has nothing to iterate."""
+    """An arm without an LLM: it ranks item ids and has nothing to iterate."""
 
     name: str
     baseline: Baseline
     settings: Mapping[str, Any]  # all that the baseline depends on beside the data
     iterations: int = 0
-    rejected: str = "none"
+    negatives_label: str = "none"
 
-    def ranking(self, ranker: Ranker) -> str:
+    def ranking_label(self, ranker: Ranker) -> str:
         """Return what ranks the catalogue, whatever ranks it for an LLM."""
         return "all items"
 
-    def evaluations(
+    def train_and_rank(
         self, stages: Stages, base: ModelState, test: TestSetup
     ) -> Iterator[tuple[str, int, Path]]:
         """Yield the folder of the ranked lists."""

@@ -49,9 +49,9 @@ def test_several_titles_are_had_by_sampling_or_from_the_catalogue_or_not_asked_f
             r"ranking: GroundedRanker got an unexpected keyword argument 'width'; leave that setting out",
         ),
         (
-            "method.objective",
+            "objective",
             {"_target_": "sprec.training.objectives.dpo", "epsilon": 0.1},
-            r"method\.objective: dpo got an unexpected keyword argument 'epsilon'",
+            r"objective: dpo got an unexpected keyword argument 'epsilon'",
         ),
     ],
 )

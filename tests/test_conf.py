@@ -81,10 +81,10 @@ def test_random_arm_swaps_the_negatives_and_the_command_line_wins_over_it():
 
 
 def test_wrong_value_is_named_with_its_key():
-    with pytest.raises(ValueError, match=r"method\.objective.*beta = -1 must be greater than 0"):
-        settings("method.objective.beta=-1")
-    with pytest.raises(ValueError, match=r"method\.objective.*epsilon = 0.5 must be .* less than 0.5"):
-        settings("method=rosepo", "method.objective.epsilon=0.5")
+    with pytest.raises(ValueError, match=r"objective.*beta = -1 must be greater than 0"):
+        settings("objective.beta=-1")
+    with pytest.raises(ValueError, match=r"objective.*epsilon = 0.5 must be .* less than 0.5"):
+        settings("method=rosepo", "objective.epsilon=0.5")
     with pytest.raises(ValueError, match=r"rows_seed.*'entropy' \(got 'chance'\)"):
         settings("rows_seed=chance")
     with pytest.raises(ValueError, match=r"negatives.*count = 0 must be 1 or more"):
@@ -130,7 +130,7 @@ def test_weights_that_cannot_be_shared_out_are_refused(option, said):
 def test_peers_have_the_defaults_of_their_papers(method, objective, sampler, count):
     found = settings(f"method={method}")
     form = "dpo" if method == "spin" else method
-    assert found.method.objective == {"_target_": f"sprec.training.objectives.{form}", **objective}
+    assert found.objective == {"_target_": f"sprec.training.objectives.{form}", **objective}
     assert found.negatives["_target_"] == f"sprec.negatives.{sampler}"
     assert (found.negatives["count"], found.method.with_sft) == (count, False)
 
@@ -150,7 +150,7 @@ def test_d3_and_cft_rank_by_guided_beams_whatever_the_base_llm_prefers():
     assert settings("method=d3", "ranking=beam").ranking["_target_"].endswith("BeamRanker")
     assert settings("method=d3").method.counterfactual is None
     effect = _build_method(settings("method=cft")).counterfactual
-    assert (effect.effect, effect.last) == (0.1, 0.25)
+    assert (effect.effect_weight, effect.last_token_weight) == (0.1, 0.25)
 
 
 def test_guidance_out_of_range_is_named_with_its_key():
@@ -158,8 +158,8 @@ def test_guidance_out_of_range_is_named_with_its_key():
         settings("method=d3", "ranking.alpha=1.2")
     with pytest.raises(ValueError, match=r"ranking.*width = 0 must be 1 or more"):
         settings("method=d3", "ranking.width=0")
-    with pytest.raises(ValueError, match=r"method\.counterfactual\.effect.*greater than or equal to 0"):
-        settings("method=cft", "method.counterfactual.effect=-1")
+    with pytest.raises(ValueError, match=r"effect_weight.*greater than or equal to 0"):
+        settings("method=cft", "method.counterfactual.effect_weight=-1")
 
 
 @pytest.mark.parametrize("option", [o for o in GROUPS if o.startswith("negatives=")])

@@ -83,7 +83,7 @@ def test_command_of_a_sweeps_job_repeats_it_alone_in_its_place(basic):
 def test_other_jobs_outlive_a_killed_one_and_the_table_names_it_with_its_command(tmp_path, launcher, plugin):
     pytest.importorskip(f"hydra_plugins.{plugin}")
     (tmp_path / "deadly.py").write_text(DEADLY)
-    arms = "method.objective._target_=deadly.killed,deadly.also_killed,sprec.training.objectives.dpo"
+    arms = "objective._target_=deadly.killed,deadly.also_killed,sprec.training.objectives.dpo"
     options = ["method=random_negatives", arms, f"hydra/launcher={launcher}", "-m"]
     done = sprec(tmp_path / "home", tmp_path, *options, path=tmp_path, fresh=True, check=False)
     assert done.returncode == 1

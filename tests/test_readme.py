@@ -15,7 +15,7 @@ SWITCHES = [code for code in CODES if all("=" in word for word in code.split())]
 BELONGING = {
     **dict.fromkeys(("dataset.repair", "dataset.drop_html", "dataset.extend_catalog"), "dataset=released"),
     "dataset.reader.drop_html": "dataset=cds_and_vinyl",
-    "method.objective.averaged": "method=dmpo",
+    "objective.averaged": "method=dmpo",
     "ranking.width": "method=d3",
 }
 """What has to be chosen for a switch to be there."""

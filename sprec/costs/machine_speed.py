@@ -35,24 +35,24 @@ def measure_speed(
 ) -> MachineSpeed:
     """Return the speed of the machine alone, measured for six times `seconds` with torch's threads.
 
-    The product is that of the model's inner projection. The best of many short repetitions of one thread is
-    what the thread does alone, even on a busy machine; several threads have to wait for each other there, so
-    what one does bounds what they do.
+    The product is that of the model's inner projection.
     """
+    # The best of many short repetitions is what a thread does alone, even on a busy machine. Several threads
+    # wait for each other there, so the speed of one, scaled, is a lower bound of what they reach.
     threads = torch.get_num_threads()
-    found = _measured(shape, device, bf16=bf16, seconds=seconds)
+    speed = _measure(shape, device, bf16=bf16, seconds=seconds)
     if threads > 1 and device == "cpu":
         torch.set_num_threads(1)
         try:
-            alone = _measured(shape, device, bf16=bf16, seconds=seconds)
+            one_thread = _measure(shape, device, bf16=bf16, seconds=seconds)
         finally:
             torch.set_num_threads(threads)
         scale = max(SCALING * threads, 1.0) if threads <= FEW_THREADS else 1.0
-        found = fastest(found, replace(alone, flops=scale * alone.flops))
-    return replace(found, devices=devices)
+        speed = fastest(speed, replace(one_thread, flops=scale * one_thread.flops))
+    return replace(speed, devices=devices)
 
 
-def _measured(shape: ModelShape, device: str, *, bf16: bool, seconds: float) -> MachineSpeed:
+def _measure(shape: ModelShape, device: str, *, bf16: bool, seconds: float) -> MachineSpeed:
     """Return the speed of the best repetition of each."""
     dtype, rows = torch.bfloat16 if bf16 else torch.float32, ROWS[torch.device(device).type]
     left, right, one, two, small = (
@@ -93,15 +93,15 @@ def fastest(one: MachineSpeed, other: MachineSpeed) -> MachineSpeed:
 def _best(work: Callable[[], object], device: str, seconds: float) -> float:
     """Return the seconds of the fastest repetition after a first one that does not count."""
     work()
-    found = float("inf")
+    shortest = float("inf")
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         _wait(device)
         start = time.perf_counter()
         work()
         _wait(device)
-        found = min(found, time.perf_counter() - start)
-    return found
+        shortest = min(shortest, time.perf_counter() - start)
+    return shortest
 
 
 def _wait(device: str) -> None:

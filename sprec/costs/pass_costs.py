@@ -58,16 +58,16 @@ def timed(seconds: float) -> Cost:
 
 def forward_pass(shape: ModelShape, rows: Sequence[TokenRow], speed: MachineSpeed) -> Cost:
     """Return the cost of one pass without gradients over these rows."""
-    asked = count_pass(rows)
-    moved = _moved(shape, asked, speed) + speed.width * (shape.weights + shape.words)
-    return _timed(forward_flops(shape, asked), moved, CALLS * shape.layers, speed)
+    size = count_pass(rows)
+    moved = _moved(shape, size, speed) + speed.width * (shape.weights + shape.words)
+    return _timed(forward_flops(shape, size), moved, CALLS * shape.layers, speed)
 
 
 def training_pass(shape: ModelShape, rows: Sequence[TokenRow], speed: MachineSpeed) -> Cost:
     """Return the cost of one pass with gradients over these rows."""
-    asked = count_pass(rows)
-    moved = GRADIENT * _moved(shape, asked, speed) + 2 * speed.width * (shape.weights + shape.words)
-    return _timed(training_flops(shape, asked), moved, GRADIENT * CALLS * shape.layers, speed)
+    size = count_pass(rows)
+    moved = GRADIENT * _moved(shape, size, speed) + 2 * speed.width * (shape.weights + shape.words)
+    return _timed(training_flops(shape, size), moved, GRADIENT * CALLS * shape.layers, speed)
 
 
 def optimizer_step(shape: ModelShape, speed: MachineSpeed) -> Cost:
@@ -99,11 +99,11 @@ def write_titles(
     return start + _timed(flops, moved, steps * CALLS * shape.layers, speed, idle=idle)
 
 
-def _moved(shape: ModelShape, asked: PassSize, speed: MachineSpeed) -> float:
+def _moved(shape: ModelShape, size: PassSize, speed: MachineSpeed) -> float:
     """Return the bytes of activations, scores and logits of a pass without gradients."""
-    streams = STREAMS * shape.layers * asked.tokens * (shape.hidden + shape.inner)
-    scores = SCORES * shape.layers * shape.heads * asked.pairs
-    return speed.width * (streams + scores) + LOGIT_BYTES * asked.predicted * shape.vocabulary
+    streams = STREAMS * shape.layers * size.tokens * (shape.hidden + shape.inner)
+    scores = SCORES * shape.layers * shape.heads * size.pairs
+    return speed.width * (streams + scores) + LOGIT_BYTES * size.predicted * shape.vocabulary
 
 
 def _timed(flops: float, moved: float, calls: float, speed: MachineSpeed, *, idle: float = 0.0) -> Cost:

@@ -22,8 +22,9 @@ class RowTokenizer:
     def row(self, history: Sequence[str], answers: Sequence[str]) -> TokenRow:
         """Return prompt and answers as `LanguageModel.encode`; a prompt over the cutoff keeps its end."""
         start = [self.tokenizer.bos_token_id] if self.tokenizer.bos_token_id is not None else []
-        prompt = self._of(self.prompt.text(history))[-self.cutoff_tokens :]
-        return TokenRow((*start, *prompt), tuple(self._of(self.prompt.answer(title)) for title in answers))
+        prompt = self._encode(self.prompt.text(history))[-self.cutoff_tokens :]
+        titles = tuple(self._encode(self.prompt.answer(title)) for title in answers)
+        return TokenRow((*start, *prompt), titles)
 
-    def _of(self, text: str) -> tuple[int, ...]:
+    def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)

@@ -22,7 +22,7 @@ from sprec.llm.precision import Precision, resolve_precision
 from sprec.records.tracking import Tracker
 from sprec.store.store import Store
 from sprec.training.counterfactual import Counterfactual
-from sprec.training.trainer import Schedule
+from sprec.training.schedule import Schedule
 
 FOLDER_SOURCE = "sprec.data.download.sources.Folder"
 
@@ -142,7 +142,7 @@ def _build_method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
         with_sft=method.with_sft,
         with_dpo=method.with_dpo,
         keep_pairs_equal_to_target=method.keep_pairs_equal_to_target,
-        objective=_make_factory("method.objective", method.objective),
+        objective=_make_factory("objective", settings.objective),
         weighting=None if method.weighting is None else instantiate_node(method.weighting),
         counterfactual=Counterfactual(**counterfactual.model_dump()) if counterfactual else None,
         negatives=instantiate_node(settings.negatives),

@@ -73,12 +73,12 @@ class BaseLlm(SettingsGroup):
 class CounterfactualSettings(SettingsGroup):
     """How SFT learns the history's effect: its weight, and the weight of a title's last token."""
 
-    effect: float = Field(ge=0)
-    last: float = Field(ge=0, le=1)
+    effect_weight: float = Field(ge=0)
+    last_token_weight: float = Field(ge=0, le=1)
 
 
 class MethodSettings(SettingsGroup):
-    """The steps of an iteration, which pairs stay, and the loss of preference tuning.
+    """The steps of an iteration, and which pairs stay.
 
     With `baseline` there is no LLM: that object ranks the items, and the other settings are ignored.
     """
@@ -87,20 +87,9 @@ class MethodSettings(SettingsGroup):
     with_sft: bool
     with_dpo: bool
     keep_pairs_equal_to_target: bool
-    objective: Node
     weighting: Node | None = None
     counterfactual: CounterfactualSettings | None = None
     baseline: Node | None = None
-
-    @field_validator("objective")
-    @classmethod
-    def _check_objective(cls, objective: Node) -> Node:
-        """Refuse a `beta` of 0 or less, and an `epsilon` of one half or more: labels would be noise."""
-        if not objective.get("beta", 1) > 0:
-            raise ValueError(f"beta = {objective['beta']} must be greater than 0")
-        if not 0 <= objective.get("epsilon", 0) < 0.5:
-            raise ValueError(f"epsilon = {objective['epsilon']} must be 0 or more and less than 0.5")
-        return objective
 
 
 class TrainerSettings(SettingsGroup):
@@ -150,6 +139,7 @@ class Settings(SettingsGroup):
     budget: Budget
     negatives: Node
     decoding: Node
+    objective: Node
     method: MethodSettings
     trainer: TrainerSettings
     tracker: Node
@@ -169,6 +159,16 @@ class Settings(SettingsGroup):
         if self.goal and int(self.goal.partition("@")[2]) not in self.cutoffs:
             raise ValueError(f"goal = {self.goal} is not scored; add its list length to cutoffs")
         return self
+
+    @field_validator("objective")
+    @classmethod
+    def _check_objective(cls, objective: Node) -> Node:
+        """Refuse a `beta` of 0 or less, and an `epsilon` of one half or more: labels would be noise."""
+        if not objective.get("beta", 1) > 0:
+            raise ValueError(f"beta = {objective['beta']} must be greater than 0")
+        if not 0 <= objective.get("epsilon", 0) < 0.5:
+            raise ValueError(f"epsilon = {objective['epsilon']} must be 0 or more and less than 0.5")
+        return objective
 
     @field_validator("ranking")
     @classmethod

@@ -33,11 +33,12 @@ class WorkFinder(Stages):
     """Goes through a run's stages without computing any, and notes the work of the one with `key`."""
 
     def __init__(self, context: StageContext, store: Store, sampling: RowSampling, key: str) -> None:
-        super().__init__(context, store, sampling, done=lambda *_: None)
+        super().__init__(context, store, sampling, on_result=lambda *_: None)
         self.key = key
         self.work: Work | None = None
 
-    def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+    def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+        """Remember the work if this is the stage."""
         self.work = work if stage.key == self.key else self.work
         return self.store.path(stage)
 
@@ -82,7 +83,7 @@ def _find_work(
 ) -> Work:
     finder = WorkFinder(context, components.store, build_row_sampling(settings), key)
     assert isinstance(components.method, SelfPlayAlgorithm)  # a baseline trains in one process
-    for _ in components.method.states(finder, base):
+    for _ in components.method.train(finder, base):
         if finder.work is not None:
             return finder.work
     raise ValueError(f"no stage of this run has the key {key}")

@@ -47,8 +47,8 @@ def show_plan(
     """
     has_llm = not isinstance(components.method, BaselineAlgorithm)
     cost_model = _measure_costs(components, settings, context) if has_llm else None
-    stages = CostEstimator(context, components.store, build_row_sampling(settings), gauge=cost_model)
-    for _ in components.method.evaluations(stages, base, test):
+    stages = CostEstimator(context, components.store, build_row_sampling(settings), model=cost_model)
+    for _ in components.method.train_and_rank(stages, base, test):
         pass
     lines = [_stage_line(stage) for stage in stages.planned]
     if cost_model:

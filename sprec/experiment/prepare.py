@@ -48,7 +48,7 @@ def build_context(
     load = partial(_load_model, components, settings, dataset)
     context = StageContext(
         dataset=dataset,
-        whole=whole.digest,  # training must not depend on how many rows are evaluated
+        training_data_digest=whole.digest,  # training must not depend on how many rows are evaluated
         load=partial(load, nf4=components.precision.nf4, sharded=sharded),
         load_inference_model=partial(load, fp16=True) if components.precision.fp16 else None,
         embedder=components.embedder,

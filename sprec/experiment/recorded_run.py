@@ -68,12 +68,12 @@ class RecordedRun:
         settings = self.settings.model_copy(update={"rows_seed": sampling.rows_seed})
         runner = distributed_runner(settings, self.components)
         stages = Stages(
-            self.context, self.components.store, sampling, done=self._record_stage, together=runner
+            self.context, self.components.store, sampling, on_result=self._record_stage, runner=runner
         )
         self._record_rows()
         with self._recorded():
             self._score_most_popular()
-            for label, iteration, folder in self.components.method.evaluations(stages, base, test):
+            for label, iteration, folder in self.components.method.train_and_rank(stages, base, test):
                 self._score_stage(folder, label, iteration)
         return self.record
 
@@ -168,7 +168,7 @@ class RecordedRun:
             n=scores.n,
             n_in_catalog=scores.n_in_catalog,
             scores=scores.values,
-            ranking="popularity" if iteration is None else method.ranking(ranker),
+            ranking="popularity" if iteration is None else method.ranking_label(ranker),
             split=self.settings.split,
             lists=encode_ids(ids),
             written=tuple(title for title in titles if title is not None),

@@ -76,6 +76,6 @@ class Session:
             dataset=DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), counts),
             weights=WeightsEntry(settings.base_llm.name, base.key),
             method=settings.method.name,
-            negatives=components.method.rejected,
+            negatives=components.method.negatives_label,
         )
         return record.with_drops("dataset", dict(split.drops))

@@ -5,6 +5,7 @@ from sprec.negatives.ches import Ches
 from sprec.negatives.exposure import Balanced, Exposure
 from sprec.negatives.in_batch import InBatch
 from sprec.negatives.mixture import Mixture
+from sprec.negatives.model_work import ModelWork
 from sprec.negatives.preference_pairs import build_pairs
 from sprec.negatives.random import Popular, Random
 from sprec.negatives.self_play import Beams, GroundedSelfPlay, SelfPlay
@@ -18,6 +19,7 @@ __all__ = [
     "GroundedSelfPlay",
     "InBatch",
     "Mixture",
+    "ModelWork",
     "NegativeSampler",
     "Popular",
     "Random",

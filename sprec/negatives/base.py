@@ -1,4 +1,4 @@
-"""What a negative sampler is, and the context that it draws from."""
+"""What a negative sampler is, and what it may ask for."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -19,14 +19,15 @@ from sprec.generation.rankers import encode_prompts
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 from sprec.negatives.hidden_states import mean_hidden_states
+from sprec.negatives.model_work import ModelWork
 
 TitleLists: TypeAlias = list[list[str]]
-"""The rejected titles of each example, in the examples' order."""
+"""The titles of each example, in the examples' order."""
 
 
 @dataclass(frozen=True)
 class SamplerContext:
-    """What samplers draw from; the model is loaded, and titles are embedded, when first asked for.
+    """What samplers sample from; the model is loaded, and titles are embedded, on demand.
 
     `popularity[i]` counts item i in the training rows, `genres` are the dataset's selected ones. `load`
     returns the model of the previous iteration, which writes titles as `decoding` says.
@@ -64,14 +65,14 @@ class SamplerContext:
         """Return one unit vector per title."""
         return self.embedder.embed(titles)
 
-    def write_titles(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> list[list[str]]:
-        """Return `count` titles that the model writes for each example; empty ones and repeats are kept."""
+    def write_titles(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> TitleLists:
+        """Return `count` titles that the model writes for each example; empty ones and repeats stay."""
         texts = [text for text in encode_prompts(self.model, self.catalog, examples) for _ in range(count)]
-        written = write_titles(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
-        return [written[start : start + count] for start in range(0, len(written), count)]
+        titles = write_titles(self.model, texts, self.decoding, rng, batch_tokens=self.batch_tokens)
+        return [titles[start : start + count] for start in range(0, len(titles), count)]
 
     def best_items(self, examples: Sequence[Example], *, k: int) -> Int[np.ndarray, "examples k"]:
-        """Return the k items that the model finds most probable, best first; -1 where there are fewer."""
+        """Return the k most probable items under the model, best first; -1 where there are fewer."""
         texts = encode_prompts(self.model, self.catalog, examples)
         return search_titles(self.model, texts, self.trie, k=k, batch_tokens=self.batch_tokens)[0]
 
@@ -79,14 +80,13 @@ class SamplerContext:
         self, examples: Sequence[Example], answers: Sequence[Sequence[int]]
     ) -> Float[np.ndarray, "examples answers size"]:
         """Return the model's mean hidden state over each answer; equally many items answer each example."""
-        titles = self.catalog.titles
         rows = [
-            self.model.encode([titles[i] for i in example.history], [titles[i] for i in items])
+            self.model.encode(self.titles_of(example.history), self.titles_of(items))
             for example, items in zip(examples, answers, strict=True)
         ]
         return mean_hidden_states(self.model, rows, batch_tokens=self.batch_tokens)
 
-    def unseen_items(self, example: Example) -> Int[np.ndarray, " free"]:
+    def unseen_items(self, example: Example) -> Int[np.ndarray, " unseen"]:
         """Return the items that are neither the example's target nor in its history, lowest id first."""
         return np.setdiff1d(np.arange(len(self.catalog)), [*example.history, example.target])
 
@@ -97,7 +97,7 @@ class SamplerContext:
     def in_top_genres(self, example: Example, top: int) -> Bool[np.ndarray, " items"]:
         """Return which items have a genre among the `top` that weigh most in the history.
 
-        Equal weights rank as the dataset names the genres; a genre without weight is never among them.
+        Genres of equal weight rank as the dataset names them; a genre without weight is never among them.
         """
         weights = self.masses[list(example.history)].sum(0)
         best = np.argsort(-weights, kind="stable")[:top]
@@ -106,10 +106,9 @@ class SamplerContext:
 
 
 class NegativeSampler(Protocol):
-    """Proposes the rejected titles of each example: a frozen dataclass, whose repr is all that it depends on.
+    """Proposes the rejected titles of each example: a frozen dataclass, whose repr names its settings.
 
-    The `uses_` properties say what else the proposals depend on; they are read for stage keys, so a sampler
-    that loads the model or embeds titles must say so.
+    A sampler that asks the model or the embedder says so in `work`: stage keys and estimates read it.
     """
 
     @property
@@ -118,36 +117,44 @@ class NegativeSampler(Protocol):
         ...
 
     @property
+    def work(self) -> ModelWork:
+        """What is asked of the model and the embedder for an average example."""
+        return ModelWork()
+
+    @property
     def uses_model(self) -> bool:
         """Whether the model is asked for anything."""
-        return False
+        return self.work.uses_model
 
     @property
     def uses_decoding(self) -> bool:
         """Whether the model writes titles, as `decoding` says."""
-        return False
+        return self.work.titles > 0
 
     @property
     def uses_embeddings(self) -> bool:
         """Whether titles are embedded."""
-        return False
+        return self.work.embedded > 0
 
     @property
     def titles_per_prompt(self) -> int:
         """Different titles that the model must write for each example."""
         return int(self.uses_decoding)
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` distinct titles per example, in the examples' order."""
         ...
 
 
 def describe_sampler(sampler: NegativeSampler) -> str:
-    """Return the sampler's name and those of its plain settings that are not the default."""
+    """Return the sampler's name and those of its plain settings that are not the default.
+
+    >>> from sprec.negatives import Popular
+    >>> describe_sampler(Popular(count=3))
+    'Popular count=3'
+    """
     described: Any = sampler
-    own = {field.name: (getattr(sampler, field.name), field.default) for field in fields(described)}
-    plain = {name: pair for name, pair in own.items() if isinstance(pair[0], str | int | float)}
+    values = {field.name: (getattr(sampler, field.name), field.default) for field in fields(described)}
+    plain = {name: pair for name, pair in values.items() if isinstance(pair[0], str | int | float)}
     settings = [f"{name}={value}" for name, (value, default) in plain.items() if value != default]
     return " ".join([type(sampler).__name__, *settings])

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
 from sprec.negatives.hidden_states import ches_scores
+from sprec.negatives.model_work import ModelWork
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,19 @@ class Ches(NegativeSampler):
     similar: bool = True
     count: int = 1
     candidates: int = 50
-    uses_model: ClassVar[bool] = True
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
-        """Return up to `count` titles per example, most extreme first; ties go to the one drawn earlier."""
-        free = [context.unseen_items(example) for example in examples]
-        drawn = min(self.candidates, *map(len, free)) if free else 0
-        if not drawn:
+    @property
+    def work(self) -> ModelWork:
+        """Hidden states of the target and the candidates."""
+        return ModelWork(scored_answers={1 + self.candidates: 1.0})
+
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
+        """Return up to `count` titles per example, most extreme first; of a tie the one sampled first."""
+        unseen = [context.unseen_items(example) for example in examples]
+        size = min(self.candidates, *map(len, unseen)) if unseen else 0
+        if not size:
             return [[] for _ in examples]
-        pools = np.stack([rng.choice(items, drawn, replace=False) for items in free])
+        pools = np.stack([rng.choice(items, size, replace=False) for items in unseen])
         targets = np.array([[example.target] for example in examples])
         scores = ches_scores(context.mean_hidden_states(examples, np.hstack([targets, pools]).tolist()))
         order = np.argsort(-scores if self.similar else scores, axis=1, kind="stable")[:, : self.count]

@@ -18,11 +18,11 @@ def mean_hidden_states(
     """Return, for each answer, the mean of the hidden states from which its tokens are predicted (S/T)."""
     model.network.eval()
     size = model.base_model.config.hidden_size
-    found = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
+    means = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
     groups = microbatches([row.width for row in rows], batch_tokens)
     for group in track(groups, "hidden states", len(groups)):
-        found[group] = _means(model, [rows[i] for i in group])
-    return found
+        means[group] = _means(model, [rows[i] for i in group])
+    return means
 
 
 def ches_scores(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarray, "rows rejected"]:

@@ -6,29 +6,27 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
 
 
 @dataclass(frozen=True)
 class InBatch(NegativeSampler):
     """Targets of other rows in a batch of `batch_rows`, never the own target or an item of the history.
 
-    Batches are drawn here, and are not those of the optimiser. A small batch may hold too few other targets.
+    Batches are sampled here and are not the optimiser's. A small batch may hold too few other targets.
     """
 
     count: int = 1
     batch_rows: int = 16
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` distinct titles per example, uniform over the batch's other targets."""
-        drawn: list[list[str]] = [[] for _ in examples]
+        titles: TitleLists = [[] for _ in examples]
         order = rng.permutation(len(examples)).tolist()
         for start in range(0, len(order), self.batch_rows):
             rows = order[start : start + self.batch_rows]
             targets = {examples[row].target for row in rows}
             for row in rows:
                 others = sorted(targets - {*examples[row].history, examples[row].target})
-                drawn[row] = context.titles_of(rng.permutation(others)[: self.count].astype(int))
-        return drawn
+                titles[row] = context.titles_of(rng.permutation(others)[: self.count].astype(int))
+        return titles

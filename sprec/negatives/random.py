@@ -1,4 +1,4 @@
-"""Negatives drawn from the whole catalogue."""
+"""Negatives sampled from the whole catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
 
 
 @dataclass(frozen=True)
@@ -17,23 +17,22 @@ class Random(NegativeSampler):
 
     count: int = 1
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return `count` distinct titles per example, none where the catalogue has too few left."""
-        drawn = []
+        titles = []
         for example in examples:
-            free = context.unseen_items(example)
-            picks = rng.choice(free, self.count, replace=False) if len(free) >= self.count else free[:0]
-            drawn.append(context.titles_of(picks))
-        return drawn
+            unseen = context.unseen_items(example)
+            enough = len(unseen) >= self.count
+            items = rng.choice(unseen, self.count, replace=False) if enough else unseen[:0]
+            titles.append(context.titles_of(items))
+        return titles
 
 
 @dataclass(frozen=True)
 class Popular(NegativeSampler):
     """In proportion to (count in the training rows) ** `exponent`, never target or history.
 
-    An item that no training row has is never drawn, unless `exponent` is 0: then all are alike.
+    An item that no training row has is never sampled, unless `exponent` is 0: then all are alike.
     `ValueError` for an exponent below 0.
     """
 
@@ -44,9 +43,7 @@ class Popular(NegativeSampler):
         if self.exponent < 0:
             raise ValueError(f"negatives.exponent = {self.exponent}; it must be 0 or more")
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return `count` distinct titles per example, none where too few consumed items are left."""
         weights = context.popularity.astype(float) ** self.exponent
         return [self._titles(example, context, weights, rng) for example in examples]
@@ -54,9 +51,9 @@ class Popular(NegativeSampler):
     def _titles(
         self, example: Example, context: SamplerContext, weights: Float[np.ndarray, " items"], rng: Generator
     ) -> list[str]:
-        free = context.unseen_items(example)
-        free = free[weights[free] > 0]
-        if len(free) < self.count:
+        unseen = context.unseen_items(example)
+        unseen = unseen[weights[unseen] > 0]
+        if len(unseen) < self.count:
             return []
-        share = weights[free] / weights[free].sum()
-        return context.titles_of(rng.choice(free, self.count, replace=False, p=share))
+        share = weights[unseen] / weights[unseen].sum()
+        return context.titles_of(rng.choice(unseen, self.count, replace=False, p=share))

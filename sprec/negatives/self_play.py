@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.grounding import find_nearest
-from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.model_work import ModelWork
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,21 @@ class SelfPlay(NegativeSampler):
     """
 
     count: int = 1
-    uses_model: ClassVar[bool] = True
-    uses_decoding: ClassVar[bool] = True
+
+    @property
+    def work(self) -> ModelWork:
+        """The titles."""
+        return ModelWork(titles=self.count)
 
     @property
     def titles_per_prompt(self) -> int:
         """All of them."""
         return self.count
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return the written titles; an empty one is no negative."""
-        written = context.write_titles(examples, rng, count=self.count)
-        return [list(dict.fromkeys(filter(None, titles))) for titles in written]
+        titles = context.write_titles(examples, rng, count=self.count)
+        return [list(dict.fromkeys(filter(None, own))) for own in titles]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,16 @@ class GroundedSelfPlay(NegativeSampler):
     """The `count` catalogue titles nearest by embedding to the one that the model writes."""
 
     count: int = 1
-    uses_model: ClassVar[bool] = True
-    uses_decoding: ClassVar[bool] = True
-    uses_embeddings: ClassVar[bool] = True
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    @property
+    def work(self) -> ModelWork:
+        """One title and its embedding."""
+        return ModelWork(titles=1, embedded=1)
+
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return the nearest titles, nearest first; none where an empty title was written."""
         written = [titles[0] for titles in context.write_titles(examples, rng)]
-        distinct = sorted(set(filter(None, written)))
+        distinct = sorted(set(filter(None, written)))  # collapsed models write few different titles
         if not distinct:
             return [[] for _ in examples]
         near = find_nearest(context.embed(distinct), context.vectors, k=self.count)
@@ -59,23 +60,25 @@ class GroundedSelfPlay(NegativeSampler):
 
 @dataclass(frozen=True)
 class Beams(NegativeSampler):
-    """The `count` catalogue titles that the model finds most probable, by beam search.
+    """The `count` catalogue titles most probable under the model, by beam search.
 
-    `wrong_only` passes over the target, and then each example has all of them: the model's wrong
-    predictions (RosePO's self-hard negatives, Liao et al. 2024). Otherwise the target may be among them.
+    `wrong_only` passes over the target and still gives `count` titles: the model's wrong predictions
+    (RosePO's self-hard negatives, Liao et al. 2024). Otherwise the target may be among them.
     """
 
     count: int = 1
     wrong_only: bool = False
-    uses_model: ClassVar[bool] = True
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    @property
+    def work(self) -> ModelWork:
+        """One beam search, one wider where the target is passed over."""
+        return ModelWork(beam_widths={self.count + self.wrong_only: 1.0})
+
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return the titles, most probable first."""
-        found = context.best_items(examples, k=self.count + self.wrong_only)
-        passed = [example.target if self.wrong_only else -1 for example in examples]
+        beams = context.best_items(examples, k=self.count + self.wrong_only)
+        passed_over = [example.target if self.wrong_only else -1 for example in examples]
         return [
             context.titles_of([item for item in items if item not in (-1, target)][: self.count])
-            for items, target in zip(found.tolist(), passed, strict=True)
+            for items, target in zip(beams.tolist(), passed_over, strict=True)
         ]

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import NegativeSampler, SamplerContext
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.model_work import ModelWork
 from sprec.progress import track
 
 
@@ -23,25 +24,27 @@ class Semantic(NegativeSampler):
     similar: bool
     to: Literal["target", "history"] = "target"
     count: int = 1
-    uses_embeddings: ClassVar[bool] = True
 
-    def __call__(
-        self, examples: Sequence[Example], context: SamplerContext, rng: Generator
-    ) -> list[list[str]]:
+    @property
+    def work(self) -> ModelWork:
+        """No title but the catalogue's, which count as one of each example."""
+        return ModelWork(embedded=1)
+
+    def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return the `count` titles of the extreme, most extreme first; ties go to the lower id."""
-        vectors = context.vectors  # before the loop: embedding shows progress of its own
+        vectors = context.vectors  # before the loop, because embedding shows progress of its own
         rows = track(examples, "semantic negatives", len(examples))
         return [self._titles(example, context, vectors) for example in rows]
 
     def _titles(
         self, example: Example, context: SamplerContext, vectors: Float[np.ndarray, "items size"]
     ) -> list[str]:
-        free = context.unseen_items(example)
-        cosines = vectors[free] @ self._wanted(example, vectors)
+        unseen = context.unseen_items(example)
+        cosines = vectors[unseen] @ self._anchor(example, vectors)
         order = np.argsort(-cosines if self.similar else cosines, kind="stable")
-        return context.titles_of(free[order[: self.count]])
+        return context.titles_of(unseen[order[: self.count]])
 
-    def _wanted(
+    def _anchor(
         self, example: Example, vectors: Float[np.ndarray, "items size"]
     ) -> Float[np.ndarray, " size"]:
         items = [example.target] if self.to == "target" else list(example.history)

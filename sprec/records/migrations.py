@@ -41,6 +41,9 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
     ("budget.sft.learns", "budget.sft.loss_on"),
     ("budget.dpo.learns", "budget.dpo.loss_on"),
     ("prompt.reading", "prompt.inference"),
+    ("method.objective", "objective"),
+    ("method.counterfactual.effect", "method.counterfactual.effect_weight"),
+    ("method.counterfactual.last", "method.counterfactual.last_token_weight"),
 )
 """Dotted configuration keys, old and new (None: no longer there), in the order of the renames."""
 

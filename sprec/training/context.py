@@ -1,4 +1,4 @@
-"""What the stages share: the model between them, data, seeds, what is tested on."""
+"""What the stages share: data, seeds, the model between them, what is tested on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sprec.data.dataset import Dataset
+from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
@@ -16,7 +17,7 @@ from sprec.negatives import SamplerContext
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model between stages: key of the stage that made it, and where its files lie (None: untuned)."""
+    """A model between stages: the key of the stage that made it, and its folder (None: untuned)."""
 
     key: str
     folder: Path | None
@@ -26,14 +27,14 @@ class ModelState:
 class StageContext:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
-    `whole` is the digest of the dataset before rows were drawn for validation and test: all that training
-    depends on.
-    `eval_batch_tokens` bounds the padded tokens of a pass without gradients. `load_inference_model` loads
-    the copy that writes and ranks titles, where that computes in another precision than training.
+    `training_data_digest` is that of the dataset before validation and test rows were sampled: training
+    depends on no more than that. `eval_batch_tokens` bounds the padded tokens of a pass without gradients.
+    `load_inference_model` loads the copy that writes and ranks titles, where that computes in another
+    precision than training.
     """
 
     dataset: Dataset
-    whole: str
+    training_data_digest: str
     load: Callable[[], LanguageModel]
     embedder: Embedder
     seed: int
@@ -44,33 +45,38 @@ class StageContext:
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The recommender, loaded when the first stage needs it."""
+        """The model that is trained, loaded when the first stage needs it."""
         return self.load()
 
     @cached_property
     def inference_model(self) -> LanguageModel:
-        """The recommender that writes and ranks titles: the one that is tuned, unless it has a copy."""
+        """The model that writes and ranks titles: the one that is trained, unless it has a copy."""
         return self.load_inference_model() if self.load_inference_model else self.model
 
-    def sampler_context(self, state: ModelState, decoding: Decoding) -> SamplerContext:
-        """Return what negatives are drawn from, `state` being the model that may be asked."""
+    def sampler_context(self, policy: ModelState, decoding: Decoding) -> SamplerContext:
+        """Return what negatives are sampled from; samplers may ask the policy, loaded on demand."""
         return SamplerContext(
             catalog=self.dataset.catalog,
             popularity=self.dataset.popularity,
             genres=self.dataset.genres,
             embedder=self.embedder,
             decoding=decoding,
-            load=lambda: self.inference_model.load(state.folder),
+            load=lambda: self.inference_model.load(policy.folder),
             batch_tokens=self.eval_batch_tokens,
         )
 
 
 @dataclass(frozen=True)
 class TestSetup:
-    """What is tested on: the rows of `split`, ranked by `ranker` in lists of `k`."""
+    """What is tested: lists of `k` items that `ranker` makes for the rows of `split`."""
 
     ranker: Ranker
     split: str
     k: int
 
-    __test__ = False  # pytest
+    __test__ = False  # pytest would collect it
+
+    def rows(self, dataset: Dataset) -> Examples:
+        """Return the rows that are tested on."""
+        rows: Examples = getattr(dataset.split, self.split)
+        return rows

@@ -18,44 +18,47 @@ from sprec.llm.token_rows import TokenRow
 class Counterfactual:
     """Σ_t ω_t [log p(y_t | f(x_t)) + λ log p(y_t | f(x_t) − f(x⁰_t))] over a title's tokens.
 
-    f are logits, x is the prompt, x⁰ the same without a history; λ is `effect`, and ω falls linearly from 1
-    at the first token to `last` at the closing quote. Its negative is CFT's loss; both passes have a
-    gradient, as in the released code. That code divides by the batch's Σω, where SFT here adds up a title's
-    tokens.
+    f are logits, x is the prompt, x⁰ the same without a history; λ is `effect_weight`, and ω falls linearly
+    from 1 at the first token to `last_token_weight` at the closing quote. Its negative is CFT's loss; both
+    passes have a gradient, as in the released code. That code divides by the batch's Σω; SFT here does not.
     """
 
-    effect: float
-    last: float
+    effect_weight: float
+    last_token_weight: float
 
-    def scoring(
-        self, model: LanguageModel, rows: Sequence[TokenRow], blanks: Sequence[TokenRow]
+    def scorer(
+        self, model: LanguageModel, rows: Sequence[TokenRow], without_history: Sequence[TokenRow]
     ) -> Callable[[Sequence[int]], Float[Tensor, "batch 1"]]:
-        """Return the scoring of rows by number; `blanks` are their titles after the prompt without a history.
+        """Return the function that scores rows by number; `without_history` are their titles after x⁰.
 
         Each row is read twice, in one pass: such a pass holds twice the tokens of its rows.
         """
-        pairs = list(zip(rows, blanks, strict=True))
-        return lambda chosen: self(model, [pairs[i] for i in chosen])
+        pairs = list(zip(rows, without_history, strict=True))
+        return lambda numbers: self(model, [pairs[i] for i in numbers])
 
     def __call__(
         self, model: LanguageModel, pairs: Sequence[tuple[TokenRow, TokenRow]]
     ) -> Float[Tensor, "batch 1"]:
-        """Return the score of each row, in nats; beside it stands the one that has its title but no history.
+        """Return the score of each row, in nats; each stands beside the row of its title without a history.
 
-        What a row learns before its title counts as in SFT.
+        What a row predicts before its title counts as in SFT.
         """
-        seen, unseen = zip(*pairs, strict=True)
-        titles = [len(row.answers[0]) for row in unseen]
-        tail = _tail([len(row.answers[0]) for row in seen], titles).to(model.device)
-        split = len(tail)
+        rows, without_history = zip(*pairs, strict=True)
+        title_tokens = [len(row.answers[0]) for row in without_history]
+        in_title = _in_title([len(row.answers[0]) for row in rows], title_tokens).to(model.device)
+        count = len(in_title)
         with model.autocast():
-            states = model.hidden_states([*seen, *unseen])
-            with_history, without = states.hidden[:split], states.hidden[split:]
-            found = model.token_log_probs(with_history, states.labels[:split])
-            caused = _effect(model, with_history[tail], without, states.labels[split:])
-        weights = torch.cat([linear_weights(count, self.last) for count in titles]).to(model.device)
-        found = found.index_put((tail,), weights * (found[tail] + self.effect * caused))
-        return found.new_zeros(len(seen)).index_add(0, states.rows[:split], found)[:, None]
+            states = model.hidden_states([*rows, *without_history])
+            hidden, blank = states.hidden[:count], states.hidden[count:]
+            log_probs = model.token_log_probs(hidden, states.labels[:count])
+            # Without a bias the output layer is linear: a difference of states gives that of their logits.
+            assert getattr(model.base_model.lm_head, "bias", None) is None
+            difference = hidden[in_title].float() - blank.float()
+            effect = model.token_log_probs(difference, states.labels[count:])
+        weights = torch.cat([linear_weights(tokens, self.last_token_weight) for tokens in title_tokens])
+        title = weights.to(model.device) * (log_probs[in_title] + self.effect_weight * effect)
+        log_probs = log_probs.index_put((in_title,), title)
+        return log_probs.new_zeros(len(rows)).index_add(0, states.rows[:count], log_probs)[:, None]
 
 
 def linear_weights(tokens: int, last: float) -> Float[Tensor, " tokens"]:
@@ -67,18 +70,7 @@ def linear_weights(tokens: int, last: float) -> Float[Tensor, " tokens"]:
     return torch.linspace(1.0, last, tokens)
 
 
-def _tail(answers: Sequence[int], titles: Sequence[int]) -> Bool[Tensor, " predicted"]:
+def _in_title(answer_tokens: Sequence[int], title_tokens: Sequence[int]) -> Bool[Tensor, " predicted"]:
     """Return which of the predicted tokens belong to the titles that end the answers."""
-    parts = zip(answers, titles, strict=True)
-    return torch.cat([torch.arange(count) >= count - title for count, title in parts])
-
-
-def _effect(
-    model: LanguageModel,
-    seen: Float[Tensor, "tokens size"],
-    unseen: Float[Tensor, "tokens size"],
-    labels: Tensor,
-) -> Float[Tensor, " tokens"]:
-    """Return log p(label) under the difference of logits: the output layer is linear, so that of states."""
-    assert getattr(model.base_model.lm_head, "bias", None) is None
-    return model.token_log_probs(seen.float() - unseen.float(), labels)
+    lengths = zip(answer_tokens, title_tokens, strict=True)
+    return torch.cat([torch.arange(answer) >= answer - title for answer, title in lengths])

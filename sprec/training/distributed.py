@@ -1,4 +1,4 @@
-"""What the processes of one tuning share; each function is the identity where there is one process only."""
+"""What the processes that train together share; with one process each function is the identity."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,45 +11,47 @@ from sprec.llm.token_rows import microbatches
 
 
 def rank() -> int:
-    """Return this process's number, from 0."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def count() -> int:
-    """Return how many processes tune together."""
+def world_size() -> int:
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def shared(widths: Sequence[int], tokens: int, *, even: bool = False) -> list[list[int]]:
-    """Return the microbatches of this process's rows among rows of these widths, none where it gets no row.
+def own_microbatches(widths: Sequence[int], tokens: int, *, even: bool = False) -> list[list[int]]:
+    """Return this process's share of the rows, given by their widths in tokens, as microbatches.
 
-    Rows go round the processes from the longest to the shortest, so that all have about equally many tokens.
-    With `even` all processes get equally many microbatches, of which the last ones may be empty.
+    With `even`, all processes get equally many microbatches, the last of which may be empty.
     """
+    # Dealt out from the longest row to the shortest, the rows give all processes about equally many tokens.
     order = sorted(range(len(widths)), key=lambda i: (-widths[i], i))
-    parts = [_microbatches(sorted(order[first :: count()]), widths, tokens) for first in range(count())]
-    most = max(map(len, parts)) if even else 0
-    own = parts[rank()]
+    shares = [
+        _microbatches(sorted(order[start :: world_size()]), widths, tokens) for start in range(world_size())
+    ]
+    own, most = shares[rank()], max(map(len, shares)) if even else 0
     return [*own, *([] for _ in range(most - len(own)))]
 
 
-def _microbatches(own: Sequence[int], widths: Sequence[int], tokens: int) -> list[list[int]]:
-    return [[own[i] for i in group] for group in microbatches([widths[i] for i in own], tokens)]
+def _microbatches(rows: Sequence[int], widths: Sequence[int], tokens: int) -> list[list[int]]:
+    return [[rows[i] for i in group] for group in microbatches([widths[i] for i in rows], tokens)]
 
 
-def summed(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return the sum over the processes of equally shaped tensors; the given one is overwritten."""
-    if count() > 1:
+def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the sum of equally shaped tensors over the processes, computed in place."""
+    if world_size() > 1:
         dist.all_reduce(values)
     return values
 
 
 def sum_gradients(weights: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its sum over the processes; one that a process lacks counts as zero."""
-    if count() == 1:
+    """Replace each gradient by its sum over the processes; a missing gradient counts as zero."""
+    if world_size() == 1:
         return
     trained = [weight for weight in weights if weight.requires_grad]
-    gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in trained]
-    flat = summed(torch.cat([gradient.flatten() for gradient in gradients]))
-    for weight, part in zip(trained, flat.split([each.numel() for each in trained]), strict=True):
-        weight.grad = part.view_as(weight)
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in trained]
+    # One exchange of one flat buffer: hundreds of small ones would each wait for the slowest process.
+    flat = sum_over_processes(torch.cat([gradient.flatten() for gradient in gradients]))
+    for weight, total in zip(trained, flat.split([weight.numel() for weight in trained]), strict=True):
+        weight.grad = total.view_as(weight)

@@ -12,14 +12,11 @@ from sprec.evaluation.metrics import genre_share
 
 
 class RowWeighting(Protocol):
-    """Weighs the rows of an SFT stage: a frozen dataclass, whose repr is all that it depends on.
-
-    With `per_batch` the mean weight of an optimiser step's rows counts for each of them.
-    """
+    """Weighs the rows of an SFT stage: a frozen dataclass, whose repr names all that it depends on."""
 
     @property
     def per_batch(self) -> bool:
-        """Whether a step's rows share one weight."""
+        """Whether all rows of an optimiser step have their mean weight."""
         return False
 
     def __call__(
@@ -67,15 +64,13 @@ def genre_balance(
     [0.857, 0.857, 0.857, 1.2]
     """
     targets = np.array([example.target for example in examples])
-    shown = genre_share([example.history for example in examples], masses)
+    in_histories = genre_share([example.history for example in examples], masses)
     counted = (
         [[*example.history, example.target] for example in examples] if accumulated else targets[:, None]
     )
-    taught = genre_share(counted, masses)
-    ratio = shown / np.maximum(taught, 1e-12)
-    owns = masses[targets] > 0
-    count = owns.sum(axis=1)
-    weights: Float[np.ndarray, " rows"] = np.where(
-        count, (owns * ratio).sum(axis=1) / np.maximum(count, 1), 1.0
-    )
+    ratio = in_histories / np.maximum(genre_share(counted, masses), 1e-12)
+    has_genre = masses[targets] > 0
+    genres = has_genre.sum(axis=1)
+    mean_ratio = (has_genre * ratio).sum(axis=1) / np.maximum(genres, 1)
+    weights: Float[np.ndarray, " rows"] = np.where(genres, mean_ratio, 1.0)
     return weights

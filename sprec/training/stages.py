@@ -1,4 +1,4 @@
-"""The stages of a method: each computed once, stored under the key of all it depends on."""
+"""The stages of a method: each is computed once and stored under the key of all it depends on."""
 
 import json
 import logging
@@ -24,10 +24,12 @@ from sprec.seeds import derive_seed, stream
 from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
+from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import Objective, sft
 from sprec.training.row_sampling import HistoryWithAnswers, RowSampling, encode_rows, with_targets
 from sprec.training.row_weights import RowWeighting
-from sprec.training.trainer import Schedule, compute_log_probs, fine_tune
+from sprec.training.schedule import Schedule
+from sprec.training.trainer import TrainingRows, fine_tune
 
 log = logging.getLogger(__name__)
 VERSION = 5  # of what stages compute: 5 since attention goes by blocks
@@ -36,77 +38,81 @@ PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curv
 
 
 class Stages:
-    """Runs stages through the store; `done` hears of each result, `plan` keeps all from being computed.
+    """Runs stages through the store and calls `on_result` with label, stage and result of each.
 
-    `together` says who does the work of tuning: this process, or a group of them.
+    `runner` wraps the work of fine-tuning: in this process, or in a group of processes.
     """
 
     def __init__(
         self,
         context: StageContext,
         store: Store,
-        sizes: RowSampling,
+        row_sampling: RowSampling,
         *,
-        done: Callable[[str, Stage, StageResult], None],
-        plan: bool = False,
-        together: Callable[[Stage, Work], Work] = in_process,
+        on_result: Callable[[str, Stage, StageResult], None],
+        runner: Callable[[Stage, Work], Work] = in_process,
     ) -> None:
-        self.context, self.store, self.sizes, self.done, self.plan = context, store, sizes, done, plan
-        self.together = together
+        self.context, self.store, self.row_sampling = context, store, row_sampling
+        self.on_result, self.runner = on_result, runner
 
-    def _run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
-        """Return the stage's folder, computing it where it is not stored."""
-        if self.plan:
-            self.done(label, stage, StageResult(self.store.path(stage), 0.0, self.store.has(stage)))
-            return self.store.path(stage)
+    def run(self, label: str, stage: Stage, work: Work) -> Path:
+        """Return the stage's folder; `work` computes it unless it is stored."""
         log.info("%s", label)
         result = self.store.run(stage, work)
-        self.done(label, stage, result)
+        self.on_result(label, stage, result)
         return result.path
 
     def _stage(self, name: str, settings: Mapping[str, Any], **inputs: str) -> Stage:
-        """Return the stage; it depends on all rows, or on the rows drawn where `dataset` is given."""
+        """Return the stage; it depends on the training rows, or on the dataset that `inputs` name."""
         shared = {"seed": self.context.seed, **self.context.numerics}
-        return Stage(name, VERSION, {**shared, **settings}, {"dataset": self.context.whole, **inputs})
+        inputs = {"dataset": self.context.training_data_digest, **inputs}
+        return Stage(name, VERSION, {**shared, **settings}, inputs)
 
     def rows(self, iteration: int) -> Examples:
         """Return the training rows of an iteration; iteration 0 is the initial SFT."""
-        return self.sizes.drawn(self.context.dataset.split.train, iteration, seed=self.context.seed)
+        train = self.context.dataset.split.train
+        return self.row_sampling.sample_rows(train, iteration, seed=self.context.seed)
 
     def sft(
         self,
-        state: ModelState,
+        policy: ModelState,
         iteration: int,
         schedule: Schedule,
         weighting: RowWeighting | None = None,
         counterfactual: Counterfactual | None = None,
     ) -> ModelState:
-        """Return the model after SFT on the iteration's rows, continuing `state`.
+        """Return the policy after SFT on the iteration's rows.
 
-        Rows may be weighted, and titles may be scored by what the history does to them too.
+        Args:
+            policy: the model that is trained on.
+            iteration: number of the iteration, 0 for the initial SFT.
+            schedule: epochs, batches, learning rate.
+            weighting: weighs the rows, all alike where None.
+            counterfactual: adds the effect of the history to a title's likelihood.
         """
         label = f"sft {iteration}" if iteration else "initial sft"
-        settings = {**self.sizes.described(iteration), **schedule.described()}
+        settings = {**self.row_sampling.describe(iteration), **schedule.describe()}
         settings |= {"weighting": repr(weighting)} if weighting else {}
         settings |= {"counterfactual": asdict(counterfactual)} if counterfactual else {}
-        inputs = {"dataset": self.context.dataset.digest} if schedule.eval_every else {}  # validation rows
-        stage = self._stage("sft", settings, model=state.key, **inputs)
+        # Validation rows are sampled from the dataset: they count where they choose the weights, else not.
+        inputs = {"dataset": self.context.dataset.digest} if schedule.eval_every else {}
+        stage = self._stage("sft", settings, model=policy.key, **inputs)
 
         def work(folder: Path) -> None:
-            """Tune on the iteration's rows."""
+            """Train on the targets of the iteration's rows."""
             rows, data = self.rows(iteration), self.context.dataset
             options: dict[str, Any] = {}
             if weighting:
                 weights = weighting(list(rows), genre_masses(data.catalog.genres, data.genres))
-                options = {"weights": torch.tensor(weights).float(), "per_batch": weighting.per_batch}
-            options |= {"counterfactual": counterfactual} if counterfactual else {}
-            self._tune(state, with_targets(rows), sft, schedule, label, folder, step="sft", **options)
+                options = {"weights": torch.tensor(weights).float(), "batch_weights": weighting.per_batch}
+            pairs = with_targets(rows)
+            self._train(policy, pairs, sft, schedule, label, folder, "sft", counterfactual, **options)
 
-        return ModelState(stage.key, self._run(label, stage, self.together(stage, work)))
+        return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
 
     def negatives(
         self,
-        state: ModelState,
+        policy: ModelState,
         iteration: int,
         sampler: NegativeSampler,
         decoding: Decoding,
@@ -115,41 +121,65 @@ class Stages:
     ) -> ModelState:
         """Return the stored pairs of the iteration: chosen and rejected titles of each row that has both.
 
-        `keep_pairs_equal_to_target` keeps rows whose target is among the rejected titles, as the released
-        code does.
+        Args:
+            policy: the model that is asked for titles.
+            iteration: number of the iteration, from 1.
+            sampler: proposes the rejected titles.
+            decoding: how the model writes titles of its own.
+            keep_pairs_equal_to_target: keep rows whose target is rejected too, as the released code does.
         """
-        settings = {
-            **self.sizes.described(iteration),
-            "sampler": repr(sampler),
-            "keep_pairs_equal_to_target": keep_pairs_equal_to_target,
-        }
+        settings = {**self.row_sampling.describe(iteration), "sampler": repr(sampler)}
+        settings |= {"keep_pairs_equal_to_target": keep_pairs_equal_to_target}
         settings |= {"decoding": repr(decoding)} if sampler.uses_decoding else {}
-        inputs = {"model": state.key} if sampler.uses_model else {}
+        inputs = {"model": policy.key} if sampler.uses_model else {}
         inputs |= {"embedder": self.context.embedder.digest()} if sampler.uses_embeddings else {}
         stage = self._stage("negatives", settings, **inputs)
-        work = partial(self._negatives, state, iteration, sampler, decoding, keep_pairs_equal_to_target)
-        return ModelState(stage.key, self._run(f"negatives {iteration}", stage, work))
+
+        def work(folder: Path) -> None:
+            """Write the pairs, and count what was dropped."""
+            examples, context = list(self.rows(iteration)), self.context.sampler_context(policy, decoding)
+            rejected = sampler(examples, context, stream(self.context.seed, "negatives", iteration))
+            count, keep_equal = sampler.count, keep_pairs_equal_to_target
+            frame, drops = build_pairs(
+                examples, rejected, context.catalog, count=count, keep_equal_to_target=keep_equal
+            )
+            frame.write_parquet(folder / PAIRS)
+            if sampler.uses_model:
+                drops |= {"prompts_cut": self.context.inference_model.truncated_prompts}
+            _write_drops(folder, drops)
+
+        return ModelState(stage.key, self.run(f"negatives {iteration}", stage, work))
 
     def dpo(
         self,
-        state: ModelState,
+        policy: ModelState,
         pairs: ModelState,
         iteration: int,
         schedule: Schedule,
         objective: partial[Tensor],
     ) -> ModelState:
-        """Return the model after preference tuning on the pairs; the reference is `state`, frozen."""
-        settings = {**schedule.described(), "objective": _form(objective), **objective.keywords}
-        stage = self._stage("dpo", settings, model=state.key, pairs=pairs.key)
+        """Return the policy after preference tuning on the stored pairs.
+
+        Args:
+            policy: the model that is trained on, and that stays frozen as the reference.
+            pairs: what `negatives` returned.
+            iteration: number of the iteration, from 1.
+            schedule: epochs, batches, learning rate.
+            objective: the loss with its settings.
+        """
+        loss = f"{objective.func.__module__}.{objective.func.__qualname__}"
+        settings = {**schedule.describe(), "objective": loss, **objective.keywords}
+        stage = self._stage("dpo", settings, model=policy.key, pairs=pairs.key)
+        label = f"dpo {iteration}"
 
         def work(folder: Path) -> None:
-            """Tune on the stored pairs."""
+            """Train on the stored pairs."""
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            self._tune(state, rows, objective, schedule, f"dpo {iteration}", folder, step="dpo")
+            self._train(policy, rows, objective, schedule, label, folder, "dpo", None)
 
-        return ModelState(stage.key, self._run(f"dpo {iteration}", stage, self.together(stage, work)))
+        return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
 
     def assistant(self, test: TestSetup) -> ModelState | None:
         """Return the trained recommender of item ids that the test's ranker asks, or None."""
@@ -163,121 +193,82 @@ class Stages:
             """Train on item ids."""
             assistant.train(context.dataset, folder, rng=stream(context.seed, "assistant"))
 
-        return ModelState(stage.key, self._run("assistant", stage, work))
+        return ModelState(stage.key, self.run("assistant", stage, work))
 
     def evaluate(
-        self, state: ModelState, label: str, test: TestSetup, assistant: ModelState | None = None
+        self, policy: ModelState, label: str, test: TestSetup, assistant: ModelState | None = None
     ) -> Path:
-        """Return the folder with the ranked lists of the test's rows (`PREDICTIONS`)."""
-        rows, context = self._split(test.split), self.context
+        """Return the folder with the policy's ranked lists of the test's rows (`PREDICTIONS`)."""
+        rows, context = test.rows(self.context.dataset), self.context
         settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k}
         inputs = {"embedder": context.embedder.digest()} if test.ranker.uses_embeddings else {}
         inputs |= {"assistant": assistant.key} if assistant else {}
-        stage = self._stage("evaluate", settings, model=state.key, dataset=context.dataset.digest, **inputs)
+        stage = self._stage("evaluate", settings, model=policy.key, dataset=context.dataset.digest, **inputs)
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
-            model, catalog = context.inference_model.load(state.folder), context.dataset.catalog
-            asked = assistant.folder if assistant else None
-            ranker = test.ranker.with_assistant(asked) if asked else test.ranker
+            model, catalog = context.inference_model.load(policy.folder), context.dataset.catalog
+            trained = assistant.folder if assistant else None
+            ranker = test.ranker.with_assistant(trained) if trained else test.ranker
             ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
-            _count(folder, {"prompts_cut": model.truncated_prompts})
+            _write_drops(folder, {"prompts_cut": model.truncated_prompts})
 
-        return self._run(f"evaluate {label}", stage, work)
+        return self.run(f"evaluate {label}", stage, work)
 
     def baseline(self, label: str, baseline: Baseline, settings: Mapping[str, Any], test: TestSetup) -> Path:
         """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`).
 
-        `settings` say in values all that the baseline depends on.
+        `settings` name by value all that the baseline depends on.
         """
-        rows, context = self._split(test.split), self.context
-        shape = {"baseline": settings, "split": test.split, "k": test.k}
-        stage = self._stage("baseline", shape, dataset=context.dataset.digest)
+        rows, context = test.rows(self.context.dataset), self.context
+        settings = {"baseline": settings, "split": test.split, "k": test.k}
+        stage = self._stage("baseline", settings, dataset=context.dataset.digest)
 
         def work(folder: Path) -> None:
             """Rank without an LLM."""
             ids = baseline(context.dataset, rows, k=test.k, rng=stream(context.seed, "baseline", label))
             _predictions(rows, ids, [None] * len(rows)).write_parquet(folder / PREDICTIONS)
 
-        return self._run(label, stage, work)
+        return self.run(label, stage, work)
 
-    def _split(self, name: str) -> Examples:
-        rows: Examples = getattr(self.context.dataset.split, name)
-        return rows
-
-    def _tune(
+    def _train(
         self,
-        state: ModelState,
+        policy: ModelState,
         pairs: Sequence[HistoryWithAnswers],
         objective: Objective,
         schedule: Schedule,
         label: str,
         folder: Path,
-        *,
         step: Step,
-        counterfactual: Counterfactual | None = None,
+        counterfactual: Counterfactual | None,
         **options: Any,
     ) -> None:
-        """Tune the model of `state` on the step's prompts, with `options` of `fine_tune`; write its files."""
-        context = self.context
-        model, data = context.model.load(state.folder), context.dataset
-        text = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
-        rows = text(pairs)
+        """Train the policy on the step's prompts, with `options` of `TrainingRows`; write its files."""
+        context, catalog = self.context, self.context.dataset.catalog
+        model, valid = context.model.load(policy.folder), context.dataset.split.valid
+        encode = partial(encode_rows, model, catalog, step=step, loss_on=schedule.loss_on)
+        rows = encode(pairs)
         if counterfactual:
-            blanks = text([((), answers) for _, answers in pairs], loss_on="title")
-            options |= {"scoring": counterfactual.scoring(model, rows, blanks)}
+            without_history = encode([((), answers) for _, answers in pairs], loss_on="title")
+            options |= {"scorer": counterfactual.scorer(model, rows, without_history)}
             schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads both
-        width = len(rows[0].answers)
-        reference = (
-            compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
-            if width > 1
-            else torch.zeros(len(rows), width)
-        )
+        reference = torch.zeros(len(rows), 1)  # SFT has none
+        if len(rows[0].answers) > 1:
+            reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
+        validation = encode(with_targets(valid)) if schedule.eval_every else ()
         curve = fine_tune(
             model,
-            rows,
-            reference,
+            TrainingRows(rows, reference, validation=validation, **options),
             objective,
             schedule,
             rng=stream(context.seed, label, "order"),
             torch_seed=derive_seed(context.seed, label, "dropout"),
             trainer=context.trainer,
-            validation=text(with_targets(data.split.valid)) if schedule.eval_every else (),
-            **options,
         )
         model.save(folder)
         pl.DataFrame(curve).write_parquet(folder / CURVE)
-        _count(folder, {"prompts_cut": model.truncated_prompts})
-
-    def _negatives(
-        self,
-        state: ModelState,
-        iteration: int,
-        sampler: NegativeSampler,
-        decoding: Decoding,
-        keep_pairs_equal_to_target: bool,
-        folder: Path,
-    ) -> None:
-        """Write the pairs of an iteration and what was dropped."""
-        context, examples = self.context, list(self.rows(iteration))
-        material = context.sampler_context(state, decoding)
-        rejected = sampler(examples, material, stream(context.seed, "negatives", iteration))
-        frame, drops = build_pairs(
-            examples,
-            rejected,
-            material.catalog,
-            count=sampler.count,
-            keep_pairs_equal_to_target=keep_pairs_equal_to_target,
-        )
-        frame.write_parquet(folder / PAIRS)
-        drops |= {"prompts_cut": context.inference_model.truncated_prompts} if sampler.uses_model else {}
-        _count(folder, drops)
-
-
-def _form(function: partial[Any]) -> str:
-    """Return the name under which a stage's key knows a function."""
-    return f"{function.func.__module__}.{function.func.__qualname__}"
+        _write_drops(folder, {"prompts_cut": model.truncated_prompts})
 
 
 def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:
@@ -286,5 +277,5 @@ def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None])
     return pl.DataFrame({"target": rows.frame["target"], "ranked": ids.tolist(), "written": titles})
 
 
-def _count(folder: Path, drops: Mapping[str, int]) -> None:
+def _write_drops(folder: Path, drops: Mapping[str, int]) -> None:
     (folder / DROPS).write_text(json.dumps(drops))

@@ -1,57 +1,61 @@
-"""The one Lightning module: SFT and preference tuning are the same loop over other objectives."""
+"""The one Lightning module: SFT and preference tuning are the same loop over different objectives."""
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import lightning
 import torch
 from jaxtyping import Float
 from lightning.pytorch.strategies import ParallelStrategy
+from numpy.random import Generator
 from torch import Tensor
 
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.progress import track
 from sprec.training import distributed
+from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import Objective
+from sprec.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets at every stage
-
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # otherwise it prints a greeting per stage
 
 AnswerScorer = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
-"""From numbers of rows to the log-probabilities of their answers, in nats."""
+"""From row numbers to the log-probabilities of these rows' answers, in nats."""
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How a stage trains: AdamW, linear warm-up over `warmup_steps`, linear decay to zero.
+class TrainingRows:
+    """What a stage trains on.
 
-    `loss_on` is what SFT predicts: "title", "history" or "sequence" (see `learning`). With `eval_every` the
-    weights with the lowest validation loss among those after every so many steps and at the end are kept.
+    `reference` holds the frozen model's log-probabilities, `weights` multiply the losses of rows (None: 1).
+    With `batch_weights`, every row of a step has the step's mean weight. `scorer` stands in for the answers'
+    log-probabilities. `validation` rows choose the best weights where the schedule evaluates.
     """
 
-    epochs: int
-    batch_rows: int
-    learning_rate: float
-    warmup_steps: int
-    clip_norm: float
-    batch_tokens: int
-    loss_on: str = "title"
-    eval_every: int | None = None
+    rows: Sequence[TokenRow]
+    reference: Float[Tensor, "rows answers"]
+    weights: Float[Tensor, " rows"] | None = None
+    batch_weights: bool = False
+    scorer: AnswerScorer | None = None
+    validation: Sequence[TokenRow] = ()
 
-    def described(self) -> dict[str, Any]:
-        """Return the settings by name, without a choice where none is made."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    def step_weights(self, numbers: Sequence[int]) -> Float[Tensor, " batch"]:
+        """Return the weights of one step's rows."""
+        if self.weights is None:
+            return torch.ones(len(numbers))
+        weights = self.weights[list(numbers)]
+        return weights.mean().expand(len(numbers)) if self.batch_weights else weights
 
 
 @dataclass(frozen=True)
 class BestWeights:
-    """The best weights so far: after which step, and their validation loss in nats per token."""
+    """The weights with the lowest validation loss (nats per token) so far, and the step they are from."""
 
     step: int = 0
     loss: float = math.inf
@@ -59,203 +63,146 @@ class BestWeights:
 
 
 class FineTuningModule(lightning.LightningModule):
-    """Minimises the mean objective over batches of rows; `curve` keeps one entry per optimiser step."""
+    """Minimises the mean objective over batches of rows; `curve` has one entry per optimiser step."""
 
     def __init__(
         self,
         model: LanguageModel,
-        rows: Sequence[TokenRow],
-        reference: Float[Tensor, "rows answers"],
+        data: TrainingRows,
         objective: Objective,
         schedule: Schedule,
         *,
-        weights: Float[Tensor, " rows"],
-        per_batch: bool,
         steps: int,
-        validation: Sequence[TokenRow],
-        scoring: AnswerScorer | None,
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
-        self.model = model.network
-        self.recommender, self.rows, self.reference = model, rows, reference
-        self.scoring = scoring or (lambda chosen: model.log_probs([rows[i] for i in chosen]))
-        self.objective, self.schedule, self.steps = objective, schedule, steps
-        self.weights, self.per_batch = weights, per_batch
-        self.validation, self.choice = validation, BestWeights()
+        self.automatic_optimization = False  # a step is as many passes as its tokens need
+        self.network = model.network
+        self.language_model, self.data, self.objective = model, data, objective
+        self.schedule, self.steps = schedule, steps
+        self.log_probs = data.scorer or (lambda numbers: model.log_probs([data.rows[i] for i in numbers]))
+        self.best = BestWeights()
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with the schedule's warm-up and decay."""
-        optimiser = adamw(self._trained, self.schedule.learning_rate)
-        warm = max(self.schedule.warmup_steps, 1)
-        decay = max(self.steps - warm, 1)
-        shape = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: min((step + 1) / warm, max(0.0, (self.steps - step) / decay))
-        )
-        return [optimiser], [shape]
+        optimizer, rate = self.schedule.optimizer(self._trainable, self.steps)
+        return [optimizer], [rate]
 
     @property
-    def _trained(self) -> list[Tensor]:
-        return [weight for weight in self.model.parameters() if weight.requires_grad]
+    def _trainable(self) -> list[Tensor]:
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
 
     def on_train_start(self) -> None:
-        """Give gradients their place, after Lightning has let go of earlier ones."""
-        preallocate_gradients(self._trained)
+        """Allocate the gradients, after Lightning has freed earlier ones."""
+        preallocate_gradients(self._trainable)
 
     def training_step(self, numbers: list[int], batch_idx: int) -> None:
         """Take one optimiser step on these rows, a few at a time so that padding and memory stay small."""
-        optimiser: Any = self.optimizers()
-        shape: Any = self.lr_schedulers()
-        optimiser.zero_grad(set_to_none=False)
-        rows = [self.rows[number] for number in numbers]
-        widths, even = [row.width for row in rows], self.recommender.sharded
-        groups = distributed.shared(widths, self.schedule.batch_tokens, even=even)
-        weights = self.weights[numbers]
-        if self.per_batch:
-            weights = weights.mean().expand(len(rows))
-        with self._apart():
-            totals = [self._backward(rows, numbers, weights, group) for group in groups]
-        values = self._means(totals, len(rows))
+        optimizer: Any = self.optimizers()
+        rate: Any = self.lr_schedulers()
+        optimizer.zero_grad(set_to_none=False)
+        rows = [self.data.rows[number] for number in numbers]
+        groups = distributed.own_microbatches(
+            [row.width for row in rows], self.schedule.batch_tokens, even=self.language_model.sharded
+        )
+        weights = self.data.step_weights(numbers)
+        with self._without_gradient_sync():
+            sums = [self._backward(numbers, weights, group) for group in groups]
+        values = self._means(sums, len(rows))
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
                 f"loss is {values['loss']} at step {batch_idx + 1}, rows {numbers}; lower the learning rate"
             )
-        distributed.sum_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip_norm)
-        optimiser.step()
-        shape.step()
+        distributed.sum_gradients(self.network.parameters())
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
+        optimizer.step()
+        rate.step()
         self.curve.append(values)
-        self._choose(batch_idx + 1)
+        self._keep_best_weights(batch_idx + 1)
 
-    def _choose(self, step: int) -> None:
-        """Keep the weights after this step where it is one to choose from and validation loss is lower."""
+    def _keep_best_weights(self, step: int) -> None:
+        """Keep a copy of the weights if this step is one to evaluate and has the lowest validation loss."""
         every = self.schedule.eval_every
         if every is None or self.steps <= every or (step % every and step != self.steps):
             return
-        loss = validation_loss(self.recommender, self.validation, batch_tokens=self.schedule.batch_tokens)
-        self.model.train()
+        rows, tokens = self.data.validation, self.schedule.batch_tokens
+        loss = validation_loss(self.language_model, rows, batch_tokens=tokens)
+        self.network.train()
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
-        if loss < self.choice.loss:
-            weights = {name: value.clone() for name, value in self.recommender.tuned_weights().items()}
-            self.choice = BestWeights(step, loss, weights)
+        if loss < self.best.loss:
+            weights = self.language_model.tuned_weights()
+            self.best = BestWeights(step, loss, {name: value.clone() for name, value in weights.items()})
 
     def cpu(self) -> Self:
-        """Stay on the device: Lightning moves a module away after fitting, but the recommender goes on."""
+        """Stay on the device: Lightning moves a module away after fitting, and this one is used again."""
         return self
 
-    def _apart(self) -> AbstractContextManager[None]:
-        """Keep DDP from exchanging gradients after every pass: their sum is wanted once a step."""
+    def _without_gradient_sync(self) -> AbstractContextManager[None]:
+        """Keep DDP from exchanging gradients after every pass: their sum is needed once per step."""
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
-    def _means(self, totals: Sequence[Mapping[str, float]], rows: int) -> dict[str, float]:
+    def _means(self, sums: Sequence[Mapping[str, float]], rows: int) -> dict[str, float]:
         """Return loss and margin per row of the step, over the rows of all processes."""
-        keys = ("loss", "margin") if self.reference.shape[1] > 1 else ("loss",)
-        sums = [sum(total[key] for total in totals) for key in keys]
-        whole = distributed.summed(torch.tensor(sums, dtype=torch.float64)).tolist()
-        return {key: value / rows for key, value in zip(keys, whole, strict=True)}
+        keys = ("loss", "margin") if self.data.reference.shape[1] > 1 else ("loss",)
+        own = [sum(values[key] for values in sums) for key in keys]
+        totals = distributed.sum_over_processes(torch.tensor(own, dtype=torch.float64)).tolist()
+        return {key: total / rows for key, total in zip(keys, totals, strict=True)}
 
     def _backward(
-        self,
-        rows: Sequence[TokenRow],
-        numbers: Sequence[int],
-        weights: Float[Tensor, " batch"],
-        group: Sequence[int],
+        self, numbers: Sequence[int], weights: Float[Tensor, " batch"], group: Sequence[int]
     ) -> dict[str, float]:
-        """Add the gradient of some rows of the batch; returns their summed loss and margin.
+        """Add the gradient of a group of the step's rows; return their summed loss and margin.
 
-        Of no rows it passes through the model as the other processes do, for nothing.
+        With no rows, run a dummy forward and backward pass so that collectives stay in step.
         """
         if not group:
-            self.manual_backward(self.scoring(numbers[:1]).sum() * 0)
+            self.manual_backward(self.log_probs(numbers[:1]).sum() * 0)
             return {"loss": 0.0, "margin": 0.0}
         chosen = [numbers[i] for i in group]
-        policy = self.scoring(chosen)
-        reference = self.reference[chosen].to(policy.device)
+        policy = self.log_probs(chosen)
+        reference = self.data.reference[chosen].to(policy.device)
         losses = self.objective(policy, reference) * weights[group].to(policy.device)
-        self.manual_backward(losses.sum() / len(rows))
+        self.manual_backward(losses.sum() / len(numbers))
         delta = (policy - reference).detach()
-        margins = (delta[:, :1] - delta[:, 1:]).mean(1) if delta.shape[1] > 1 else None
-        margin = {} if margins is None else {"margin": float(margins.sum())}
-        return {"loss": float(losses.detach().sum()), **margin}
-
-
-def adamw(weights: Sequence[Tensor], learning_rate: float) -> torch.optim.AdamW:
-    """Return AdamW without weight decay (Loshchilov and Hutter 2019); one kernel takes a whole step."""
-    return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
+        margin = (delta[:, :1] - delta[:, 1:]).mean(1).sum() if delta.shape[1] > 1 else 0.0
+        return {"loss": float(losses.detach().sum()), "margin": float(margin)}
 
 
 def preallocate_gradients(weights: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the weights, each with a gradient of zeros; all gradients lie side by side in memory.
-
-    Where passes make gradients one by one, they come to lie between tensors that are freed soon, and what is
-    free is in pieces too small for the next pass.
-    """
+    """Allocate all gradients in one flat buffer of zeros; return the weights."""
+    # Made one by one during a pass, gradients come to lie between activations that are freed soon, and what
+    # is then free is in pieces too small for the next pass.
     sizes = [weight.numel() for weight in weights]
-    room = weights[0].new_zeros(sum(sizes))
-    for weight, part in zip(weights, room.split(sizes), strict=True):
-        weight.grad = part.view_as(weight)
+    buffer = weights[0].new_zeros(sum(sizes))
+    for weight, gradient in zip(weights, buffer.split(sizes), strict=True):
+        weight.grad = gradient.view_as(weight)
     return weights
-
-
-def index_stream(rows: int, epochs: int, batch: int, rng: Any) -> Iterator[list[int]]:
-    """Yield the row numbers of each optimiser step: one flat stream over all epochs, fixed by `rng`."""
-    for _ in range(epochs):
-        order = rng.permutation(rows).tolist()
-        yield from (order[start : start + batch] for start in range(0, rows, batch))
-
-
-def compute_log_probs(
-    model: LanguageModel,
-    rows: Sequence[TokenRow],
-    *,
-    batch_tokens: int,
-    label: str = "reference log-probabilities",
-) -> Float[Tensor, "rows answers"]:
-    """Return the frozen model's log-probabilities of all answers; `label` names the progress."""
-    found = torch.zeros(len(rows), len(rows[0].answers))
-    model.network.eval()
-    with torch.no_grad():
-        groups = distributed.shared([row.width for row in rows], batch_tokens, even=model.sharded)
-        for group in track(groups, label, len(groups)):
-            passed = model.log_probs([rows[i] for i in group or [0]]).cpu()
-            found[group] = passed[: len(group)]
-    return distributed.summed(found)
-
-
-def validation_loss(model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int) -> float:
-    """Return the mean negative log-likelihood of the rows' predicted tokens, in nats."""
-    found = compute_log_probs(model, rows, batch_tokens=batch_tokens, label="validation loss")
-    return -float(found.sum()) / sum(len(answer) for row in rows for answer in row.answers)
 
 
 def fine_tune(
     model: LanguageModel,
-    rows: Sequence[TokenRow],
-    reference: Float[Tensor, "rows answers"],
+    data: TrainingRows,
     objective: Objective,
     schedule: Schedule,
     *,
-    rng: Any,
+    rng: Generator,
     torch_seed: int,
     trainer: Mapping[str, Any],
-    weights: Float[Tensor, " rows"] | None = None,
-    per_batch: bool = False,
-    validation: Sequence[TokenRow] = (),
-    scoring: AnswerScorer | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; returns loss (and preference margin, nats) of each optimiser step.
+    """Train `model` in place; return loss (and preference margin, in nats) of each optimiser step.
 
-    `weights` multiply the losses of rows, 1 where none are given; with `per_batch` all rows of a step have
-    the step's mean weight. `validation` rows decide where the schedule has a choice to make. `scoring` stands
-    in for the answers' log-probabilities.
+    Args:
+        model: the model; what is trainable of it changes.
+        data: the rows, their reference and weights.
+        objective: from log-probabilities to one loss per row.
+        schedule: epochs, batches, learning rate.
+        rng: draws the order of the rows.
+        torch_seed: seeds dropout.
+        trainer: what Lightning's trainer is given of device and processes.
     """
-    stream = list(index_stream(len(rows), schedule.epochs, schedule.batch_rows, rng))
-    weights = torch.ones(len(rows)) if weights is None else weights
-    options: dict[str, Any] = {"weights": weights, "per_batch": per_batch, "steps": len(stream)}
-    options |= {"validation": validation, "scoring": scoring}
-    tuner = FineTuningModule(model, rows, reference, objective, schedule, **options)
+    batches = schedule.batches(len(data.rows), rng)
+    module = FineTuningModule(model, data, objective, schedule, steps=len(batches))
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,
@@ -266,8 +213,8 @@ def fine_tune(
     )
     torch.manual_seed((torch_seed + distributed.rank()) % 2**63)  # dropout differs between processes
     model.network.train()
-    loop.fit(tuner, track(stream, "optimiser steps", len(stream)))
-    if tuner.choice.step:
-        log.info("kept the weights after step %d of %d", tuner.choice.step, len(stream))
-        model.set_tuned_weights(tuner.choice.weights)
-    return tuner.curve
+    loop.fit(module, track(batches, "optimiser steps", len(batches)))
+    if module.best.step:
+        log.info("kept the weights after step %d of %d", module.best.step, len(batches))
+        model.set_tuned_weights(module.best.weights)
+    return module.curve

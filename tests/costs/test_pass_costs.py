@@ -81,7 +81,7 @@ def test_a_machine_is_measured_in_the_numbers_that_it_computes_with(bf16, width)
 
 def test_few_threads_are_bounded_by_what_one_does_where_the_machine_is_busy(monkeypatch):
     told = iter([MachineSpeed(3.0, 2.0, 0.1, 4), MachineSpeed(10.0, 1.0, 0.2, 4)])  # both threads, then one
-    monkeypatch.setattr(machine_speed, "_measured", lambda *_, **__: next(told))
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_, **__: next(told))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     found = measure_speed(SMALL, "cpu", bf16=False, devices=3)

@@ -60,8 +60,8 @@ def priced(*overrides, speed=SPEED):
     """Return the cost of each stage by its label, on a machine of a given speed."""
     settings, components, shared, base = prepared(*overrides)
     gauge = CostModel(tokens(settings, components, shared), speed)
-    stages = CostEstimator(shared, components.store, build_row_sampling(settings), gauge=gauge)
-    list(components.method.evaluations(stages, base, TestSetup(components.ranker, "test", 5)))
+    stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
+    list(components.method.train_and_rank(stages, base, TestSetup(components.ranker, "test", 5)))
     return {each.label: each.cost for each in stages.planned}
 
 
@@ -89,7 +89,7 @@ def test_a_prompt_over_the_cutoff_is_counted_at_the_cutoff():
 def test_sft_costs_the_passes_that_training_will_take():
     settings, components, shared, _ = prepared()
     gauge = CostModel(tokens(settings, components, shared), SPEED)
-    stages = CostEstimator(shared, components.store, build_row_sampling(settings), gauge=gauge)
+    stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
     schedule = replace(components.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
     rows = stages.rows(1)
     titles = shared.dataset.catalog.titles
@@ -127,7 +127,7 @@ def test_negatives_cost_what_their_strategy_asks_of_the_model(more, less):
 
 def test_more_rows_than_the_sample_cost_in_proportion(monkeypatch):
     whole = priced("budget.sft_rows=512")["initial sft"].flops
-    monkeypatch.setattr("sprec.costs.cost_estimator.SAMPLE", 128)
+    monkeypatch.setattr("sprec.costs.cost_estimator.SAMPLE_ROWS", 128)
     assert priced("budget.sft_rows=512")["initial sft"].flops == pytest.approx(whole, rel=0.05)
 
 

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from sprec.llm.token_rows import TokenRow, with_loss_on
 from sprec.training.counterfactual import Counterfactual, linear_weights
 
-CFT = Counterfactual(effect=0.1, last=0.25)
+CFT = Counterfactual(effect_weight=0.1, last_token_weight=0.25)
 
 
 def rows_of(model, catalog):
@@ -56,7 +56,7 @@ def model(make, request):
 @pytest.mark.parametrize("effect", [0.0, 0.1, 2.0])
 def test_scores_equal_two_cross_entropies_over_whole_tables(model, catalog, effect, last):
     rows = rows_of(model, catalog)
-    found = Counterfactual(effect, last).scoring(model, rows, blanks(model, rows))([2, 0, 3])
+    found = Counterfactual(effect, last).scorer(model, rows, blanks(model, rows))([2, 0, 3])
     expected = [slow(model, rows[i], effect=effect, last=last) for i in (2, 0, 3)]
     torch.testing.assert_close(-found[:, 0], torch.stack(expected), atol=1e-5, rtol=1e-5)
 
@@ -64,7 +64,7 @@ def test_scores_equal_two_cross_entropies_over_whole_tables(model, catalog, effe
 def test_gradients_go_through_both_passes(model, catalog):
     rows = rows_of(model, catalog)
     strong = Counterfactual(2.0, 0.25)
-    found = gradient(model, -strong.scoring(model, rows, blanks(model, rows))(range(4)).sum())
+    found = gradient(model, -strong.scorer(model, rows, blanks(model, rows))(range(4)).sum())
     expected = gradient(model, sum(slow(model, row, effect=2.0, last=0.25) for row in rows))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     plain = gradient(model, sum(slow(model, row, effect=0.0, last=0.25) for row in rows))
@@ -73,14 +73,14 @@ def test_gradients_go_through_both_passes(model, catalog):
 
 def test_without_effect_and_with_even_weights_it_is_sft(model, catalog):
     rows = rows_of(model, catalog)
-    found = Counterfactual(0.0, 1.0).scoring(model, rows, blanks(model, rows))(range(4))
+    found = Counterfactual(0.0, 1.0).scorer(model, rows, blanks(model, rows))(range(4))
     torch.testing.assert_close(found, model.log_probs(rows), atol=1e-5, rtol=1e-5)
 
 
 def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
     rows = rows_of(model, catalog)
     learned = with_loss_on(rows, "history")
-    found = CFT.scoring(model, learned, blanks(model, rows))(range(4))[:, 0]
+    found = CFT.scorer(model, learned, blanks(model, rows))(range(4))[:, 0]
     first = [len(whole.answers[0]) - len(row.answers[0]) for whole, row in zip(learned, rows, strict=True)]
     history = [
         TokenRow(whole.prompt, (whole.answers[0][:count],))

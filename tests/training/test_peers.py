@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import dpo
-from sprec.training.trainer import compute_log_probs
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

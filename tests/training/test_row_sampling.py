@@ -10,7 +10,7 @@ TRAIN = Examples.from_rows([Example((i,), i + 1) for i in range(50)])
 
 
 def targets(sizes, iteration, seed=0):
-    return [row.target for row in sizes.drawn(TRAIN, iteration, seed=seed)]
+    return [row.target for row in sizes.sample_rows(TRAIN, iteration, seed=seed)]
 
 
 def test_rows_are_drawn_anew_in_each_iteration_and_the_same_in_each_run():
@@ -29,11 +29,11 @@ def test_rows_are_drawn_anew_in_each_iteration_and_the_same_in_each_run():
 def test_a_seed_of_their_own_draws_the_iterations_but_not_the_initial_sft():
     plain, own = RowSampling(20, 10), RowSampling(20, 10, rows_seed=7)
     assert targets(own, 0) == targets(plain, 0)
-    assert own.described(0) == plain.described(0) == {"rows": 20, "draw": 0}
+    assert own.describe(0) == plain.describe(0) == {"rows": 20, "draw": 0}
     assert targets(own, 1) != targets(plain, 1)
     assert targets(own, 1, seed=0) == targets(own, 1, seed=1)
-    assert own.described(1) == {"rows": 10, "draw": 1, "rows_seed": 7}
-    assert plain.described(1) == {"rows": 10, "draw": 1}
+    assert own.describe(1) == {"rows": 10, "draw": 1, "rows_seed": 7}
+    assert plain.describe(1) == {"rows": 10, "draw": 1}
 
 
 @pytest.mark.parametrize("step", ["sft", "dpo", "inference"])

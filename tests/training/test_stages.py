@@ -8,6 +8,7 @@ import pytest
 from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings
+from sprec.costs.cost_estimator import CostEstimator
 from sprec.data.prompts import Prompt, released_templates
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
@@ -21,8 +22,8 @@ from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import dmpo, dpo, sdpo
 from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import GenreBalance
+from sprec.training.schedule import Schedule
 from sprec.training.stages import Stages
-from sprec.training.trainer import Schedule
 
 SCHEDULE = Schedule(1, 8, 1e-4, 1, 1.0, 2048)
 SIZES = RowSampling(64, 16)
@@ -40,7 +41,7 @@ def planned(tmp_path):
 
     def build(size=8, sizes=SIZES, **numerics):
         engine = StageContext(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
-        return Stages(engine, Store(tmp_path), sizes, done=lambda *_: None, plan=True)
+        return CostEstimator(engine, Store(tmp_path), sizes, model=None)
 
     return build
 
@@ -167,7 +168,7 @@ def prompted(make):
 
 def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):
     engine, asked = prompted
-    stages = Stages(engine, Store(tmp_path), RowSampling(8, 4), done=lambda *_: None)
+    stages = Stages(engine, Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
     schedule = replace(SCHEDULE, eval_every=9)
 
     def heard():

@@ -7,15 +7,10 @@ import torch
 
 from sprec.processes.signals import EndedBySignalError, raise_on_signal
 from sprec.seeds import stream
+from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import sft
-from sprec.training.trainer import (
-    FineTuningModule,
-    Schedule,
-    adamw,
-    fine_tune,
-    preallocate_gradients,
-    validation_loss,
-)
+from sprec.training.schedule import Schedule, adamw
+from sprec.training.trainer import FineTuningModule, TrainingRows, fine_tune, preallocate_gradients
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -25,18 +20,8 @@ TRAINER = {"accelerator": "cpu", "devices": 1}
 
 def tuned(model, catalog, objective, schedule=SCHEDULE, **options):
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 : 9 + 1]) for i in range(4)]
-    reference = torch.zeros(len(rows), 1)
-    return fine_tune(
-        model,
-        rows,
-        reference,
-        objective,
-        schedule,
-        rng=stream(0, "t"),
-        torch_seed=0,
-        trainer=TRAINER,
-        **options,
-    )
+    data = TrainingRows(rows, torch.zeros(len(rows), 1), **options)
+    return fine_tune(model, data, objective, schedule, rng=stream(0, "t"), torch_seed=0, trainer=TRAINER)
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_rows(make, catalog):
@@ -116,7 +101,7 @@ def test_weights_of_a_batch_scale_the_mean_loss_of_its_rows(make, catalog):
     whole = replace(SCHEDULE, batch_rows=4)
     weights = torch.tensor([1.0, 0.0, 0.0, 0.0])
     plain = tuned(make(0), catalog, sft, whole)[0]["loss"]
-    scaled = tuned(make(0), catalog, sft, whole, weights=weights, per_batch=True)[0]["loss"]
+    scaled = tuned(make(0), catalog, sft, whole, weights=weights, batch_weights=True)[0]["loss"]
     picked = tuned(make(0), catalog, sft, whole, weights=weights)[0]["loss"]
     assert scaled == pytest.approx(plain / 4)
     assert picked != pytest.approx(plain / 4, rel=1e-6)
@@ -153,8 +138,8 @@ def test_validation_loss_is_per_predicted_token(make, catalog):
 
 
 def test_a_schedule_without_a_choice_is_described_as_before_there_was_one():
-    assert "eval_every" not in SCHEDULE.described()
-    assert replace(SCHEDULE, eval_every=500).described()["eval_every"] == 500
+    assert "eval_every" not in SCHEDULE.describe()
+    assert replace(SCHEDULE, eval_every=500).describe()["eval_every"] == 500
 
 
 def test_the_model_stays_on_its_device_when_lightning_sends_it_away():

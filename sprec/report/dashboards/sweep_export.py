@@ -89,7 +89,7 @@ def convert_values(key: str, values: str) -> dict[str, object]:
     {'values': ['[1,5]', '[1,10]']}
     >>> convert_values("budget.iterations", "range(1,4)")
     {'values': [1, 2, 3]}
-    >>> convert_values("method.objective.beta", "tag(log, interval(0.01, 1))")
+    >>> convert_values("objective.beta", "tag(log, interval(0.01, 1))")
     {'distribution': 'log_uniform_values', 'min': 0.01, 'max': 1}
     """
     call = _CALL.fullmatch(values.strip())

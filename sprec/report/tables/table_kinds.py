@@ -41,7 +41,7 @@ TABLE_KINDS: Mapping[str, TableKind] = {
         ABLATION,
         TableKind("iterations", "Self-play iterations on {}", head="iteration", each_iteration=True),
         TableKind("negatives", "Where rejected titles come from, on {}"),
-        TableKind("beta", "DPO's β on {}", factor="method.objective.beta", head="β"),
+        TableKind("beta", "DPO's β on {}", factor="objective.beta", head="β"),
         TableKind("sample_size", "Rows per iteration on {}", factor="budget.iteration_rows", head="rows"),
         TableKind("base_llm", "Base LLMs on {}", head="base LLM", across_llms=True),
     )

@@ -94,14 +94,14 @@ def test_a_sweep_that_sets_more_than_its_grid_is_read_by_every_job(tmp_path):
 
 def test_ranges_of_numbers_are_searched_at_random(tmp_path):
     path = tmp_path / "search.yaml"
-    params = "{method.objective.beta: 'tag(log, interval(0.01, 1))', seed: 'choice(0, 1)'}"
+    params = "{objective.beta: 'tag(log, interval(0.01, 1))', seed: 'choice(0, 1)'}"
     path.write_text(
         "defaults: [override /hydra/sweeper: optuna]\n"
         f"hydra: {{sweeper: {{n_trials: 20, params: {params}}}}}\n"
     )
     document = convert_sweep(path)
     assert document["parameters"] == {
-        "method.objective.beta": {"distribution": "log_uniform_values", "min": 0.01, "max": 1},
+        "objective.beta": {"distribution": "log_uniform_values", "min": 0.01, "max": 1},
         "seed": {"values": [0, 1]},
     }
     assert (document["method"], document["run_cap"]) == ("random", 20)
@@ -137,7 +137,7 @@ def test_output_goes_to_a_file(tmp_path, capsys):
     target = tmp_path / "beta.yaml"
     assert main(["wandb-sweep", "beta", "--output", str(target)]) == 0
     assert capsys.readouterr().out == ""
-    assert yaml.safe_load(target.read_text())["parameters"]["method.objective.beta"]["values"] == [
+    assert yaml.safe_load(target.read_text())["parameters"]["objective.beta"]["values"] == [
         0.01,
         0.1,
         0.5,

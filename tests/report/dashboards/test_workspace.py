@@ -155,10 +155,10 @@ def test_settings_that_tell_arms_apart_group_panels_under_the_name_that_wandb_ke
     capsys, home, make, tmp_path
 ):
     for seed, beta in enumerate((0.1, 1.0)):
-        config = {"seed": seed, "method": {"objective": {"beta": beta}}}
+        config = {"seed": seed, "objective": {"beta": beta}}
         make(seed=seed, config=config).save(tmp_path / "runs" / str(seed) / "run.json")
     document = json.loads(dashboard(capsys, tmp_path / "runs")[1])
-    expected = {("run", "jobType"), ("config", "method.value.objective.beta")}
+    expected = {("run", "jobType"), ("config", "objective.value.beta")}
     assert [shown_names(document[part])[1] for part in ("workspace", "report")] == [expected, expected]
 
 

@@ -12,7 +12,7 @@ from tests.report.conftest import evaluation, evaluations
 
 def config(seed=0, beta=0.1, iterations=1, size=256, **changes):
     budget = {"iterations": iterations, "iteration_rows": size}
-    return {"seed": seed, "method": {"objective": {"beta": beta}}, "budget": budget} | changes
+    return {"seed": seed, "objective": {"beta": beta}, "budget": budget} | changes
 
 
 def table(kind, records):
