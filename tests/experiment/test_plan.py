@@ -95,7 +95,7 @@ def test_sft_costs_the_passes_that_training_will_take():
     titles = shared.dataset.catalog.titles
     encoded = [shared.model.encode([titles[i] for i in row.history], [titles[row.target]]) for row in rows]
     expected = [training_pass(gauge.tokens.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
-    assert stages._tuned(gauge, rows, schedule, negatives=0).flops == 3 * sum(c.flops for c in expected)
+    assert stages._training(gauge, rows, schedule, negatives=0).flops == 3 * sum(c.flops for c in expected)
 
 
 def test_costs_follow_rows_negatives_and_what_is_learned():

@@ -14,18 +14,18 @@ def among(monkeypatch):
     """Return what each of so many processes gets."""
 
     def among(count, widths, tokens=100, **options):
-        monkeypatch.setattr(distributed, "count", lambda: count)
+        monkeypatch.setattr(distributed, "world_size", lambda: count)
         found = []
         for rank in range(count):
             monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-            found.append(distributed.shared(widths, tokens, **options))
+            found.append(distributed.own_microbatches(widths, tokens, **options))
         return found
 
     return among
 
 
 def test_one_process_gets_the_microbatches_of_all_rows():
-    assert distributed.shared(WIDTHS, 100) == microbatches(WIDTHS, 100)
+    assert distributed.own_microbatches(WIDTHS, 100) == microbatches(WIDTHS, 100)
 
 
 def test_every_row_is_one_processes_and_the_longest_go_round_first(among):
@@ -48,5 +48,5 @@ def test_nothing_changes_where_one_process_sums():
     weight = torch.nn.Parameter(values)
     distributed.sum_gradients([weight])
     assert weight.grad is None
-    assert distributed.summed(values) is values
-    assert (distributed.rank(), distributed.count()) == (0, 1)
+    assert distributed.sum_over_processes(values) is values
+    assert (distributed.rank(), distributed.world_size()) == (0, 1)
