@@ -1,9 +1,10 @@
-# `make run` sets up .venv and runs the main job; `make test` sets up and runs every check;
+# `make demo` shows the whole way on generated data; `make run` is the main job; `make test-fast` and `make test` check;
 # `make bench` compares speed with TRL and the released code (`make bench QUICK=1`: at most 8 minutes).
 PYTHON ?= python3
 BIN := .venv/bin
+CHECKED := sprec benchmarks
 
-.PHONY: run test bench setup
+.PHONY: setup demo run test test-fast lint bench
 
 setup: .venv/.installed
 
@@ -14,14 +15,23 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+demo: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
+
 run: setup
 	$(BIN)/python -m sprec.run dataset=movielens
 
-test: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sprec benchmarks
+	$(BIN)/mypy $(CHECKED)
+
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# Pure functions and tiny models: what neither starts whole commands nor tunes for long.
+test-fast: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not command"
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
