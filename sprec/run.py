@@ -116,7 +116,8 @@ class SweepTable(Callback):
         from rich.console import Console
 
         from sprec.records.run_record import find_records
-        from sprec.report.tables.assemble import TableOptions, score_tables
+        from sprec.report.tables.assemble import score_tables
+        from sprec.report.tables.comparison import TableOptions
         from sprec.report.tables.formats import print_table
         from sprec.report.tables.table_kinds import TABLE_KINDS
 

@@ -12,25 +12,27 @@ from pathlib import Path
 from sprec.records.run_record import RunRecord
 from sprec.report.load_records import load_records
 from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
-from sprec.report.tables.assemble import TableOptions, run_table, score_tables, several_settings
+from sprec.report.tables.assemble import run_table, score_tables, several_settings
+from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.explain import explain_cell
 from sprec.report.tables.formats import FORMATS
 from sprec.report.tables.html_table import html_document
 from sprec.report.tables.reference_values import ReportedRow, load_reported
 from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 
+# Modules whose `main(arguments)` makes something other than tables.
 COMMANDS = {
     "page": "sprec.report.page.render",
     "dashboard": "sprec.report.dashboards.workspace",
     "wandb-sweep": "sprec.report.dashboards.sweep_export",
 }
-"""Modules whose `main(arguments)` makes something other than tables."""
 
 Records = Sequence[tuple[Path, RunRecord]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print or write what was asked for; return 0, or 2 after one line on what is wrong."""
+    # The other commands import altair or W&B, which tables do not need.
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in COMMANDS:
         command: Callable[[Sequence[str]], int] = import_module(COMMANDS[words[0]]).main

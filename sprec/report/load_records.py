@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sprec.records.run_record import RecordError, RunRecord, find_records
 
+# Where runs are looked for when no path is named.
 DEFAULT_FOLDERS = (Path("multirun"), Path("outputs"))
-"""Where runs are looked for when no path is named."""
 
 
 def load_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:

@@ -7,14 +7,14 @@ from sprec.evaluation.registry import METRICS, split_key
 from sprec.records.run_record import RunRecord
 from sprec.report.tables.arms import changes_results, flatten_config
 
+# The axis of scores.
 ITERATION = "iteration"
-"""The axis of scores."""
 
+# The metrics that the tables show, in the order of their columns.
 IN_TABLES = [metric.name for metric in METRICS.values() if metric.in_tables]
-"""The metrics that the tables show, in the order of their columns."""
 
+# What the stages of each name track over their steps.
 CURVES = {"sft": ("loss",), "dpo": ("loss", "margin")}
-"""What the stages of each name track over their steps."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from sprec.report.dashboards.keys import ITERATION, TrackedNames
 wr: Any = import_module("wandb_workspaces.reports.v2")
 ws: Any = import_module("wandb_workspaces.workspaces")
 
+# Panels in a row, and a panel's size in the 24 columns of a page.
 COLUMNS, WIDTH, HEIGHT = 3, 8, 8
-"""Panels in a row, and a panel's size in the 24 columns of a page."""
 
+# Accuracy and diversity, the axes of the plane in which arms are compared.
 PLANE = ("ndcg", "div_ratio")
-"""Accuracy and diversity, the axes of the plane in which arms are compared."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ def _final_panels(tracked: TrackedNames) -> Iterator[Any]:
 
 def _lay_out(panels: Sequence[Any]) -> list[Any]:
     """Return the panels, each with its place in the rows of the page."""
+    # Without places W&B puts every panel into the upper left corner.
     for place, panel in enumerate(panels):
         row, column = divmod(place, COLUMNS)
         panel.layout = wr.Layout(x=column * WIDTH, y=row * HEIGHT, w=WIDTH, h=HEIGHT)

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# The folder of sweeps: beside the code in a checkout, inside it when installed.
 SWEEPS = next(root / "conf" / "sweep" for root in (ROOT, ROOT.parent) if (root / "conf").is_dir())
-"""The folder of sweeps: beside the code in a checkout, inside it when installed."""
 
 PROGRAM = "sprec.run"
 # Agents of several machines may start jobs in the same second, so that the time alone names no folder.
 FOLDER = "hydra.run.dir=outputs/wandb/${oc.env:WANDB_RUN_ID}"
 
+# Hydra's own parser would do, but only the commands that compose a configuration may import Hydra.
 _ITEM = re.compile(r"""(?:[^,\[\](){}'"]|\[[^\]]*\]|\((?:[^()]|\([^()]*\))*\)|\{[^}]*\}|'[^']*'|"[^"]*")+""")
 _CALL = re.compile(r"(\w+)\((.*)\)")
 
@@ -120,6 +121,7 @@ def _sweep_path(name: str) -> Path:
 
 def _sweep_option(name: str, content: Mapping[str, Any]) -> list[str]:
     """Return what makes each job read the sweep's file too, where that sets more than what is varied."""
+    # W&B runs each job by itself, so that the file's mode MULTIRUN must not reach it.
     defaults = [entry for entry in content.get("defaults", []) if "override /hydra/" not in str(entry)]
     settings = {key for key in content if key not in ("hydra", "defaults")}
     return [f"+sweep={name}", "hydra.mode=RUN"] if settings or defaults else []

@@ -19,8 +19,8 @@ from sprec.report.load_records import load_records
 from sprec.report.tables.assemble import ablation_tables
 from sprec.report.tables.formats import markdown
 
+# Entity and project of a dashboard that is only written: W&B puts it where it is loaded.
 NOWHERE = ("", "sprec")
-"""Entity and project of a dashboard that is only written: W&B puts it where it is loaded."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +47,7 @@ class PublishError(RuntimeError):
 
 def build_dashboard(records: Sequence[RunRecord], *, entity: str, project: str, name: str) -> tuple[Any, Any]:
     """Return the workspace and the report of these runs."""
+    # Importing the W&B packages takes seconds, and they come with the extra `report`.
     from sprec.report.dashboards.panels import build_report, build_workspace
 
     names = tracked_names(records)
@@ -86,6 +87,7 @@ def publish(workspace: Any, report: Any) -> list[str]:
         raise PublishError("no login at W&B: run `wandb login` or set WANDB_API_KEY; the JSON needs neither")
     try:
         return [saved.url for saved in (workspace.save(), report.save())]
+    # Beside its own errors the client lets those of its HTTP and JSON layers through.
     except (wandb.Error, OSError, ValueError, TypeError, KeyError) as error:
         reason = redact_text(" ".join(str(error).split()))
         raise PublishError(f"W&B did not take the dashboard, the JSON holds it: {reason}") from error

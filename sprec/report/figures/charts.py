@@ -19,10 +19,10 @@ from sprec.report.figures.style import (
 Chart: TypeAlias = Any
 Point: TypeAlias = Mapping[str, Any]
 
+# Marked ranks.
 RANKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
-"""Marked ranks."""
+# The items that ORRatio counts.
 TOP = 3
-"""The items that ORRatio counts."""
 
 
 def unchecked() -> AbstractContextManager[None]:
@@ -52,6 +52,7 @@ def iteration_chart(
         axis=alt.Axis(values=list(range(last + 1)), format="d", grid=False),
         scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False),
     )
+    # The axis title would stand upright; the metric is the panel's title, which reads without turning.
     domain = axis_domain(point[end] for point in points for end in ("low", "high"))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=domain, nice=False))
     base = _chart(points).encode(x=x, color=_styled("color", styles))
@@ -92,6 +93,7 @@ def plane_chart(
 
     start = _chart([point for point in paths if point["iteration"] == 0]).encode(x=x, y=y)
     moved = [point for point in paths if point["iteration"] > 0]
+    # The last layer is on top: large end marks must not disappear below paths.
     layers = [
         colored(paths).mark_line(strokeWidth=1.75).encode(order="iteration:O"),
         start.mark_point(shape="circle", size=90, strokeWidth=2, opacity=1, stroke=MUTED, fill=GROUND),
@@ -106,6 +108,7 @@ def plane_chart(
 def exposure_chart(points: Sequence[Point], styles: Sequence[ModelStyle], *, title: str) -> Chart:
     """Return cumulative shares over ranks, `TOP` marked: points have `arm`, `rank` and `share`."""
     alt = _altair()
+    # Ranks are on a log scale, since the first few items decide.
     axis = alt.Axis(grid=False, format="~s", labelOverlap=True, values=list(RANKS))
     x = alt.X(
         "rank:Q", title="items, most recommended first", scale=alt.Scale(type="log", nice=False), axis=axis

@@ -19,8 +19,8 @@ from sprec.report.tables.per_user_values import cutoffs_of
 
 FigureOrMissing: TypeAlias = Figure | MissingPart
 
+# What makes the figures, in the order in which a page shows them.
 FIGURES = (iteration_figures, plane_figure, exposure_figure, genre_figure, training_figure)
-"""What makes the figures, in the order in which a page shows them."""
 
 
 def make_figures(records: Sequence[RunRecord]) -> list[FigureOrMissing]:

@@ -15,18 +15,18 @@ from sprec.report.figures.series import ArmSeries, cumulative_share, genre_share
 from sprec.report.figures.style import INITIAL, INK, ModelStyle
 from sprec.report.tables.table import Cell, Table
 
+# Points of an exposure curve at most.
 POINTS = 60
-"""Points of an exposure curve at most."""
+# Ranks whose shares stand in the table and the text alternative.
 READ_RANKS = (1, TOP, 10, 30, 100)
-"""Ranks whose shares stand in the table and the text alternative."""
 CHOSEN = ModelStyle("what users chose next", INK, "square", (1, 2))
 HISTORY = ModelStyle("histories", INK, "stroke", (1, 0))
 NO_LISTS = "the records hold no recommendation lists (schema 1); run again to have them"
 NO_GENRES = "the records hold no genre shares: the dataset has no genres, or they are of schema 1"
 
 Ranks = Int[np.ndarray, " ranks"]
+# Genre shares by model.
 Shares = Mapping[str, Mapping[str, float]]
-"""Genre shares by model."""
 
 
 def exposure_figure(data: FigureData) -> list[Figure | MissingPart]:
@@ -95,6 +95,7 @@ def _share_curves(data: FigureData, k: int, ranks: Ranks) -> dict[str, list[floa
 
 
 def _exposure_panel(data: FigureData, k: int, read: Mapping[str, Sequence[float]]) -> Panel:
+    # Fewer points towards the end, where the curve is flat and the axis dense.
     items = max(data.records[0].dataset.items, 2)
     ranks = np.unique(np.geomspace(1, items, POINTS).round().astype(np.int64))
     points = [
@@ -119,6 +120,7 @@ def _model_shares(data: FigureData, k: int) -> dict[str, dict[str, float]]:
 def _mean_shares(arm: ArmSeries, iteration: int, k: int) -> dict[str, float]:
     seeds = [genre_shares(run, evaluation, k) for run, evaluation in arm.at(iteration)]
     known = [shares for shares in seeds if shares]
+    # A mean over some of the seeds would not be the mean that the other figures show.
     if not known or len(known) < len(seeds):
         return {}
     return {genre: statistics.fmean(shares[genre] for shares in known) for genre in known[0]}

@@ -14,13 +14,13 @@ from sprec.report.figures.style import vega_config
 
 FileFormat: TypeAlias = Literal["svg", "png", "pdf"]
 VEGA_LITE = "6.4"
+# Pixels of a PNG per pixel of the figure: 240 dots per inch.
 SCALE = 2.5
-"""Pixels of a PNG per pixel of the figure: 240 dots per inch."""
 COLUMNS = 3
 PACKAGES = ("altair", "jinja2", "vl_convert")
 
+# Beginnings of attributes inside a drawing that a page has no use for.
 UNWANTED = ("role", "aria-", "pointer-events", "class")
-"""Beginnings of attributes inside a drawing that a page has no use for."""
 
 ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
 
@@ -43,6 +43,7 @@ def to_inline_svg(chart: Chart, alternative: str) -> str:
     It has no ground and no legend of its own, and no roles inside: a screen reader reads the text alone.
     """
     root = ElementTree.fromstring(_convert(chart, "svg", page=True))
+    # Roles inside an image would be read aloud piece by piece, and classes would take the page's styles.
     for element in root.iter():
         for name in [name for name in element.attrib if name.startswith(UNWANTED)]:
             del element.attrib[name]
@@ -72,6 +73,7 @@ def slug(text: str) -> str:
 def _convert(chart: Chart, file_format: FileFormat, *, page: bool) -> bytes:
     with unchecked():
         specification: dict[str, Any] = chart.to_dict() | {"config": vega_config(page=page)}
+    # Imported when needed: it is large, and comes with the extra `report` only.
     convert = getattr(import_module("vl_convert"), f"vegalite_to_{file_format}")
     options = {"scale": SCALE} if file_format == "png" else {}
     content: str | bytes = convert(specification, vl_version=VEGA_LITE, **options)

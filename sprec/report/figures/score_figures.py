@@ -12,18 +12,18 @@ from sprec.report.figures.style import INITIAL, MUTED, ModelStyle
 from sprec.report.tables.columns import LIST_METRICS, OFF_CATALOG
 from sprec.report.tables.table import Cell, Table
 
+# Iterations by which the arms' marks stand apart, so that intervals do not hide each other.
 OFFSET = 0.07
-"""Iterations by which the arms' marks stand apart, so that intervals do not hide each other."""
+# Spans of the paths by which a baseline may lie outside them and still be plotted.
 NEAR_SPANS = 1.0
-"""Spans of the paths by which a baseline may lie outside them and still be plotted."""
 INTERVALS = (
     "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves the dotted line out is more than chance between seeds."
 )
 DIRECTION = {1: "higher is better", -1: "lower is better"}
 
+# The score across and the score up of a plane.
 ScorePair = tuple[str, str]
-"""The score across and the score up of a plane."""
 
 
 def iteration_figures(data: FigureData) -> list[Figure | MissingPart]:

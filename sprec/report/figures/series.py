@@ -13,8 +13,8 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.tables.arms import Arm, group_into_arms, rankings_of, scored_evaluations
 from sprec.report.tables.per_user_values import decode_lists, item_masses
 
+# Student's t with 1 to 10 degrees of freedom at 97.5 %.
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-"""Student's t with 1 to 10 degrees of freedom at 97.5 %."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def mean_over_seeds(values: Sequence[float]) -> SeedMean | None:
 def mean_score(evaluations: Sequence[Evaluation], key: str) -> SeedMean | None:
     """Return a score's mean over evaluations of several seeds; its interval ends where scores do."""
     mean = mean_over_seeds([evaluation.scores.get(key, math.nan) for evaluation in evaluations])
+    # A t interval knows no bounds, and scores have them.
     largest = 2.0 if key.startswith("dgu") else 1.0
     return mean and replace(mean, low=max(mean.low, 0.0), high=min(mean.high, largest))
 
@@ -91,6 +92,7 @@ def mean_change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: 
     """Return the mean change of a score, each seed compared with itself; None where seeds differ."""
     if len(before) != len(after):
         return None
+    # What differs between seeds cancels where each is compared with itself.
     pairs = zip(before, after, strict=True)
     return mean_over_seeds(
         [new.scores.get(key, math.nan) - old.scores.get(key, math.nan) for old, new in pairs]
@@ -160,6 +162,7 @@ def genre_shares(record: RunRecord, evaluation: Evaluation, k: int) -> dict[str,
 
 
 def _runs_that_count(arm: Arm) -> tuple[RunRecord, ...]:
+    # The scores of a run that was stopped are shown only where there are no others.
     return arm.finished or tuple(run for run in arm.runs if scored_evaluations(run))
 
 

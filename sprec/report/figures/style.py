@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Colours of arms: on a light ground, on a dark one. Found by search: hues held apart, each at 3:1 or more
+# on its ground, and the smallest difference under any of the three colour blindnesses (Machado et al. 2009)
+# as large as could be.
 PAIRS = (
     ("#2392fa", "#59a0fe"),
     ("#9a3d0f", "#d47e5f"),
@@ -16,22 +19,17 @@ PAIRS = (
     ("#a09112", "#e2da67"),
     ("#7223b1", "#8361f1"),
 )
-"""Colours of arms: on a light ground, on a dark one.
-
-Found by search: hues held apart, each at 3:1 or more on its ground, and the smallest difference under any
-of the three colour blindnesses (Machado et al. 2009) as large as could be.
-"""
 
 INK, MUTED, GRID, GROUND = "#1c2127", "#59616b", "#e3e1dc", "#ffffff"
+# Text, axes, grid lines and the ground: light, dark.
 NEUTRALS = ((INK, "#edeff2"), (MUTED, "#aab2bd"), (GRID, "#363c46"), (GROUND, "#1b1f26"))
-"""Text, axes, grid lines and the ground: light, dark."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
+# Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide.
 WIDTH, HEIGHT = 236, 176
-"""Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class ModelStyle:
     dash: tuple[int, ...]
 
 
+# The model that all arms start from.
 INITIAL = ModelStyle("initial SFT", MUTED, "ring", (4, 3))
-"""The model that all arms start from."""
 
 
 def model_styles(names: Iterable[str]) -> list[ModelStyle]:
@@ -89,6 +87,7 @@ def vega_config(*, page: bool) -> dict[str, Any]:
         "disable": page, "orient": "bottom", "title": None, "columns": 3, "labelColor": INK,
         "labelFontSize": 11, "labelLimit": 400, "symbolOpacity": 1, "symbolSize": 110, "symbolType": "stroke",
     }  # fmt: skip
+    # The page's own text alternatives replace Vega's, and its legend is HTML.
     return {
         "aria": False,
         "background": None if page else GROUND,
@@ -111,6 +110,7 @@ def axis_domain(values: Iterable[float]) -> tuple[float, float]:
     >>> axis_domain([1.0, 1.0]), axis_domain([0.0, 10.0])
     ((0.9, 1.1), (-0.8, 10.8))
     """
+    # Differences between models are small beside the scores, so that an axis from 0 would hide them.
     numbers = list(values) or [0.0, 1.0]
     low, high = min(numbers), max(numbers)
     smallest = 0.2 * max(abs(low), abs(high)) or 1.0

@@ -15,10 +15,10 @@ from sprec.report.figures.series import ArmSeries
 from sprec.report.figures.style import ModelStyle
 from sprec.report.tables.table import Cell, Table
 
+# Points of a stage's curve that are plotted.
 POINTS = 60
-"""Points of a stage's curve that are plotted."""
+# The share of a stage over which a curve is averaged: the loss of one batch says little.
 SMOOTHING = 0.1
-"""The share of a stage over which a curve is averaged: the loss of one batch says little."""
 MEANINGS = {
     "loss": "lower is better",
     "margin": "chosen over rejected, nats",
@@ -95,8 +95,7 @@ def split_label(label: str) -> tuple[str, int]:
 def mean_curve(runs: Sequence[Sequence[float]]) -> list[float]:
     """Return the curves' mean at `POINTS` places of the stage, each smoothed over `SMOOTHING` of it.
 
-    Near its ends a curve is averaged over what there is, so that it neither bends nor stops short. Values
-    that are not finite are left out.
+    Values that are not finite are left out.
     """
     grid = np.linspace(0, 1, POINTS)
     smoothed = [_smooth(np.asarray(run, dtype=float), grid) for run in runs]
@@ -104,6 +103,7 @@ def mean_curve(runs: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _smooth(values: Float[np.ndarray, " steps"], grid: Float[np.ndarray, " points"]) -> Any:
+    # Near its ends a curve is averaged over what there is, so that it neither bends nor stops short.
     places = np.linspace(0, 1, len(values))
     near = np.abs(places[None, :] - places[:, None]) <= SMOOTHING / 2
     weight = near & np.isfinite(values)

@@ -12,6 +12,7 @@ from sprec.report.page.parts import Page
 from sprec.report.tables.html_table import html
 from sprec.report.tables.table import Table, format_signed
 
+# The marks of a legend, in a box of 28 × 14.
 GLYPHS = {
     "circle": '<circle cx="14" cy="7" r="4.2" fill="{}"/>',
     "square": '<path d="M10 3h8v8h-8z" fill="{}"/>',
@@ -22,7 +23,6 @@ GLYPHS = {
     "ring": '<circle cx="14" cy="7" r="4.2" fill="#ffffff" stroke="{}" stroke-width="2"/>',
     "stroke": '<path d="M13 0h2v14h-2z" fill="{}"/>',
 }
-"""The marks of a legend, in a box of 28 × 14."""
 
 
 def render_html(page: Page, draw: Callable[[Panel], str]) -> str:
@@ -30,6 +30,7 @@ def render_html(page: Page, draw: Callable[[Panel], str]) -> str:
 
     All text is escaped; in case that fails, a policy in the head forbids any loading and any script.
     """
+    # Comes with the extra `report` only; `check_packages` has said so by now.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 

@@ -36,13 +36,13 @@ class DetailLevel:
     left_out: str = ""
 
 
+# From the fullest page to the emptiest: the first that is small enough is written.
 DETAIL_LEVELS = (
     DetailLevel(True, True, True),
     DetailLevel(False, True, True, "the runs' configurations"),
     DetailLevel(False, False, True, "the runs' configurations and single tables"),
     DetailLevel(False, False, False, "the runs' details and single tables"),
 )
-"""From the fullest page to the emptiest: the first that is small enough is written."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ def build_page(
 
 def _section_titles(settings: Sequence[ComparisonSetting]) -> list[str]:
     """Return a heading for each setting, with digests where names alone do not tell two apart."""
+    # Two builds of one dataset have one name and different digests.
     names = [f"{setting.dataset} × {setting.base_llm}" for setting in settings]
     pairs = zip(names, settings, strict=True)
     return [name if names.count(name) == 1 else str(setting) for name, setting in pairs]

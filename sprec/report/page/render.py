@@ -15,8 +15,8 @@ from sprec.report.page.elements import render_html
 from sprec.report.page.parts import DETAIL_LEVELS, ReportGroup, build_page
 from sprec.report.tables.arms import group_by_setting
 
+# The size of a page at most: mail and chat take it.
 MOST_BYTES = 1_500_000
-"""The size of a page at most: mail and chat take it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

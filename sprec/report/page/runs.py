@@ -41,6 +41,7 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
 
 def run_details(record: RunRecord, *, with_config: bool) -> RunDetails:
     """Return what a page says of a run; its configuration is long and may be left out."""
+    # `default=str`: a configuration of other people's may hold what JSON does not know.
     config = json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if with_config else ""
     return RunDetails(
         name=f"{record.method} × {record.negatives}, seed {record.seed}",

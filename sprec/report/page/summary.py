@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import direction_of, label_of
 from sprec.report.figures.series import ArmSeries, mean_score
-from sprec.report.tables.assemble import FEW_RUNS
 from sprec.report.tables.columns import OFF_CATALOG
+from sprec.report.tables.comparison import FEW_RUNS
 from sprec.report.tables.differences import compare_rows
 from sprec.report.tables.per_user_values import cutoffs_of
 from sprec.report.tables.table import Difference
@@ -46,6 +46,7 @@ def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     iterated = [arm for arm in series if len(arm.iterations) > 1]
     keys = list(dict.fromkeys(key for arm in iterated for key in _headline_scores(arm)))
     tested = [key for key in keys if key != OFF_CATALOG]
+    # One correction for all that the section states at a glance.
     few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
     differences = compare_rows([_last_row(arm) for arm in iterated], None, tested) if few else {}
     return [

@@ -13,8 +13,8 @@ from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import ArmSeries, top_lists
 from sprec.report.tables.per_user_values import cutoffs_of
 
+# Users that a page shows by default.
 USERS = 6
-"""Users that a page shows by default."""
 
 Lists: TypeAlias = Int[np.ndarray, "users k"]
 
@@ -80,6 +80,7 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
             "Who got what", "the records hold no users to look at (schema 1, or failed before); run again"
         )
     first = pairs[0][1]
+    # Side by side, models must be of one seed and have seen the same users.
     comparable = [
         (arm, run)
         for arm, run in pairs

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
 
+# First parts of configuration keys that do not change what a run measures, beyond its seed.
 NOT_A_SETTING = frozenset(
     {
         *("seed", "rows_seed_drawn", "store", "tracker", "trainer"),
         *("plan", "describe", "group", "goal", "split"),
     }
 )
-"""First parts of configuration keys that do not change what a run measures, beyond its seed."""
 
+# Keys that do change it all the same: number formats, and how far a step may go.
 MEASURED = frozenset({"trainer.precision", "trainer.inference_precision", "trainer.clip_norm"})
-"""Keys that do change it all the same: number formats, and how far a step may go."""
 
 ITERATIONS = "budget.iterations"
 
@@ -77,10 +77,8 @@ def scored_split(record: RunRecord) -> str:
 
 
 def scored_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
-    """Return the evaluations on one split, baselines first, then by iteration; the last of a repeated one.
-
-    Test rows where any were scored, else validation rows: the two never stand in one table.
-    """
+    """Return the evaluations on one split, baselines first, then by iteration; the last of a repeated one."""
+    # Scores of test rows and of validation rows never stand in one table.
     split = scored_split(record)
     latest = {(one.label, one.ranking): one for one in record.evaluations if one.split == split}
     return tuple(sorted(latest.values(), key=lambda one: -1 if one.iteration is None else one.iteration))
@@ -118,6 +116,7 @@ def group_by_setting(
 ) -> dict[ComparisonSetting, list[RunRecord]]:
     """Return the runs per setting, oldest first; a run without scores joins all that may be its own."""
     ordered = sorted(records, key=lambda record: record.started)
+    # A run that failed before it was scored has no N; each table that it may belong to names it as missing.
     settings = [comparison_setting(record, across_llms=across_llms) for record in ordered]
     groups: dict[ComparisonSetting, list[RunRecord]] = {}
     for setting in dict.fromkeys(settings):
@@ -170,6 +169,7 @@ def effective_config(record: RunRecord) -> dict[str, object]:
     they stay what the configuration says.
     """
     flat, formats = flatten_config(record.config), record.precision.split()
+    # On two machines "auto" may mean two formats, and those are two arms.
     if not formats or formats[0] not in ("bf16", "float32"):
         return flat
     return flat | {
@@ -211,6 +211,7 @@ def _latest_per_seed(
     def preference(run: RunRecord) -> tuple[bool, int, str]:
         return run.status == "finished", iterations_scored(run), run.started
 
+    # The last of equal keys wins, and that is the preferred run.
     chosen = {run.seed: run for run in sorted(runs, key=preference)}
     older = tuple(
         run

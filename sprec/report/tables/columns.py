@@ -6,8 +6,8 @@ from sprec.evaluation.registry import METRICS, direction_of, label_of, split_key
 from sprec.records.run_record import Evaluation
 
 OFF_CATALOG = METRICS["off_catalog"].name
+# The metrics that have a column per list length, in the order of the columns.
 LIST_METRICS = [metric for metric in METRICS.values() if metric.in_tables and metric.has_cutoff]
-"""The metrics that have a column per list length, in the order of the columns."""
 
 DEFAULT_CUTOFFS = (1, 5)
 

@@ -11,14 +11,14 @@ from sprec.report.tables.per_user_values import Floats, PerUserValues
 from sprec.report.tables.table import Difference
 from sprec.report.tables.table_rows import INITIAL_LABEL, ScoredRun, ScoreRow
 
+# A row's and its baseline's evaluations, seed by seed.
 Pairs = Sequence[tuple[ScoredRun, ScoredRun]]
-"""A row's and its baseline's evaluations, seed by seed."""
 
+# Draws of a test per comparison of the table: twice as many as Holm's correction needs to reach 5 %.
 DRAWS = 40
-"""Draws of a test per comparison of the table: twice as many as Holm's correction needs to reach 5 %."""
 
+# A row's number, and a score.
 RowScore = tuple[int, str]
-"""A row's number, and a score."""
 
 
 def compare_rows(
@@ -35,6 +35,7 @@ def compare_rows(
     pairs = {place: own for place, own in all_pairs.items() if own}
     scored = {place: _common_scores(own, keys, users) for place, own in pairs.items()}
     bounds = _intervals(pairs, scored, users)
+    # Holm multiplies the smallest p-value by the number of tests; with too few draws none could reach 5 %.
     rng, draws = np.random.default_rng(0), max(2000, DRAWS * sum(map(len, scored.values())))
     p_values = {
         (place, key): p
@@ -70,6 +71,7 @@ def _baseline_run(
         return baseline.by_seed.get(seed)
     if run.evaluation.label == INITIAL_LABEL:
         return None
+    # Its own initial SFT, not the first run's: two runs of one seed may have started from different models.
     own = [one for one in scored_evaluations(run.record) if one.label == INITIAL_LABEL]
     same_ranking = [one for one in own if one.ranking == run.evaluation.ranking] or own
     if same_ranking:
@@ -106,6 +108,7 @@ def _intervals(
         if not cells:
             continue
         values = np.stack([_differences(pairs[place], key, users) for place, key in cells])
+        # Seeded by the number of seeds, so that a row's interval does not depend on the rows around it.
         limits = bootstrap_intervals(values, rng=np.random.default_rng(seeds)).tolist()
         means = values.mean(axis=(1, 2)).tolist()
         bounds |= {

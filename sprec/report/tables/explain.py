@@ -6,15 +6,15 @@ from pathlib import Path
 from sprec.evaluation.registry import label_of
 from sprec.records.run_record import RunRecord
 from sprec.report.tables.arms import group_by_setting
-from sprec.report.tables.assemble import score_cell
 from sprec.report.tables.columns import OFF_CATALOG
+from sprec.report.tables.comparison import score_cell
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import format_cell
 from sprec.report.tables.table_kinds import TableKind
 from sprec.report.tables.table_rows import ScoredRun, ScoreRow, score_rows
 
+# How far a recomputed score may lie from the recorded one: JSON and sums lose the last digits.
 TOLERANCE = 1e-9
-"""How far a recomputed score may lie from the recorded one: JSON and sums lose the last digits."""
 
 
 def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cell: str) -> str:
@@ -42,6 +42,7 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
 def _rows_named(name: str, rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     """Return the row of this name: exactly, else by its first cell, else by a part of its name."""
     wanted = name.casefold()
+    # An exact name comes first, so that "sprec" may be asked for beside "sprec (beta=1)".
     tests = (
         lambda row: str(row).casefold() == wanted,
         lambda row: row.names[0].casefold() == wanted,
@@ -97,6 +98,7 @@ def _run_lines(seed: int, run: ScoredRun, key: str, paths: Mapping[int, Path]) -
 
 def _recompute(run: ScoredRun, key: str) -> str:
     """Return whether the lists in the record give the number that it states."""
+    # Other explanations need no arrays.
     from sprec.report.tables.per_user_values import PerUserValues
 
     record, evaluation = run.record, run.evaluation

@@ -29,6 +29,7 @@ def csv(table: Table) -> str:
     A column with means over seeds becomes two: its mean, and its standard deviation under `… sd`. One of
     differences becomes four: the mean, the bounds under `… low` and `… high`, the corrected `… p`.
     """
+    # A column has the same number of values in every row, whatever a single cell holds.
     suffixes = [_csv_suffixes([row[place] for row in table.rows]) for place in range(len(table.columns))]
     heads = zip(table.columns, suffixes, strict=True)
     out = StringIO()
@@ -48,6 +49,7 @@ def print_table(table: Table, console: "Console") -> None:
     from rich.table import Table as Grid
     from rich.text import Text
 
+    # Text objects throughout: in plain strings rich would read a title's brackets as markup.
     styles = {None: "", "best": "bold", "second": "underline"}
     console.print(Text(table.title, style="bold"), soft_wrap=True)
     for columns in _column_blocks(table, console.width):
@@ -67,8 +69,8 @@ def print_table(table: Table, console: "Console") -> None:
         console.print(Text(note, style="dim"), soft_wrap=True)
 
 
+# The writer of each format name.
 FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "latex": latex, "html": html}
-"""The writer of each format name."""
 
 
 def _markdown_cells(table: Table, number: int) -> list[str]:

@@ -44,6 +44,7 @@ def html_document(figures: Sequence[str], title: str) -> str:
 
 def _head(table: Table) -> str:
     """Return one or two lines of heads."""
+    # Scopes tell screen readers which cells a head is for.
     heads = [
         f'<th scope="col"{_name_class(place < table.names)}>{escape(head)}</th>'
         for place, head in enumerate(table.heads)

@@ -13,8 +13,8 @@ ESCAPES = str.maketrans(
     | {"±": r"$\pm$", "×": r"$\times$", "–": "--", "−": r"$-$", "β": r"$\beta$", "≤": r"$\leq$", "\n": " "}
     | {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "\0": "{}"}
 )
+# Columns of numbers up to which a table is one panel; a wider one has a panel per group.
 WIDE = 9
-"""Columns of numbers up to which a table is one panel; a wider one has a panel per group."""
 
 
 def latex(table: Table) -> str:
@@ -47,6 +47,7 @@ def escape_latex(text: str) -> str:
     >>> escape_latex("[x]–2, --k")
     '{[}x{]}--2, -{}-k'
     """
+    # LaTeX joins hyphens to a dash, which would change a command's option.
     return re.sub("-(?=-)", "-\0", text).translate(ESCAPES)
 
 
@@ -69,6 +70,7 @@ def _panel(table: Table, columns: Sequence[int]) -> str:
     for number in sorted(table.rules, reverse=True):
         rows.insert(number, r"\midrule")
     names = sum(column < table.names for column in columns)
+    # Only LaTeX knows how wide a panel is, so that it decides there whether to scale it.
     shape = "l" * names + "r" * (len(columns) - names)
     return "\n".join(
         [

@@ -80,6 +80,7 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
         key, _, value = word.partition("=")
         if word in ("-m", "--multirun") or key in (*changes, "seed", "+sweep", "hydra.sweep.dir"):
             continue
+        # Only a grid has a comma; which of its values this job had stands in its configuration.
         words.append(f"{key}={flat.get(key, values.get(key, value))}" if "," in value else word)
     wanted = {"seed": values["seed"], **changes}
     if "+sweep=" in record.command and "method" not in changes:
@@ -96,6 +97,7 @@ def _split_words(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError:
+        # A record of old may hold what no shell takes; a rough split still names the run.
         return command.split()
 
 

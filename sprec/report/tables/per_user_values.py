@@ -24,6 +24,7 @@ class PerUserValues:
         shares = with_items[0].history_genres if with_items else {}
         self.history_share: Floats = np.array(list(shares.values()), dtype=float)
         self.masses = item_masses(with_items, list(shares))
+        # Decoding takes most of a test's time, and a baseline's lists are needed for each row.
         self._lists: dict[int, Ids] = {}
         self._targets: dict[str, Ids] = {}
         self._values: dict[int, dict[str, Floats]] = {}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sprec.report.tables.table import Cell
 
+# Measured by third parties with the released code. The paper's own values are nobody's to guess.
 THIRD_PARTIES = Path(__file__).with_name("reference.toml")
-"""Measured by third parties with the released code. The paper's own values are nobody's to guess."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def _parse_row(row: Mapping[str, object], sources: Mapping[str, str], place: str
     scores = row["scores"]
     if not isinstance(scores, dict) or not all(isinstance(score, float) for score in scores.values()):
         raise ValueError(f"{place}: scores are no table of decimal numbers such as {{'hr@5' = 0.03}}")
+    # TOML knows types; a quoted number here would be printed as text and sorted as such.
     if not isinstance(row["n"], int) or not isinstance(row["runs"], int):
         raise ValueError(f"{place}: n and runs are whole numbers")
     return ReportedRow(

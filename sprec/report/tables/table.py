@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+# The level at which a corrected p-value counts.
 LEVEL = 0.05
-"""The level at which a corrected p-value counts."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Difference:
         return self.p <= LEVEL and not self.low <= 0 <= self.high
 
 
+# A value of a table; None is a value that was not measured.
 Cell: TypeAlias = str | int | float | MeanStd | Difference | None
-"""A value of a table; None is a value that was not measured."""
 
 Mark: TypeAlias = Literal["best", "second"]
 

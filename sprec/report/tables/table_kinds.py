@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# The name of the model that all iterations start from.
 INITIAL = "initial SFT"
-"""The name of the model that all iterations start from."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ ABLATION = TableKind(
     options=("sprec", "without_sft", "without_dpo", "random_negatives"),
 )
 
+# Tables by the name that `--table` takes.
 TABLE_KINDS: Mapping[str, TableKind] = {
     kind.name: kind
     for kind in (
@@ -46,4 +47,3 @@ TABLE_KINDS: Mapping[str, TableKind] = {
         TableKind("base_llm", "Base LLMs on {}", head="base LLM", across_llms=True),
     )
 }
-"""Tables by the name that `--table` takes."""

@@ -16,8 +16,8 @@ from sprec.report.tables.arms import (
 )
 from sprec.report.tables.table_kinds import TableKind
 
+# The label of the evaluation of the model that all iterations start from.
 INITIAL_LABEL = "initial_sft"
-"""The label of the evaluation of the model that all iterations start from."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def _shared_models(
     several = len(rankings_of(records)) > 1
     shared: dict[str, dict[int, ScoredRun]] = {}
     runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
+    # Every run of a sweep scores the same baselines and initial SFT; the first of each seed stands for all.
     for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
         is_baseline = run.evaluation.iteration is None
         if (is_baseline and baselines) or (models and run.evaluation.label == INITIAL_LABEL):

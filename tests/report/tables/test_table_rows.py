@@ -3,7 +3,8 @@
 import pytest
 
 from sprec.records.run_record import WeightsEntry
-from sprec.report.tables.assemble import TableOptions, score_tables
+from sprec.report.tables.assemble import score_tables
+from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.missing import rerun_command
 from sprec.report.tables.table_kinds import TABLE_KINDS
 from sprec.report.tables.table_rows import score_rows

@@ -1,0 +1,153 @@
+"""Runs of one setting as rows of scores, compared with a baseline."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sprec.records.run_record import RunRecord
+from sprec.report.tables.arms import ComparisonSetting, scored_evaluations
+from sprec.report.tables.columns import is_better, score_keys
+from sprec.report.tables.marks import mark_best
+from sprec.report.tables.reference_values import ReportedRow
+from sprec.report.tables.table import Cell, Difference, Mark, MeanStd
+from sprec.report.tables.table_kinds import INITIAL, TableKind
+from sprec.report.tables.table_rows import ScoreRow, score_rows
+
+# With more runs, intervals and tests take longer than a second.
+FEW_RUNS = 40
+# A test over so many seeds could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks.
+ENOUGH_SEEDS = 6
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a reader wants of a table.
+
+    `against` names the row that others are compared with, None takes the table's own. `tested` says
+    whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
+    whatever the tests say. `differences` says whether a table of them follows the scores.
+    """
+
+    cutoffs: tuple[int, ...] = ()
+    against: str | None = None
+    tested: bool | None = None
+    plain: bool = False
+    references: tuple[ReportedRow, ...] = ()
+    differences: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The models of one setting, a row each; `baseline` is None for each run's own initial SFT model."""
+
+    kind: TableKind
+    setting: ComparisonSetting
+    records: Sequence[RunRecord]
+    options: TableOptions
+    rows: Sequence[ScoreRow]
+    keys: Sequence[str]
+    baseline: ScoreRow | None
+
+    @property
+    def baseline_name(self) -> str:
+        """The name of what the rows are compared with."""
+        return INITIAL if self.baseline is None else str(self.baseline)
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether intervals and tests are wanted."""
+        tested = self.options.tested
+        return len(self.records) <= FEW_RUNS if tested is None else tested
+
+    @cached_property
+    def differences(self) -> Mapping[tuple[int, str], Difference]:
+        """The differences to the baseline by row and score, none where records hold no lists."""
+        if not (self.is_tested and any(one.lists for run in self.records for one in run.evaluations)):
+            return {}
+        # Tables without tests need none of the arrays and random draws that this module brings.
+        from sprec.report.tables.differences import compare_rows
+
+        return compare_rows(self.rows, self.baseline, self.keys)
+
+    @property
+    def marks(self) -> dict[tuple[int, int], Mark]:
+        """The marked cells, by row and score; without tests none is marked but plainly."""
+        marked: dict[tuple[int, int], Mark] = {}
+        if self.differences or self.options.plain:
+            for column, key in enumerate(self.keys):
+                means = [statistics.fmean(row.scores(key)) if row.by_seed else math.nan for row in self.rows]
+                leads = None if self.options.plain else self._leads_on(key)
+                marked |= {(row, column): mark for row, mark in mark_best(means, key, leads).items()}
+        return marked
+
+    def _leads_on(self, key: str) -> Callable[[int, int], bool]:
+        def leads(place: int, following: int) -> bool:
+            """Return whether the row, or the next after the baseline, differs from the baseline."""
+            row = self.rows[place]
+            is_baseline = row is self.baseline if self.baseline else row.is_initial
+            difference = self.differences.get((following if is_baseline else place, key))
+            if difference is None or not difference.significant:
+                return False
+            return is_baseline or is_better(key, difference.mean, 0.0)
+
+        return leads
+
+    def test_note(self) -> str:
+        """Return the note on what marks mean, or why there are none."""
+        if not self.is_tested:
+            return f"No intervals and tests for {len(self.records)} runs at once; --tests on computes them"
+        if not self.differences:
+            return (
+                "No intervals and tests: no two rows have lists of the same users and seeds in their records"
+            )
+        few = len({record.seed for record in self.records}) < ENOUGH_SEEDS
+        seeds = "; seeds are few: marks speak of these trained models, hardly of training again" * few
+        marked = (
+            "Bold best, underlined second, whatever the tests say"
+            if self.options.plain
+            else "Bold best and underlined second only where the difference to "
+            f"{self.baseline_name} is significant"
+        )
+        return (
+            f"{marked}. Significant: paired test, Holm-corrected over {len(self.differences)} comparisons, "
+            f"p ≤ 0.05, and a 95 % interval over users and seeds without 0{seeds}"
+        )
+
+
+def compare_runs(
+    kind: TableKind, setting: ComparisonSetting, records: Sequence[RunRecord], options: TableOptions
+) -> Comparison:
+    """Return the comparison of these runs; `ValueError` for a baseline or list length that is not there."""
+    rows = score_rows(kind, records)
+    keys = score_keys([one for record in records for one in scored_evaluations(record)], options.cutoffs)
+    return Comparison(
+        kind, setting, records, options, rows, keys, _find_baseline(kind, rows, options.against)
+    )
+
+
+def score_cell(row: ScoreRow, key: str) -> Cell:
+    """Return a row's cell of a score: its value, or its mean and deviation over seeds."""
+    return summarize(row.scores(key))
+
+
+def summarize(numbers: Sequence[float]) -> Cell:
+    """Return one number as it is, several as mean and deviation, None where any is missing."""
+    if any(math.isnan(number) for number in numbers):
+        return None
+    if len(numbers) == 1:
+        return float(numbers[0])
+    return MeanStd(statistics.fmean(numbers), statistics.stdev(numbers))
+
+
+def _find_baseline(kind: TableKind, rows: Sequence[ScoreRow], against: str | None) -> ScoreRow | None:
+    """Return the row that the others are compared with, None for each run's own initial SFT model."""
+    name = (kind.against if against is None else against).casefold()
+    if name == INITIAL.casefold():
+        return None
+    named = [row for row in rows if name in (str(row).casefold(), row.names[0].casefold())]
+    if named or against is None:
+        return named[0] if named else None
+    listed = ", ".join(dict.fromkeys([INITIAL, *map(str, rows)]))
+    raise ValueError(f"--against {against!r} is no row of this table; take one of {listed}")
