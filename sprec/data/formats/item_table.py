@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from sprec.data.catalog import DUPLICATES, Catalog, normalise
 from sprec.data.repairs import is_html
 
 log = logging.getLogger(__name__)
 
-Key = TypeVar("Key", int, str)
 REASONS = {
     "unlisted": "the item table does not list it",
     "no_title": "field 'title' is missing",
@@ -24,17 +22,17 @@ CODES = {reason: -1 - place for place, reason in enumerate(REASONS)}
 
 
 @dataclass(frozen=True)
-class ItemRow(Generic[Key]):
+class ItemRow:
     """One row of an item table: its line, the raw file's own id, title and genres."""
 
     line: int
-    key: Key
+    key: str
     title: str
     genres: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class ItemTable(Generic[Key]):
+class ItemTable:
     """A catalogue, and the code of each raw id: a catalogue id, or a code below 0 of `CODES`.
 
     `drops` counts titles that were merged or got a number.
@@ -42,22 +40,22 @@ class ItemTable(Generic[Key]):
 
     path: Path
     catalog: Catalog
-    codes: Mapping[Key, int]
+    codes: Mapping[str, int]
     drops: Mapping[str, int]
 
-    def code_of(self, key: Key) -> int:
+    def code_of(self, key: str) -> int:
         """Return the code of a raw id, that of "unlisted" where the table lacks it."""
         return self.codes.get(key, CODES["unlisted"])
 
 
 def build_item_table(
     path: Path,
-    items: Iterable[ItemRow[Key]],
+    items: Iterable[ItemRow],
     *,
     duplicates: str = "merged",
     words_max: int = 0,
     drop_html: bool = False,
-) -> ItemTable[Key]:
+) -> ItemTable:
     """Return the catalogue of the items with a usable title.
 
     An id that is listed again keeps its first row. Each reason to leave items out is logged once, with
@@ -70,8 +68,8 @@ def build_item_table(
         words_max: items with longer titles are left out; 0 means no limit.
         drop_html: whether items whose title is a piece of a web page are left out.
     """
-    usable: dict[Key, ItemRow[Key]] = {}
-    left_out: dict[Key, tuple[str, int]] = {}
+    usable: dict[str, ItemRow] = {}
+    left_out: dict[str, tuple[str, int]] = {}
     for item in items:
         if item.key in usable or item.key in left_out:
             continue
@@ -104,7 +102,7 @@ def _log_left_out(path: Path, left_out: Sequence[tuple[str, int]]) -> None:
             log.warning("%s:%d: %s (first of %d items left out)", path, line, REASONS[reason], n)
 
 
-def _log_shared_title(path: Path, rows: Sequence[ItemRow[Key]], shared: int, duplicates: str) -> None:
+def _log_shared_title(path: Path, rows: Sequence[ItemRow], shared: int, duplicates: str) -> None:
     seen: dict[str, int] = {}
     for item in rows:
         name = normalise(item.title)

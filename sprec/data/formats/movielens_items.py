@@ -18,7 +18,7 @@ FLAGS = [
 ]
 
 
-def read_recbole_movies(path: Path) -> Iterator[ItemRow[int]]:
+def read_recbole_movies(path: Path) -> Iterator[ItemRow]:
     """Yield the movies of RecBole's .item file, the year put behind the name as in "Heat (1995)"."""
     names = {"number": "item_id:token", "title": "movie_title:token_seq"}
     names |= {"year": "release_year:token", "genres": "class:token_seq"}
@@ -30,14 +30,14 @@ def read_recbole_movies(path: Path) -> Iterator[ItemRow[int]]:
         yield _item_row(path, line, number, dated, genres.split(" "))
 
 
-def read_flag_movies(path: Path) -> Iterator[ItemRow[int]]:
+def read_flag_movies(path: Path) -> Iterator[ItemRow]:
     """Yield the movies of 100k's u.item: separated by |, Latin-1, one flag per genre."""
     for line, fields in split_lines(path, "|", width=5 + len(FLAGS), encoding="latin-1"):
         genres = [name for name, flag in zip(FLAGS, fields[5:], strict=True) if flag == "1"]
         yield _item_row(path, line, fields[0], fields[1], genres)
 
 
-def read_csv_movies(path: Path) -> Iterator[ItemRow[int]]:
+def read_csv_movies(path: Path) -> Iterator[ItemRow]:
     """Yield the movies of a movies.csv with header; titles may hold commas, quotes and line breaks."""
     names = {"number": "movieId", "title": "title", "genres": "genres"}
     table = csv.reader(line for _, line in read_lines(path))
@@ -49,7 +49,7 @@ def read_csv_movies(path: Path) -> Iterator[ItemRow[int]]:
         yield _item_row(path, table.line_num, number, title, genres.split("|"))
 
 
-def read_double_colon_movies(path: Path, *, encoding: str) -> Iterator[ItemRow[int]]:
+def read_double_colon_movies(path: Path, *, encoding: str) -> Iterator[ItemRow]:
     """Yield the movies of a movies.dat: number::title::genres, where a title may hold colons."""
     for line, text in read_lines(path, encoding):
         number, _, rest = text.rstrip("\r\n").partition("::")
@@ -58,10 +58,10 @@ def read_double_colon_movies(path: Path, *, encoding: str) -> Iterator[ItemRow[i
         yield _item_row(path, line, number, title, genres.split("|"))
 
 
-def _item_row(path: Path, line: int, number: str, title: str, genres: Iterable[str]) -> ItemRow[int]:
+def _item_row(path: Path, line: int, number: str, title: str, genres: Iterable[str]) -> ItemRow:
     if not (number.isascii() and number.isdigit()):
         raise ValueError(
             f"{path}:{line}: field 'item' is {number[:40]!r}, expected a number; correct this line"
         )
     title = "" if (title := title.strip()) in NO_TITLE else title
-    return ItemRow(line, int(number), title, tuple(name for name in genres if name not in NO_GENRE))
+    return ItemRow(line, number, title, tuple(name for name in genres if name not in NO_GENRE))

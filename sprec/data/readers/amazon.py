@@ -113,7 +113,7 @@ class Amazon:
         batches = read_frames(events, layout.fields.dtypes())
         return InteractionTableReader(events, layout.fields, items, self.min_rating).read(batches)
 
-    def _read_items(self, path: Path, layout: AmazonFormat) -> Iterator[ItemRow[str]]:
+    def _read_items(self, path: Path, layout: AmazonFormat) -> Iterator[ItemRow]:
         fields: dict[str, pl.DataType] = {layout.item: TEXT, "title": TEXT, layout.categories: TEXTS}
         optional = ("title", layout.categories)
         for batch in read_frames(path, fields, optional=optional, parse=layout.parse):

@@ -11,14 +11,12 @@ import polars as pl
 from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, find_file
-from sprec.data.formats.delimited import check_width, find_columns, read_lines
+from sprec.data.formats.delimited import cast_columns, check_width, find_columns, read_lines
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
-from sprec.data.formats.json_lines import NUMBER, TEXT
 from sprec.data.interactions import Interactions
 
 UNITS_PER_SECOND = {"s": 1, "ms": 1000}
-EXPECTED = {TEXT: "a text", NUMBER: "a number"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,10 @@ class Custom:
         time_format = epoch_time(UNITS_PER_SECOND[self.time_unit])
         fields = InteractionFields(self.user, self.item, self.time, self.rating, time_format)
         table = build_item_table(items, self._read_items(items), duplicates=self.duplicates)
-        frame = self._cast(events, self._read_columns(events, list(fields.dtypes())), fields)
+        frame = self._read_columns(events, list(fields.dtypes()))
+        if frame[self.time].dtype.is_temporal():
+            frame = frame.with_columns(pl.col(self.time).dt.epoch(self.time_unit))
+        frame = cast_columns(events, frame, fields.dtypes())
         return InteractionTableReader(events, fields, table, self.min_rating).read([frame])
 
     def _read_columns(self, path: Path, names: Sequence[str]) -> pl.DataFrame:
@@ -101,21 +102,7 @@ class Custom:
                 check_width(fields, width, f"{path}:{table.line_num}")
         return f"{path} cannot be read ({str(problem).splitlines()[0]}); write the file anew"
 
-    def _cast(self, path: Path, frame: pl.DataFrame, fields: InteractionFields) -> pl.DataFrame:
-        """Return the fields in their types; raises `ValueError` naming the first that has another one."""
-        for name, dtype in fields.dtypes().items():
-            raw = frame[name].dt.epoch(self.time_unit) if frame[name].dtype.is_temporal() else frame[name]
-            typed = raw.cast(dtype, strict=False)
-            missing = typed.is_null().arg_true()
-            if len(missing):
-                value = str(raw[missing[0]] or "")[:40]
-                fault = f"field {name!r} is {value!r}, expected {EXPECTED[dtype]}"
-                place = f"{path}:{frame['line'][missing[0]]}"
-                raise ValueError(f"{place}: {fault}; correct or delete this line")
-            frame = frame.with_columns(typed)
-        return frame
-
-    def _read_items(self, path: Path) -> Iterator[ItemRow[str]]:
+    def _read_items(self, path: Path) -> Iterator[ItemRow]:
         for line, key, title, raw in self._item_rows(path):
             if key is None or key == "":
                 raise ValueError(

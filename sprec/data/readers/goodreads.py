@@ -75,7 +75,7 @@ def _parse_genres(text: str) -> Any:
     return record
 
 
-def _read_books(path: Path, genres: dict[str, tuple[str, ...]]) -> Iterator[ItemRow[str]]:
+def _read_books(path: Path, genres: dict[str, tuple[str, ...]]) -> Iterator[ItemRow]:
     for batch in read_frames(path, {"book_id": TEXT, "title": TEXT}, optional=("title",)):
         for line, book, title in batch.select("line", "book_id", "title").iter_rows():
             yield ItemRow(line, book, title or "", genres.get(book, ()))

@@ -1,6 +1,6 @@
 """MovieLens in the editions that GroupLens publishes, and 100k as RecBole carries it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,12 @@ from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, SourceError, find_file
 from sprec.data.formats import movielens_items as movies
-from sprec.data.formats.delimited import read_ratings
+from sprec.data.formats.delimited import cast_columns, read_ratings
+from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
-from sprec.data.interactions import INTERACTION_SCHEMA, Interactions
+from sprec.data.interactions import Interactions
 
+FIELDS = InteractionFields("user", "item", "time", "rating", epoch_time(1))
 CSV = {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"}
 RECBOLE = {
     "user": "user_id:token",
@@ -62,39 +64,21 @@ class MovieLens:
 
 @dataclass(frozen=True)
 class _Tables:
-    """The two tables of an edition; `ratings` has the columns user, item (raw number), rating, time."""
+    """The two tables of an edition, the ratings as text."""
 
     items_file: Path
-    items: list[ItemRow[int]]
+    items: Iterator[ItemRow]
     ratings_file: Path
     ratings: pl.DataFrame
-    header: bool
 
     def to_interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
-        """Return the interactions with their catalogue; what is left out is counted."""
-        table = build_item_table(self.items_file, self.items, duplicates=duplicates)
-        rated = self.ratings.with_columns(self._ids(table.codes))
-        titled = rated.filter(pl.col("item") >= 0)
-        liked = titled.filter(pl.col("rating") >= min_rating)
-        drops = {
-            **table.drops,
-            "no_title": rated.height - titled.height,
-            "below_min_rating": titled.height - liked.height,
-        }
-        frame = liked.select(pl.col(name).cast(kind) for name, kind in INTERACTION_SCHEMA.items())
-        return Interactions(frame, table.catalog, drops, str(self.ratings_file), str(self.items_file))
-
-    def _ids(self, numbers: Mapping[int, int]) -> pl.Series:
-        raw = self.ratings["item"]
-        ids = raw.replace_strict(numbers, default=None, return_dtype=pl.Int32)
-        unknown = ids.is_null().arg_true()
-        if len(unknown):
-            place = f"{self.ratings_file}:{unknown[0] + 1 + self.header}"
-            raise ValueError(
-                f"{place}: field 'item' is {raw[unknown[0]]}, which {self.items_file.name} does not list "
-                f"({len(unknown)} such rows); fetch both files from one edition"
-            )
-        return ids
+        """Return the interactions with their catalogue; users keep their numbers."""
+        items = build_item_table(self.items_file, self.items, duplicates=duplicates)
+        ratings = cast_columns(self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()})
+        reader = InteractionTableReader(
+            self.ratings_file, FIELDS, items, min_rating, numbered_users=True, all_listed=True
+        )
+        return reader.read([ratings])
 
 
 def _read_100k(folder: Path) -> _Tables:
@@ -105,22 +89,22 @@ def _read_100k(folder: Path) -> _Tables:
     if events.name.startswith("ml-100k.inter"):
         items = find_file(folder, "ml-100k.item")
         ratings = read_ratings(events, separator="\t", names=RECBOLE)
-        return _Tables(items, list(movies.read_recbole_movies(items)), events, ratings, header=True)
+        return _Tables(items, movies.read_recbole_movies(items), events, ratings)
     items = find_file(folder, "u.item")
     ratings = read_ratings(events, separator="\t")
-    return _Tables(items, list(movies.read_flag_movies(items)), events, ratings, header=False)
+    return _Tables(items, movies.read_flag_movies(items), events, ratings)
 
 
 def _read_csv(folder: Path) -> _Tables:
     items, events = find_file(folder, "movies.csv"), find_file(folder, "ratings.csv")
     ratings = read_ratings(events, separator=",", names=CSV)
-    return _Tables(items, list(movies.read_csv_movies(items)), events, ratings, header=True)
+    return _Tables(items, movies.read_csv_movies(items), events, ratings)
 
 
 def _read_double_colon(folder: Path, *, encoding: str) -> _Tables:
     items, events = find_file(folder, "movies.dat"), find_file(folder, "ratings.dat")
-    table = list(movies.read_double_colon_movies(items, encoding=encoding))
-    return _Tables(items, table, events, read_ratings(events, separator="::"), header=False)
+    table = movies.read_double_colon_movies(items, encoding=encoding)
+    return _Tables(items, table, events, read_ratings(events, separator="::"))
 
 
 EDITIONS: Mapping[str, Callable[[Path], _Tables]] = {

@@ -57,7 +57,7 @@ class Steam:
         return InteractionTableReader(events, FIELDS, items).read(batches)
 
 
-def _read_games(path: Path) -> Iterator[ItemRow[str]]:
+def _read_games(path: Path) -> Iterator[ItemRow]:
     for batch in read_frames(path, GAMES, optional=tuple(GAMES), parse=ast.literal_eval):
         # Two of the published games have no id, so no review can name them.
         for line, key, app, title, genres in batch.filter(pl.col("id").is_not_null()).iter_rows():

@@ -198,11 +198,11 @@ def test_the_digest_changes_with_the_files_the_edition_and_the_floor(tmp_path):
         ("7\t1\t3\t900000009\nx7\t1\t3\t900000009\n", r"inter:3: field 'user' is 'x7', expected a number"),
         (
             "7\t1\t3\t900000009\n7\t1\t3\t881250949000\n",
-            r"inter:3: field 'time' is 881250949000, expected seconds since 1970; was it written in mill",
+            r"inter:3: field 'time' is 881250949000, expected seconds since 1970; correct this line",
         ),
         (
             "7\t1\t3\t900000009\n7\t1\t3\t10207\n",
-            r"inter:3: field 'time' is 10207, expected seconds since 1970; was it written in another unit",
+            r"inter:3: field 'time' is 10207, expected seconds since 1970; correct this",
         ),
         ("7\t1\t3\tnan\n", r"inter:2: field 'time' is 'nan', expected a number"),
         ("7\t1\t3\t900000009\n7\t1\t3\n", r"inter:3: 3 fields, expected 4; correct or delete this line"),
@@ -329,5 +329,5 @@ def test_the_real_latest_small_has_100836_ratings_of_9737_titles():
     read = MovieLens(Folder(LATEST_SMALL, ("movies.csv", "ratings.csv*")), "latest-small").read()
     assert read.frame.height == 100_836
     assert len(read.catalog) == 9_737
-    assert read.drops == {"merged_titles": 5, "no_title": 0, "below_min_rating": 0}
+    assert {reason: count for reason, count in read.drops.items() if count} == {"merged_titles": 5}
     assert read.frame["user"].n_unique() == 610
