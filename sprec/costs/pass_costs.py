@@ -89,11 +89,11 @@ def write_titles(
     counted.
     """
     written, steps = beams * sum(lengths), max(lengths)
-    kept = [beams * length * len(prompt) for prompt, length in zip(prompts, lengths, strict=True)]
-    attention = 4 * shape.layers * shape.heads * shape.head_size * sum(kept)
+    cached_tokens = [beams * length * len(prompt) for prompt, length in zip(prompts, lengths, strict=True)]
+    attention = 4 * shape.layers * shape.heads * shape.head_size * sum(cached_tokens)
     flops = 2 * (shape.weights + shape.words) * written + attention
     idle = 2 * (shape.weights + shape.words) * max(FEWEST * steps - written, 0)
-    moved = speed.width * (steps * (shape.weights + shape.words) + CACHE * shape.cached * sum(kept))
+    moved = speed.width * (steps * (shape.weights + shape.words) + CACHE * shape.cached * sum(cached_tokens))
     moved += LOGIT_BYTES * written * shape.vocabulary
     start = forward_pass(shape, [TokenRow(tuple(prompt), ((0,),)) for prompt in prompts], speed)
     return start + _timed(flops, moved, steps * CALLS * shape.layers, speed, idle=idle)

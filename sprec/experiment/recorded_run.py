@@ -33,8 +33,9 @@ from sprec.report.tables.assemble import run_table
 from sprec.report.tables.formats import print_table
 from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, StageContext, TestSetup
+from sprec.training.policy_training import CURVE, DROPS
 from sprec.training.row_sampling import RowSampling
-from sprec.training.stages import CURVE, DROPS, PREDICTIONS, Stages
+from sprec.training.stages import PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
 

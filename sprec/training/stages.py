@@ -1,9 +1,8 @@
 """The stages of a method: each is computed once and stored under the key of all it depends on."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,25 @@ import torch
 from torch import Tensor
 
 from sprec.data.examples import Examples
-from sprec.data.prompts import Step
 from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
-from sprec.seeds import derive_seed, stream
+from sprec.seeds import stream
 from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
-from sprec.training.log_probs import compute_log_probs
-from sprec.training.objectives import Objective, sft
-from sprec.training.row_sampling import HistoryWithAnswers, RowSampling, encode_rows, with_targets
+from sprec.training.objectives import sft
+from sprec.training.policy_training import train_policy, write_drops
+from sprec.training.row_sampling import RowSampling, with_targets
 from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
-from sprec.training.trainer import TrainingRows, fine_tune
 
 log = logging.getLogger(__name__)
 VERSION = 5  # of what stages compute: 5 since attention goes by blocks
-PAIRS, PREDICTIONS, CURVE, DROPS = "pairs.parquet", "predictions.parquet", "curve.parquet", "drops.json"
-"""Files of stages: chosen and rejected titles, ranked lists, losses per step, what was dropped."""
+PAIRS, PREDICTIONS = "pairs.parquet", "predictions.parquet"
+"""Files of stages: chosen and rejected titles, ranked lists."""
 
 
 class Stages:
@@ -105,8 +102,18 @@ class Stages:
             if weighting:
                 weights = weighting(list(rows), genre_masses(data.catalog.genres, data.genres))
                 options = {"weights": torch.tensor(weights).float(), "batch_weights": weighting.per_batch}
-            pairs = with_targets(rows)
-            self._train(policy, pairs, sft, schedule, label, folder, "sft", counterfactual, **options)
+            train_policy(
+                self.context,
+                policy,
+                with_targets(rows),
+                sft,
+                schedule,
+                label,
+                folder,
+                step="sft",
+                counterfactual=counterfactual,
+                **options,
+            )
 
         return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
 
@@ -146,7 +153,7 @@ class Stages:
             frame.write_parquet(folder / PAIRS)
             if sampler.uses_model:
                 drops |= {"prompts_cut": self.context.inference_model.truncated_prompts}
-            _write_drops(folder, drops)
+            write_drops(folder, drops)
 
         return ModelState(stage.key, self.run(f"negatives {iteration}", stage, work))
 
@@ -177,7 +184,7 @@ class Stages:
             assert pairs.folder is not None
             frame = pl.read_parquet(pairs.folder / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            self._train(policy, rows, objective, schedule, label, folder, "dpo", None)
+            train_policy(self.context, policy, rows, objective, schedule, label, folder, step="dpo")
 
         return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
 
@@ -212,7 +219,7 @@ class Stages:
             ranker = test.ranker.with_assistant(trained) if trained else test.ranker
             ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
-            _write_drops(folder, {"prompts_cut": model.truncated_prompts})
+            write_drops(folder, {"prompts_cut": model.truncated_prompts})
 
         return self.run(f"evaluate {label}", stage, work)
 
@@ -232,50 +239,8 @@ class Stages:
 
         return self.run(label, stage, work)
 
-    def _train(
-        self,
-        policy: ModelState,
-        pairs: Sequence[HistoryWithAnswers],
-        objective: Objective,
-        schedule: Schedule,
-        label: str,
-        folder: Path,
-        step: Step,
-        counterfactual: Counterfactual | None,
-        **options: Any,
-    ) -> None:
-        """Train the policy on the step's prompts, with `options` of `TrainingRows`; write its files."""
-        context, catalog = self.context, self.context.dataset.catalog
-        model, valid = context.model.load(policy.folder), context.dataset.split.valid
-        encode = partial(encode_rows, model, catalog, step=step, loss_on=schedule.loss_on)
-        rows = encode(pairs)
-        if counterfactual:
-            without_history = encode([((), answers) for _, answers in pairs], loss_on="title")
-            options |= {"scorer": counterfactual.scorer(model, rows, without_history)}
-            schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads both
-        reference = torch.zeros(len(rows), 1)  # SFT has none
-        if len(rows[0].answers) > 1:
-            reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
-        validation = encode(with_targets(valid)) if schedule.eval_every else ()
-        curve = fine_tune(
-            model,
-            TrainingRows(rows, reference, validation=validation, **options),
-            objective,
-            schedule,
-            rng=stream(context.seed, label, "order"),
-            torch_seed=derive_seed(context.seed, label, "dropout"),
-            trainer=context.trainer,
-        )
-        model.save(folder)
-        pl.DataFrame(curve).write_parquet(folder / CURVE)
-        _write_drops(folder, {"prompts_cut": model.truncated_prompts})
-
 
 def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:
     """Return target, ranked ids and written title (None where nothing writes) of each row."""
     titles = pl.Series(written, dtype=pl.String)
     return pl.DataFrame({"target": rows.frame["target"], "ranked": ids.tolist(), "written": titles})
-
-
-def _write_drops(folder: Path, drops: Mapping[str, int]) -> None:
-    (folder / DROPS).write_text(json.dumps(drops))

@@ -16,40 +16,40 @@ MOVED = 2 * (STREAMS * 2 * 6 * (4 + 6) + SCORES * 2 * 2 * 17) + LOGIT_BYTES * 4 
 
 def test_reading_takes_products_bytes_and_calls_one_after_the_other():
     assert count_pass(ROWS) == PassSize(tokens=6, pairs=17, predicted=4)
-    found = pass_costs.forward_pass(SMALL, ROWS, SPEED)
-    assert found.flops == forward_flops(SMALL, count_pass(ROWS))
-    assert found.bytes == MOVED + 2 * (240 + 40)  # every weight once: projections and output layer
-    assert found.seconds == pytest.approx(
-        found.flops / (SHARE * 100) + found.bytes / 10 + 2 * CALLS * 2 * 0.5
+    actual = pass_costs.forward_pass(SMALL, ROWS, SPEED)
+    assert actual.flops == forward_flops(SMALL, count_pass(ROWS))
+    assert actual.bytes == MOVED + 2 * (240 + 40)  # every weight once: projections and output layer
+    assert actual.seconds == pytest.approx(
+        actual.flops / (SHARE * 100) + actual.bytes / 10 + 2 * CALLS * 2 * 0.5
     )
 
 
 def test_training_moves_and_calls_three_times_as_much_and_reads_weights_twice():
-    found = pass_costs.training_pass(SMALL, ROWS, SPEED)
-    assert found.flops == training_flops(SMALL, count_pass(ROWS))
-    assert found.bytes == GRADIENT * MOVED + 2 * 2 * 280
+    actual = pass_costs.training_pass(SMALL, ROWS, SPEED)
+    assert actual.flops == training_flops(SMALL, count_pass(ROWS))
+    assert actual.bytes == GRADIENT * MOVED + 2 * 2 * 280
     calls = 2 * GRADIENT * CALLS * 2 * 0.5  # two per layer of 16-bit numbers, which are cast
-    assert found.seconds == pytest.approx(found.flops / (SHARE * 100) + found.bytes / 10 + calls)
+    assert actual.seconds == pytest.approx(actual.flops / (SHARE * 100) + actual.bytes / 10 + calls)
 
 
 def test_writing_reads_weights_once_a_step_and_each_rows_cache_once_a_token():
     prompts, lengths = [(1, 2, 3), (1, 2, 4, 5)], [2, 5]
     start = pass_costs.forward_pass(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
-    found = pass_costs.write_titles(SMALL, prompts, lengths, SPEED)
-    kept = 2 * 3 + 5 * 4
-    assert found.flops - start.flops == 2 * 280 * 7 + 4 * 2 * 2 * 2 * kept
+    actual = pass_costs.write_titles(SMALL, prompts, lengths, SPEED)
+    cached_tokens = 2 * 3 + 5 * 4
+    assert actual.flops - start.flops == 2 * 280 * 7 + 4 * 2 * 2 * 2 * cached_tokens
     # a token leaves keys and values of one group of two numbers in two layers
-    assert found.bytes - start.bytes == 2 * (5 * 280 + CACHE * 8 * kept) + LOGIT_BYTES * 7 * 10
+    assert actual.bytes - start.bytes == 2 * (5 * 280 + CACHE * 8 * cached_tokens) + LOGIT_BYTES * 7 * 10
 
 
 def test_a_step_of_few_rows_takes_as_long_as_one_of_sixteen():
     def seconds(rows):
         prompts = [(1, 2, number) for number in range(rows)]
         start = pass_costs.forward_pass(SMALL, [TokenRow(prompt, ((0,),)) for prompt in prompts], SPEED)
-        found = pass_costs.write_titles(SMALL, prompts, [1] * rows, SPEED)
-        moved = (found.bytes - start.bytes) / 10
+        actual = pass_costs.write_titles(SMALL, prompts, [1] * rows, SPEED)
+        moved = (actual.bytes - start.bytes) / 10
         attention = 4 * 2 * 2 * 2 * 3 * rows / (SHARE * 100)
-        return found.seconds - start.seconds - moved - attention
+        return actual.seconds - start.seconds - moved - attention
 
     assert seconds(2) == pytest.approx(seconds(FEWEST))
     assert seconds(32) == pytest.approx(seconds(FEWEST) + 16 * 2 * 280 / (SHARE * 100))
@@ -74,18 +74,18 @@ def test_costs_add_up_and_scale():
 
 @pytest.mark.parametrize(("bf16", "width"), [(False, 4), (True, 2)])
 def test_a_machine_is_measured_in_the_numbers_that_it_computes_with(bf16, width):
-    found = measure_speed(SMALL, "cpu", bf16=bf16, seconds=0.01)
-    assert found.width == width
-    assert min(found.flops, found.bytes_per_second, found.call_seconds) > 0
+    actual = measure_speed(SMALL, "cpu", bf16=bf16, seconds=0.01)
+    assert actual.width == width
+    assert min(actual.flops, actual.bytes_per_second, actual.call_seconds) > 0
 
 
 def test_few_threads_are_bounded_by_what_one_does_where_the_machine_is_busy(monkeypatch):
-    told = iter([MachineSpeed(3.0, 2.0, 0.1, 4), MachineSpeed(10.0, 1.0, 0.2, 4)])  # both threads, then one
-    monkeypatch.setattr(machine_speed, "_measure", lambda *_, **__: next(told))
+    speeds = iter([MachineSpeed(3.0, 2.0, 0.1, 4), MachineSpeed(10.0, 1.0, 0.2, 4)])  # both threads, then one
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_, **__: next(speeds))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    found = measure_speed(SMALL, "cpu", bf16=False, devices=3)
-    assert (found, torch.get_num_threads()) == (MachineSpeed(16.0, 2.0, 0.1, 4, devices=3), 2)
+    actual = measure_speed(SMALL, "cpu", bf16=False, devices=3)
+    assert (actual, torch.get_num_threads()) == (MachineSpeed(16.0, 2.0, 0.1, 4, devices=3), 2)
     torch.set_num_threads(before)
 
 

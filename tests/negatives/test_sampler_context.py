@@ -29,9 +29,9 @@ def slow_mean(model, row, answer):
 def test_mean_hidden_states_equal_those_of_separate_sequences(make, catalog):
     model = make()
     rows = [model.encode(catalog.titles[i : i + 2 + i], catalog.titles[20 + i : 23 + i]) for i in range(3)]
-    found = mean_hidden_states(model, rows, batch_tokens=200)
+    actual = mean_hidden_states(model, rows, batch_tokens=200)
     expected = [[slow_mean(model, row, answer) for answer in row.answers] for row in rows]
-    np.testing.assert_allclose(found, np.array(expected), atol=1e-5)
+    np.testing.assert_allclose(actual, np.array(expected), atol=1e-5)
 
 
 def test_ches_of_the_target_itself_is_zero(make, catalog):
@@ -51,9 +51,9 @@ def test_ches_draws_do_not_depend_on_how_rows_are_batched(context, make):
 
 
 def test_exposure_titles_are_beams_of_the_model_by_training_counts(context):
-    found = context.best_items(ROWS, k=10)
+    actual = context.best_items(ROWS, k=10)
     low = Exposure("low", count=3)(ROWS, context, np.random.default_rng(0))
-    for row, items, titles in zip(ROWS, found.tolist(), low, strict=True):
+    for row, items, titles in zip(ROWS, actual.tolist(), low, strict=True):
         ids = [context.catalog.ids[title] for title in titles]
         rest = set(items) - {*ids, *row.history, row.target}
         counts = [int(context.popularity[i]) for i in ids]

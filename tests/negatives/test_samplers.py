@@ -33,7 +33,7 @@ class Canned(SamplerContext):
     """SamplerContext whose model answers from these lists; without them it may not be asked."""
 
     written: list[list[str]] = field(default_factory=list)
-    found: list[list[int]] = field(default_factory=list)
+    beams: list[list[int]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
 
     def write_titles(self, examples, rng, *, count=1):
@@ -41,7 +41,7 @@ class Canned(SamplerContext):
 
     def best_items(self, examples, *, k):
         self.asked.append(k)
-        padded = [(items + [-1] * k)[:k] for items in self.found]
+        padded = [(items + [-1] * k)[:k] for items in self.beams]
         return np.array(padded)
 
     def mean_hidden_states(self, examples, answers):
@@ -71,15 +71,15 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("strategy", [Random, Popular, Ches], ids=lambda each: each.__name__)
-def test_drawn_titles_are_distinct_and_never_the_target_or_in_the_history(strategy, count):
-    drawn = strategy(count=count)([TARGET_C] * 50, context((1,) * 6), rng())
-    assert all(len(titles) == len(set(titles)) == count for titles in drawn)
-    assert {title for titles in drawn for title in titles} <= set("DEF")
+def test_sampled_titles_are_distinct_and_never_the_target_or_in_the_history(strategy, count):
+    sampled = strategy(count=count)([TARGET_C] * 50, context((1,) * 6), rng())
+    assert all(len(titles) == len(set(titles)) == count for titles in sampled)
+    assert {title for titles in sampled for title in titles} <= set("DEF")
 
 
 def test_random_is_uniform_over_what_is_left():
-    drawn = [titles[0] for titles in Random()([TARGET_C] * 3000, context(), rng())]
-    assert [drawn.count(title) / 3000 for title in "DEF"] == pytest.approx([1 / 3] * 3, abs=0.03)
+    sampled = [titles[0] for titles in Random()([TARGET_C] * 3000, context(), rng())]
+    assert [sampled.count(title) / 3000 for title in "DEF"] == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
 @pytest.mark.parametrize("strategy", [Random(count=4), Popular(count=3)], ids=["random", "popular"])
@@ -92,8 +92,8 @@ def test_where_the_catalogue_is_used_up_there_is_no_negative(strategy):
     [(0.0, [1 / 3, 1 / 3, 1 / 3]), (1.0, [2 / 3, 1 / 3, 0.0]), (2.0, [4 / 5, 1 / 5, 0.0])],
 )
 def test_popular_draws_in_proportion_to_a_power_of_the_training_counts(exponent, shares):
-    drawn = [titles[0] for titles in Popular(exponent=exponent)([TARGET_C] * 3000, context(), rng())]
-    assert [drawn.count(title) / 3000 for title in "DEF"] == pytest.approx(shares, abs=0.03)
+    sampled = [titles[0] for titles in Popular(exponent=exponent)([TARGET_C] * 3000, context(), rng())]
+    assert [sampled.count(title) / 3000 for title in "DEF"] == pytest.approx(shares, abs=0.03)
 
 
 def test_negative_exponent_is_refused():
@@ -103,43 +103,43 @@ def test_negative_exponent_is_refused():
 
 def test_in_batch_draws_other_targets_of_the_own_batch_outside_the_history():
     rows = [Example((0,), 1), Example((1,), 2), Example((3,), 3), Example((2,), 4)]
-    drawn = InBatch(count=4)(rows, context(), rng())
-    assert [set(titles) for titles in drawn] == [set("CDE"), set("DE"), set("BCE"), set("BD")]
+    sampled = InBatch(count=4)(rows, context(), rng())
+    assert [set(titles) for titles in sampled] == [set("CDE"), set("DE"), set("BCE"), set("BD")]
     pairs = InBatch(batch_rows=2)(rows * 20, context(), rng())
     assert {len(titles) for titles in pairs} == {0, 1}  # two rows of one target have no other
 
 
 def test_semantic_negatives_are_the_nearest_or_farthest_titles():
     shelf = Catalog(("Red Fox", "Red Fog", "Red Owl", "Blue Whale", "Red Fox 2"), ((),) * 5)
-    shown = SamplerContext(shelf, np.ones(5), (), CharacterNgrams(), None, never, 100)
+    setting = SamplerContext(shelf, np.ones(5), (), CharacterNgrams(), None, never, 100)
     row = Example((4,), 0)
-    assert Semantic(similar=True, count=2)([row], shown, rng()) == [["Red Fog", "Red Owl"]]
-    assert Semantic(similar=False)([row], shown, rng()) == [["Blue Whale"]]
-    assert Semantic(similar=True, to="history")([Example((3, 3), 0)], shown, rng()) != [["Blue Whale"]]
-    assert Semantic(similar=True, to="history")([Example((4,), 2)], shown, rng()) == [["Red Fox"]]
+    assert Semantic(similar=True, count=2)([row], setting, rng()) == [["Red Fog", "Red Owl"]]
+    assert Semantic(similar=False)([row], setting, rng()) == [["Blue Whale"]]
+    assert Semantic(similar=True, to="history")([Example((3, 3), 0)], setting, rng()) != [["Blue Whale"]]
+    assert Semantic(similar=True, to="history")([Example((4,), 2)], setting, rng()) == [["Red Fox"]]
 
 
 def test_self_play_takes_the_written_titles_and_drops_empty_ones_and_repeats():
-    shown = context(written=[["C", "C"], ["", "X"], ["", ""]])
+    setting = context(written=[["C", "C"], ["", "X"], ["", ""]])
     rows = [Example((0,), 1)] * 3
-    assert SelfPlay()(rows, shown, rng()) == [["C"], [], []]
-    assert SelfPlay(count=2)(rows, shown, rng()) == [["C"], ["X"], []]
+    assert SelfPlay()(rows, setting, rng()) == [["C"], [], []]
+    assert SelfPlay(count=2)(rows, setting, rng()) == [["C"], ["X"], []]
 
 
 def test_grounded_self_play_takes_the_nearest_catalogue_titles():
-    drawn = GroundedSelfPlay(count=2)([TARGET_C] * 2, context(written=[["D"], [""]]), rng())
-    assert drawn[0][0] == "D"
-    assert [len(titles) for titles in drawn] == [2, 0]
+    sampled = GroundedSelfPlay(count=2)([TARGET_C] * 2, context(written=[["D"], [""]]), rng())
+    assert sampled[0][0] == "D"
+    assert [len(titles) for titles in sampled] == [2, 0]
     assert GroundedSelfPlay()([TARGET_C], context(written=[[""]]), rng()) == [[]]
 
 
 def test_beams_are_the_most_probable_titles_and_wrong_ones_pass_over_the_target():
-    shown = context(found=[[2, 4, 3], [3, -1, -1]])
+    setting = context(beams=[[2, 4, 3], [3, -1, -1]])
     rows = [TARGET_C, TARGET_C]
-    assert Beams()(rows, shown, rng()) == [["C"], ["D"]]
-    assert Beams(count=2)(rows, shown, rng()) == [["C", "E"], ["D"]]
-    assert Beams(wrong_only=True, count=2)(rows, shown, rng()) == [["E", "D"], ["D"]]
-    assert shown.asked == [1, 2, 3]
+    assert Beams()(rows, setting, rng()) == [["C"], ["D"]]
+    assert Beams(count=2)(rows, setting, rng()) == [["C", "E"], ["D"]]
+    assert Beams(wrong_only=True, count=2)(rows, setting, rng()) == [["E", "D"], ["D"]]
+    assert setting.asked == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -154,27 +154,27 @@ def test_beams_are_the_most_probable_titles_and_wrong_ones_pass_over_the_target(
     ids=["low", "high", "clusterin_low", "clusterout_low", "clusterout_high"],
 )
 def test_exposure_orders_beams_by_training_counts_inside_or_outside_the_users_genres(settings, expected):
-    shown = context(found=[[0, 2, 4, 5, 3]])  # history A, B (War) and target C are passed over
-    assert Exposure(**settings)([TARGET_C], shown, rng()) == [expected]
+    setting = context(beams=[[0, 2, 4, 5, 3]])  # history A, B (War) and target C are passed over
+    assert Exposure(**settings)([TARGET_C], setting, rng()) == [expected]
 
 
 def test_top_genres_are_those_of_most_weight_in_the_history():
-    shown = context()
+    setting = context()
     history = Example((0, 1, 4, 2), 3)  # War 2.5, Crime 1.5
-    assert shown.in_top_genres(history, 1).tolist() == [True, True, False, False, True, False]
-    assert shown.in_top_genres(history, 3).tolist() == [True, True, True, False, True, False]
+    assert setting.in_top_genres(history, 1).tolist() == [True, True, False, False, True, False]
+    assert setting.in_top_genres(history, 3).tolist() == [True, True, True, False, True, False]
 
 
 def test_equally_frequent_beams_stay_in_the_models_order():
-    shown = context((1,) * 6, found=[[4, 5, 3]])
-    assert Exposure("low", count=3)([TARGET_C], shown, rng()) == [["E", "F", "D"]]
+    setting = context((1,) * 6, beams=[[4, 5, 3]])
+    assert Exposure("low", count=3)([TARGET_C], setting, rng()) == [["E", "F", "D"]]
 
 
 def test_balanced_draws_one_from_each_half_of_the_beams_by_exposure():
-    shown = context((9, 9, 9, 3, 2, 1), found=[[0, 3, 4, 5, 2]] * 40)
-    drawn = Balanced()([Example((), 2)] * 40, shown, rng())
-    assert {title for title, _ in drawn} == {"F", "E"}  # A, D, E, F are left
-    assert {title for _, title in drawn} == {"D", "A"}
+    setting = context((9, 9, 9, 3, 2, 1), beams=[[0, 3, 4, 5, 2]] * 40)
+    sampled = Balanced()([Example((), 2)] * 40, setting, rng())
+    assert {title for title, _ in sampled} == {"F", "E"}  # A, D, E, F are left
+    assert {title for _, title in sampled} == {"D", "A"}
 
 
 @pytest.mark.parametrize(("similar", "expected"), [(True, ["F", "E"]), (False, ["D", "E"])])
@@ -188,10 +188,10 @@ def test_ches_without_any_item_left_has_no_negative():
 
 def test_mixture_draws_each_row_from_one_part_in_its_share():
     parts = {"play": SelfPlay(), "random": Random()}
-    shown = context(written=[["X"]] * 1000)
-    drawn = Mixture(parts, {"play": 3, "random": 1})([TARGET_C] * 1000, shown, rng())
-    assert drawn.count(["X"]) / 1000 == pytest.approx(0.75, abs=0.04)
-    assert {title for [title] in drawn} == {"X", "D", "E", "F"}
+    setting = context(written=[["X"]] * 1000)
+    sampled = Mixture(parts, {"play": 3, "random": 1})([TARGET_C] * 1000, setting, rng())
+    assert sampled.count(["X"]) / 1000 == pytest.approx(0.75, abs=0.04)
+    assert {title for [title] in sampled} == {"X", "D", "E", "F"}
 
 
 @pytest.mark.parametrize(
@@ -237,12 +237,12 @@ STRATEGIES = [
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=describe_sampler)
 def test_draw_is_the_same_whatever_ran_before(strategy):
     rows = [Example((i % 3,), 3 + i % 3) for i in range(12)]
-    shown = context((1,) * 6, found=[[0, 1, 2, 3, 4, 5]] * 12)
-    alone = strategy(rows, shown, rng(7))
-    Random()(rows, shown, rng(1))
-    strategy(rows[:5] + rows[:7], shown, rng(2))
-    assert strategy(rows, shown, rng(7)) == alone
-    assert strategy(rows, shown, rng(8)) != alone
+    setting = context((1,) * 6, beams=[[0, 1, 2, 3, 4, 5]] * 12)
+    alone = strategy(rows, setting, rng(7))
+    Random()(rows, setting, rng(1))
+    strategy(rows[:5] + rows[:7], setting, rng(2))
+    assert strategy(rows, setting, rng(7)) == alone
+    assert strategy(rows, setting, rng(8)) != alone
 
 
 def test_told_names_settings_that_are_not_the_default():

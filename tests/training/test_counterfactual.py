@@ -24,11 +24,11 @@ def slow(model, row, *, effect, last):
     """Return CFT's loss of one row: two sequences, two tables of logits, two cross-entropies."""
     answer = row.answers[0]
     labels, count = torch.tensor(answer), len(answer)
-    given = logits(model, row.prompt, answer)
+    with_history = logits(model, row.prompt, answer)
     without = logits(model, model.encode(()).prompt, answer)
     weights = torch.tensor([1 - (1 - last) * place / max(count - 1, 1) for place in range(count)])
-    plain = cross_entropy(given, labels, reduction="none")
-    caused = cross_entropy(given - without, labels, reduction="none")
+    plain = cross_entropy(with_history, labels, reduction="none")
+    caused = cross_entropy(with_history - without, labels, reduction="none")
     return (weights * (plain + effect * caused)).sum()
 
 
@@ -44,43 +44,43 @@ def blanks(model, rows):
 
 @pytest.fixture(params=[0, 4], ids=["all weights", "adapters"])
 def model(make, request):
-    found = make(request.param)
+    actual = make(request.param)
     draws = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for weight in found.tuned_weights().values():
+        for weight in actual.tuned_weights().values():
             weight.add_(0.1 * torch.randn(weight.shape, generator=draws))
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("last", [0.25, 1.0])
 @pytest.mark.parametrize("effect", [0.0, 0.1, 2.0])
 def test_scores_equal_two_cross_entropies_over_whole_tables(model, catalog, effect, last):
     rows = rows_of(model, catalog)
-    found = Counterfactual(effect, last).scorer(model, rows, blanks(model, rows))([2, 0, 3])
+    actual = Counterfactual(effect, last).scorer(model, rows, blanks(model, rows))([2, 0, 3])
     expected = [slow(model, rows[i], effect=effect, last=last) for i in (2, 0, 3)]
-    torch.testing.assert_close(-found[:, 0], torch.stack(expected), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(-actual[:, 0], torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_go_through_both_passes(model, catalog):
     rows = rows_of(model, catalog)
     strong = Counterfactual(2.0, 0.25)
-    found = gradient(model, -strong.scorer(model, rows, blanks(model, rows))(range(4)).sum())
+    actual = gradient(model, -strong.scorer(model, rows, blanks(model, rows))(range(4)).sum())
     expected = gradient(model, sum(slow(model, row, effect=2.0, last=0.25) for row in rows))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
     plain = gradient(model, sum(slow(model, row, effect=0.0, last=0.25) for row in rows))
-    assert (found - plain).abs().max() > 0.01
+    assert (actual - plain).abs().max() > 0.01
 
 
 def test_without_effect_and_with_even_weights_it_is_sft(model, catalog):
     rows = rows_of(model, catalog)
-    found = Counterfactual(0.0, 1.0).scorer(model, rows, blanks(model, rows))(range(4))
-    torch.testing.assert_close(found, model.log_probs(rows), atol=1e-5, rtol=1e-5)
+    actual = Counterfactual(0.0, 1.0).scorer(model, rows, blanks(model, rows))(range(4))
+    torch.testing.assert_close(actual, model.log_probs(rows), atol=1e-5, rtol=1e-5)
 
 
 def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
     rows = rows_of(model, catalog)
     learned = with_loss_on(rows, "history")
-    found = CFT.scorer(model, learned, blanks(model, rows))(range(4))[:, 0]
+    actual = CFT.scorer(model, learned, blanks(model, rows))(range(4))[:, 0]
     first = [len(whole.answers[0]) - len(row.answers[0]) for whole, row in zip(learned, rows, strict=True)]
     history = [
         TokenRow(whole.prompt, (whole.answers[0][:count],))
@@ -88,7 +88,7 @@ def test_history_that_a_row_learns_too_counts_once_and_in_full(model, catalog):
     ]
     alone = torch.stack([model.log_probs([row])[0, 0] for row in history])
     titles = torch.stack([slow(model, row, effect=0.1, last=0.25) for row in rows])
-    torch.testing.assert_close(found, alone - titles, atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(actual, alone - titles, atol=1e-3, rtol=1e-5)
 
 
 def test_history_that_changes_nothing_leaves_the_chance_of_any_token(make, catalog):

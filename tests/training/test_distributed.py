@@ -15,11 +15,11 @@ def among(monkeypatch):
 
     def among(count, widths, tokens=100, **options):
         monkeypatch.setattr(distributed, "world_size", lambda: count)
-        found = []
+        actual = []
         for rank in range(count):
             monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-            found.append(distributed.own_microbatches(widths, tokens, **options))
-        return found
+            actual.append(distributed.own_microbatches(widths, tokens, **options))
+        return actual
 
     return among
 

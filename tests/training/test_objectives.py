@@ -17,8 +17,8 @@ FORMS = {
 
 
 def scores(answers, rows=4, seed=0):
-    drawn = torch.randn(2, rows, answers, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return drawn.unbind()
+    values = torch.randn(2, rows, answers, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return values.unbind()
 
 
 def test_sft_is_the_negative_log_likelihood_of_the_chosen_answer():

@@ -172,9 +172,9 @@ def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(promp
     schedule = replace(SCHEDULE, eval_every=9)
 
     def heard():
-        found = set(asked)
+        actual = set(asked)
         asked.clear()
-        return found
+        return actual
 
     state = stages.sft(ModelState("a", None), 0, schedule)
     assert heard() == {("model", "sft")}

@@ -108,12 +108,12 @@ def test_weights_of_a_batch_scale_the_mean_loss_of_its_rows(make, catalog):
 
 
 def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
-    """Of five steps, weights after 2, 4 and the last are looked at; the losses told are least after 4."""
-    seen, told = [], iter([3.0, 1.0, 2.0])
+    """Of five steps, weights after 2, 4 and the last are looked at; the losses are least after 4."""
+    seen, losses = [], iter([3.0, 1.0, 2.0])
 
     def scripted(model, rows, *, batch_tokens):
         seen.append({name: value.clone() for name, value in model.tuned_weights().items()})
-        return next(told)
+        return next(losses)
 
     monkeypatch.setattr("sprec.training.trainer.validation_loss", scripted)
     model = make(4)

@@ -1,0 +1,81 @@
+"""What SFT and preference tuning have in common: from texts to a trained policy and its files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from sprec.data.prompts import Step
+from sprec.seeds import derive_seed, stream
+from sprec.training.context import ModelState, StageContext
+from sprec.training.counterfactual import Counterfactual
+from sprec.training.log_probs import compute_log_probs
+from sprec.training.objectives import Objective
+from sprec.training.row_sampling import HistoryWithAnswers, encode_rows, with_targets
+from sprec.training.schedule import Schedule
+from sprec.training.trainer import TrainingRows, fine_tune
+
+CURVE, DROPS = "curve.parquet", "drops.json"
+"""Files of a stage: its losses per step, and how many rows or titles it dropped."""
+
+
+def train_policy(
+    context: StageContext,
+    policy: ModelState,
+    pairs: Sequence[HistoryWithAnswers],
+    objective: Objective,
+    schedule: Schedule,
+    label: str,
+    folder: Path,
+    *,
+    step: Step,
+    counterfactual: Counterfactual | None = None,
+    **options: Any,
+) -> None:
+    """Train the policy and write its weights, curve and drops into the folder.
+
+    Args:
+        context: what all stages share.
+        policy: the model that is trained on; with several answers it is also the reference.
+        pairs: histories and their answers, the chosen one first.
+        objective: from log-probabilities to losses.
+        schedule: epochs, batches, learning rate.
+        label: names the random streams.
+        folder: where the files go.
+        step: which prompt is used.
+        counterfactual: adds the effect of the history to a title's likelihood.
+        options: weights of the rows, as in `TrainingRows`.
+    """
+    model, data = context.model.load(policy.folder), context.dataset
+    encode = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
+    rows = encode(pairs)
+    if counterfactual:
+        without_history = encode([((), answers) for _, answers in pairs], loss_on="title")
+        options |= {"scorer": counterfactual.scorer(model, rows, without_history)}
+        schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads each row twice
+    reference = torch.zeros(len(rows), 1)  # SFT has none
+    if len(rows[0].answers) > 1:
+        reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
+    validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
+    curve = fine_tune(
+        model,
+        TrainingRows(rows, reference, validation=validation, **options),
+        objective,
+        schedule,
+        rng=stream(context.seed, label, "order"),
+        torch_seed=derive_seed(context.seed, label, "dropout"),
+        trainer=context.trainer,
+    )
+    model.save(folder)
+    pl.DataFrame(curve).write_parquet(folder / CURVE)
+    write_drops(folder, {"prompts_cut": model.truncated_prompts})
+
+
+def write_drops(folder: Path, drops: Mapping[str, int]) -> None:
+    """Write how many rows or titles a stage dropped, by reason."""
+    (folder / DROPS).write_text(json.dumps(drops))
