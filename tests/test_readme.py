@@ -69,7 +69,17 @@ def test_command_composes(command):
     assert composed(*(re.sub(r"=([^\[{,]+),.*$", r"=\1", word) for word in command.split()))
 
 
-GROUPS = ("method", "negatives", "objective", "dataset", "base_llm", "decoding", "ranking", "embeddings", "budget")
+GROUPS = [
+    "method",
+    "negatives",
+    "objective",
+    "dataset",
+    "base_llm",
+    "decoding",
+    "ranking",
+    "embeddings",
+    "budget",
+]
 
 
 @pytest.mark.parametrize("group", GROUPS)
