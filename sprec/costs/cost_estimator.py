@@ -16,7 +16,6 @@ from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.examples import Examples
 from sprec.generation.decoding import MAX_TITLE_TOKENS, Decoding
-from sprec.generation.rankers import Ranker
 from sprec.llm.token_rows import TokenRow, microbatches, with_loss_on
 from sprec.negatives import ModelWork, NegativeSampler
 from sprec.store.store import Stage, Store
@@ -95,7 +94,7 @@ class CostEstimator(Stages):
         """Return the planned pairs."""
         pairs = super().negatives(policy, iteration, sampler, decoding, **more)
         self._rejected_titles = sampler.count
-        self._add_cost(lambda model: self._sampling(model, self.rows(iteration), sampler.work))
+        self._add_cost(lambda model: self._generation(model, self.rows(iteration), sampler.work))
         return pairs
 
     def dpo(
@@ -115,7 +114,8 @@ class CostEstimator(Stages):
     def evaluate(self, policy: ModelState, label: str, test: TestSetup, *rest: Any, **more: Any) -> Path:
         """Return the folder of the planned lists."""
         folder = super().evaluate(policy, label, test, *rest, **more)
-        self._add_cost(lambda model: self._ranking(model, test.rows(self.context.dataset), test.ranker))
+        rows, work = test.rows(self.context.dataset), test.ranker.work
+        self._add_cost(lambda model: self._generation(model, rows, work))
         return folder
 
     def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
@@ -161,8 +161,8 @@ class CostEstimator(Stages):
         shape, passes = model.tokens.shape, split_into_passes(rows, self.context.eval_batch_tokens)
         return sum((pass_costs.forward_pass(shape, batch, model.speed) for batch in passes), NO_COST)
 
-    def _sampling(self, model: CostModel, rows: Examples, work: ModelWork) -> Cost:
-        """Return the cost of what a sampler asks of the model and the embedder."""
+    def _generation(self, model: CostModel, rows: Examples, work: ModelWork) -> Cost:
+        """Return the cost of what a sampler or a ranker asks of the model and the embedder."""
         cost = self._embedding(work.embedded * len(rows)) if work.embedded else NO_COST
         cost += self._writing(model, rows) * work.titles if work.titles else NO_COST
         for width, share in work.beam_widths.items():
@@ -172,12 +172,6 @@ class CostEstimator(Stages):
             scoring = self._forward(model, sample.rows) * sample.times + pass_costs.timed(sample.seconds)
             cost += scoring * share
         return cost
-
-    def _ranking(self, model: CostModel, rows: Examples, ranker: Ranker) -> Cost:
-        """Return the cost of a greedy title per row, of embedding it, and of the ranker's beams."""
-        width = getattr(ranker, "width", 0)
-        work = ModelWork(1, int(ranker.uses_embeddings), {width: 1.0} if width else {})
-        return self._sampling(model, rows, work)
 
     def _writing(self, model: CostModel, rows: Examples, *, beams: int = 1) -> Cost:
         """Return the cost of writing a title per row and beam, as long as the true ones."""

@@ -1,9 +1,9 @@
 """Floating-point operations that a step cannot do without; a multiplication and an addition are two.
 
-Counted are the products of a Llama: projections, attention, output layer. The prefix that all prompts
-share counts once per optimiser step, other prompt tokens once per row, answers each; logits, and what the
-last layer does beyond keys, values and attention, at predicted tokens only.
-Frozen weights need the gradient by their input and none by themselves; of rank 0 all weights are tuned.
+Only a Llama's matrix products count: projections, attention, output layer. The prefix that all prompts share
+counts once per optimiser step, the rest of a prompt once per row, and answers one by one. Logits, and what
+the last layer does beyond keys, values and attention, count at predicted tokens only. Frozen weights need
+no gradient of their own, only that of their input; with rank 0 all weights are trained.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class ModelShape:
 
     @property
     def weights(self) -> int:
-        """Weights of all projections, adapters and output layer left out."""
+        """Weights of all projections, without adapters and output layer."""
         return self.layers * sum(a * b for a, b in self._projections)
 
     @property
@@ -85,7 +85,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class PassSize:
-    """What rows ask of a model: tokens read, (query, key) pairs seen, tokens predicted."""
+    """The size of a pass: tokens read, (query, key) pairs that attention sees, tokens predicted."""
 
     tokens: int
     pairs: int

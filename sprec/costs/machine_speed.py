@@ -9,18 +9,18 @@ import torch
 from sprec.costs.flops import ModelShape
 
 ROWS = {"cpu": 256, "cuda": 8192}
-"""Tokens of the measured product: on a CPU so few that it ends within a time slice of a busy machine."""
+"""Tokens of the measured product: few enough on a CPU to end within a time slice of a busy machine."""
 STREAM_BYTES = 2**24
 CALLS = 1000
 SCALING, FEW_THREADS = 0.8, 8
-"""What each of a few threads reaches at least of what one reaches; where it does not, others compute."""
+"""Up to so many threads each reach at least this share of what one reaches alone on an idle machine."""
 
 
 @dataclass(frozen=True)
 class MachineSpeed:
     """FLOP per second of products in numbers of `width` bytes, bytes per second, seconds of one small call.
 
-    `devices` share the rows evenly; what they tell each other is not counted, as adapters are small.
+    `devices` share the rows evenly; their communication is not counted, because adapters are small.
     """
 
     flops: float

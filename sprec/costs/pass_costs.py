@@ -3,9 +3,9 @@
     seconds = FLOPs / (SHARE · peak) + bytes / bandwidth + calls · seconds per call
 
 FLOPs are the necessary ones of `sprec.costs.flops`. Bytes are what moves through memory beside the products:
-activations, scores of attention, logits, weights, and the cache when titles are written. Peak, bandwidth
-and the seconds of a call are measured (`machine_speed`). The constants below were fitted on two AMD EPYC
-cores to training, reading and writing passes of SmolLM2-135M (bfloat16, r 16) and of `base_llm=tiny`.
+activations, attention scores, logits, weights, and the cache while titles are written. Peak, bandwidth and
+the seconds of a call are measured (`machine_speed`). The constants below were fitted on two AMD EPYC cores
+to training, forward and decoding passes of SmolLM2-135M (bfloat16, rank 16) and of `base_llm=tiny`.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from sprec.costs.machine_speed import MachineSpeed
 from sprec.llm.token_rows import TokenRow
 
 SHARE = 0.68
-"""Of the product's peak that a pass reaches in its products, smaller and transposed ones among them."""
+"""Share of the measured peak that a pass reaches: many of its products are smaller, or transposed."""
 STREAMS, SCORES, LOGIT_BYTES = 10, 8, 20
-"""Times that a pass moves hidden and inner activations, and scores of seen pairs; bytes moved per logit."""
+"""How often a pass moves hidden and inner activations and attention scores; bytes moved per logit."""
 GRADIENT = 3
-"""A pass with gradients moves and calls so many times what one without does."""
+"""A pass with gradients moves as much, and calls as often, as so many passes without."""
 CALLS = 450
-"""Small additions that the calls of one layer's forward pass in float32 take as long as."""
+"""The calls of one layer's forward pass in float32 take as long as so many small additions."""
 CASTS = {2: 2, 4: 1}
-"""Times so many calls by the width of numbers in bytes: 16 bits are cast."""
+"""Factor on the calls by the width of numbers in bytes: 16-bit numbers are cast."""
 FEWEST = 16
 """Rows below which a product with the weights takes no less time."""
 CACHE = 6
-"""Times that keys and values are moved for each token written: joined with the new one, and read."""
+"""How often keys and values move for each token written: joined with the new one, and read."""
 OPTIMISER_BYTES = 28
 """Moved by AdamW per tuned weight and step: weight, gradient and two moments in float32, read or written."""
 
@@ -52,7 +52,7 @@ NO_COST = Cost(0.0, 0.0, 0.0)
 
 
 def timed(seconds: float) -> Cost:
-    """Return the cost of what was timed."""
+    """Return a cost of seconds alone."""
     return Cost(0.0, 0.0, seconds)
 
 
@@ -85,8 +85,8 @@ def write_titles(
 ) -> Cost:
     """Return the cost of reading prompts in one pass and writing `beams` titles of these lengths to each.
 
-    Rows leave when they are done; a step reads all weights once. What the search of beams itself does is not
-    counted.
+    Rows leave the batch when they are done; a step reads all weights once. The bookkeeping of beam search is
+    not counted.
     """
     written, steps = beams * sum(lengths), max(lengths)
     cached_tokens = [beams * length * len(prompt) for prompt, length in zip(prompts, lengths, strict=True)]

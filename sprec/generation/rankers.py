@@ -16,6 +16,7 @@ from sprec.evaluation.metrics import without_history
 from sprec.generation.decoding import Greedy, search_titles, write_titles
 from sprec.generation.grounding import Embedder, catalog_vectors, find_nearest
 from sprec.generation.guidance import Guidance
+from sprec.generation.model_work import ModelWork
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 
@@ -45,6 +46,11 @@ class Ranker(Protocol):
 
     name: ClassVar[str]
     uses_embeddings: ClassVar[bool]
+
+    @property
+    def work(self) -> ModelWork:
+        """What is asked of the model and the embedder for an example: one greedy title, whatever ranks."""
+        return ModelWork(titles=1, embedded=int(self.uses_embeddings))
 
     @property
     def assistant(self) -> Assistant | None:
@@ -123,6 +129,11 @@ class BeamRanker(Ranker):
     exclude_history: bool = False
     name: ClassVar[str] = "beam"
     uses_embeddings: ClassVar[bool] = False
+
+    @property
+    def work(self) -> ModelWork:
+        """A greedy title, and the beam search."""
+        return ModelWork(titles=1, beam_widths={self.width: 1.0})
 
     def beams(self, k: int) -> int:
         """Return the width of the search for lists of k: at least k, so that every place is filled."""

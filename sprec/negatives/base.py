@@ -15,11 +15,11 @@ from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding, search_titles, write_titles
 from sprec.generation.grounding import Embedder, catalog_vectors
+from sprec.generation.model_work import ModelWork
 from sprec.generation.rankers import encode_prompts
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 from sprec.negatives.hidden_states import mean_hidden_states
-from sprec.negatives.model_work import ModelWork
 
 TitleLists: TypeAlias = list[list[str]]
 """The titles of each example, in the examples' order."""

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.random import Generator
 
 from sprec.data.examples import Example
+from sprec.generation.model_work import ModelWork
 from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
 from sprec.negatives.hidden_states import ches_scores
-from sprec.negatives.model_work import ModelWork
 
 
 @dataclass(frozen=True)

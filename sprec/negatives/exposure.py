@@ -9,8 +9,8 @@ from jaxtyping import Int
 from numpy.random import Generator
 
 from sprec.data.examples import Example
+from sprec.generation.model_work import ModelWork
 from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
-from sprec.negatives.model_work import ModelWork
 
 
 def beams_by_exposure(

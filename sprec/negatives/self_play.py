@@ -7,8 +7,8 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.grounding import find_nearest
+from sprec.generation.model_work import ModelWork
 from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
-from sprec.negatives.model_work import ModelWork
 
 
 @dataclass(frozen=True)

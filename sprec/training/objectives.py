@@ -1,9 +1,8 @@
 """Objectives: pure functions of log-probability matrices, one loss per example.
 
-Δ stands for `policy - reference`: what tuning added to an answer's log-probability, Δ_w for the chosen
-answer, Δ_l for the rejected ones. Where every Δ is 0, `dpo`, `rosepo` and `dmpo` score log 2 and `sdpo` with
-k rejected answers scores log(1 + k), whatever `beta` is. CFT is `sft` with `Counterfactual` (sprec/llm) in
-place of the title's log-probability.
+Δ stands for `policy - reference`: what training added to an answer's log-probability, Δ_w for the chosen
+answer, Δ_l for the rejected ones. Where every Δ is 0, `dpo`, `rosepo` and `dmpo` are log 2 and `sdpo` with k
+rejected answers is log(1 + k), whatever `beta` is. CFT is `sft` on the score of `Counterfactual`.
 """
 
 from typing import Protocol
@@ -35,7 +34,7 @@ def dpo(
 ) -> Float[Tensor, " batch"]:
     """Return the loss of direct preference optimisation (Rafailov et al. 2023, eq. 7).
 
-    Several rejected answers are as many pairs, whose losses are averaged. A rejected answer equal to the
+    Several rejected answers make as many pairs, whose losses are averaged. A rejected answer equal to the
     chosen one has zero gradient. SPIN (Chen et al. 2024, eq. 4.7) is this loss with the previous iterate as
     reference and its answers as rejected ones.
     """

@@ -1,4 +1,4 @@
-"""What a sampler asks of the model: read for stage keys and for estimates of time."""
+"""What a sampler or a ranker asks of the model: read for stage keys and for estimates of time."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ModelWork:
-    """Work for an average example; a sampler that needs no model asks for none.
+    """Work for an average example; what needs no model asks for none.
 
     `titles` are written by the model, `embedded` are put through the embedder. `beam_widths` and
     `scored_answers` say for which share of the examples a beam search of that width runs, or hidden states
