@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := sprec benchmarks
 
-.PHONY: setup demo run test test-fast lint bench
+.PHONY: setup demo run lint test test-fast test-install bench
 
 setup: .venv/.installed
 
@@ -27,11 +27,15 @@ lint: setup
 	$(BIN)/mypy $(CHECKED)
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not install"
+
+# The wheel, installed in a new environment without the constraints, runs outside the checkout.
+test-install: setup
+	$(BIN)/python -m pytest -q -m install tests/test_install.py
 
 # Pure functions and tiny models: what neither starts whole commands nor tunes for long.
 test-fast: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not command"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not install"
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)

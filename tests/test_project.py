@@ -15,6 +15,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sprec").rglob("*.py"))
@@ -206,6 +207,24 @@ def test_wheel_carries_the_configuration(tmp_path):
     assert (tmp_path / "site" / "sprec" / "conf" / "config.yaml").is_file()
 
 
-def test_environment_pins_nothing():
-    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
-    assert lines == ["name: sprec", "dependencies:", "- python>=3.11", "- pip", "- pip:", "- -e .[dev]"]
+def test_environment_uses_the_constraints():
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines() if line[0] != "#"]
+    assert lines[:4] == ["name: sprec", "dependencies:", "- python>=3.11", "- pip"]
+    assert lines[4:] == ["- pip:", "- --constraint constraints.txt", "- -e .[dev]"]
+
+
+def test_constraints_are_within_the_declared_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line)
+    wanted = [requirement for requirement in map(Requirement, lines) if requirement.name in pins]
+    assert {"torch", "transformers", "peft", "lightning"} <= {requirement.name for requirement in wanted}
+    assert [str(one) for one in wanted if not one.specifier.contains(pins[one.name])] == []
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "peft", "lightning"])
+def test_numeric_libraries_have_an_upper_bound(package):
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (requirement,) = [one for one in map(Requirement, lines) if one.name == package]
+    assert any(clause.operator == "<" for clause in requirement.specifier)

@@ -14,6 +14,7 @@ from sprec.experiment.prepare import build_context, build_row_sampling, load_or_
 from sprec.experiment.recorded_run import RecordedRun
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
+from sprec.records.tested_versions import warn_of_untested_versions
 from sprec.report.tables.formats import print_table
 from sprec.report.tables.table import Table
 from sprec.training.context import ModelState, StageContext, TestSetup
@@ -34,6 +35,7 @@ class Session:
 
         A failure is recorded before it is raised.
         """
+        warn_of_untested_versions()
         settings = self.settings
         components = build_components(settings)
         whole = load_or_build_dataset(components)
