@@ -21,7 +21,8 @@ from sprec.costs.flops import ModelShape, count_pass, forward_flops, training_fl
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, write_titles
-from sprec.llm.language_model import LanguageModel, Lora, silence_libraries
+from sprec.llm.adapters import Lora
+from sprec.llm.language_model import LanguageModel, silence_libraries
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import stream
 

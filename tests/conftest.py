@@ -8,8 +8,9 @@ import pytest
 
 from sprec.data.prompts import Prompt
 from sprec.data.readers.toy import toy_dataset
+from sprec.llm.adapters import Lora
 from sprec.llm.base_models import TinyLlama
-from sprec.llm.language_model import LanguageModel, Lora
+from sprec.llm.language_model import LanguageModel
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +38,9 @@ def make(catalog, tmp_path_factory):
         TinyLlama("tiny", hidden=32, layers=layers, heads=4, vocabulary=600).write(place, texts)
         return place
 
-    def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False, fused=False, layers=2):
+    def build(rank=0, cutoff_tokens=512, device="cpu", bf16=False, layers=2, engine="fast"):
         lora = Lora(rank=rank, alpha=8, dropout=0.0)
-        formats = {"bf16": bf16, "fused": fused}
+        formats = {"bf16": bf16, "engine": engine}
         limits = {"cutoff_tokens": cutoff_tokens, "seed": 0}
         return LanguageModel(folder(layers), prompt, lora=lora, device=device, **formats, **limits)
 

@@ -99,7 +99,7 @@ def _store_folder(settings: Settings) -> Path:
 def _resolve_precision(settings: Settings, device: str) -> Precision:
     trainer, llm = settings.trainer, settings.base_llm
     formats = (trainer.precision, llm.quantise, trainer.inference_precision)
-    return resolve_precision(*formats, device=device, rank=llm.lora.rank, compiled=trainer.compile)
+    return resolve_precision(*formats, device=device, rank=llm.lora.rank)
 
 
 def _resolve_device(name: str) -> str:

@@ -58,6 +58,13 @@ class LoraSettings(SettingsGroup):
     rank: int = Field(ge=0)
     alpha: PositiveInt
     dropout: float = Field(ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class EngineSettings(SettingsGroup):
+    """What computes the LLM: transformers alone, the fast engine, or the fast one where both agree."""
+
+    name: Literal["auto", "fast", "plain"]
 
 
 class BaseLlm(SettingsGroup):
@@ -103,8 +110,6 @@ class TrainerSettings(SettingsGroup):
     eval_batch_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
     checkpointing: bool = False
-    compile: bool = False
-    keep_freed: bool = True
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     shard: bool = False
@@ -133,6 +138,7 @@ class Settings(SettingsGroup):
 
     dataset: Node
     base_llm: BaseLlm
+    engine: EngineSettings
     prompt: Node
     embeddings: Node
     ranking: Node

@@ -5,14 +5,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from sprec.algorithm import BaselineAlgorithm
 from sprec.data.dataset import Dataset
 from sprec.data.prompts import ALPACA_TEMPLATES, Prompt
 from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
+from sprec.experiment.engine_choice import RunEngine, load_or_choose_engine
+from sprec.llm.adapters import Lora
 from sprec.llm.chat_template import apply_chat_template
-from sprec.llm.language_model import LanguageModel, Lora
+from sprec.llm.language_model import LanguageModel
 from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.seeds import derive_seed, stream
+from sprec.store.stage import JSON
 from sprec.store.store import Stage
 from sprec.training.context import ModelState, StageContext
 from sprec.training.row_sampling import RowSampling
@@ -45,7 +49,11 @@ def build_context(
     processes of the group.
     """
     dataset = sample_eval_rows(whole, settings)
-    load = partial(_load_model, components, settings, dataset)
+    weights = components.weights.digest(tokenizer_texts(dataset))
+    engine = None
+    if not isinstance(components.method, BaselineAlgorithm):
+        engine = _choose_engine(components, settings, dataset, weights)
+    load = partial(_load_model, components, settings, dataset, engine)
     context = StageContext(
         dataset=dataset,
         training_data_digest=whole.digest,  # training must not depend on how many rows are evaluated
@@ -54,16 +62,50 @@ def build_context(
         embedder=components.embedder,
         seed=settings.seed,
         eval_batch_tokens=settings.trainer.eval_batch_tokens,
-        numerics=_numerics(components, settings),
+        numerics={**_numerics(components, settings), **(engine.numerics() if engine else {})},
         trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
+        engine=engine.describe() if engine else {},
     )
-    return context, ModelState(components.weights.digest(tokenizer_texts(dataset)), None)
+    return context, ModelState(weights, None)
+
+
+def _choose_engine(components: Components, settings: Settings, dataset: Dataset, weights: str) -> RunEngine:
+    """Return what computes the base LLM, whose weights have this digest."""
+    llm = settings.base_llm
+
+    def load() -> LanguageModel:
+        """Return the model in float32: rounding to half precision would hide differences."""
+        folder = store_base_model(components, dataset)
+        prompt = build_prompt(components, dataset, folder, llm.name)
+        return LanguageModel(
+            folder,
+            prompt,
+            lora=Lora(**llm.lora.model_dump()),
+            bf16=False,
+            device=components.device,
+            cutoff_tokens=llm.cutoff_tokens,
+            seed=0,  # the check sets the adapters' weights itself
+            engine="plain",
+        )
+
+    depends_on: dict[str, JSON] = {
+        "device": components.device.split(":")[0],
+        "lora": llm.lora.model_dump(),
+        "cutoff_tokens": llm.cutoff_tokens,
+    }
+    requested = settings.engine.name
+    return load_or_choose_engine(components.store, requested, load, settings=depends_on, weights=weights)
 
 
 def _load_model(
-    components: Components, settings: Settings, dataset: Dataset, **formats: bool
+    components: Components,
+    settings: Settings,
+    dataset: Dataset,
+    engine: RunEngine | None,
+    **formats: bool,
 ) -> LanguageModel:
     """Return the base LLM with new adapters; its weights come from the store."""
+    assert engine is not None, "a method without an LLM loads one"
     llm = settings.base_llm
     folder = store_base_model(components, dataset)
     model = LanguageModel(
@@ -71,8 +113,8 @@ def _load_model(
         build_prompt(components, dataset, folder, llm.name),
         lora=Lora(**llm.lora.model_dump()),
         bf16=components.precision.bf16,
-        fused=components.precision.compiled,
-        keep_freed=settings.trainer.keep_freed,
+        engine=engine.choice.engine,
+        cached=engine.choice.cached,
         **formats,
         device=components.device,
         cutoff_tokens=llm.cutoff_tokens,

@@ -75,6 +75,7 @@ class Session:
             threads=settings.trainer.cpu_threads,
             device=components.device,
             precision=str(components.precision),
+            engine=context.engine,
             dataset=DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), counts),
             weights=WeightsEntry(settings.base_llm.name, base.key),
             method=settings.method.name,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sprec.generation.guidance import PromptGuidance
 from sprec.generation.title_trie import TitleTrie
-from sprec.llm.engines.fast.decoding_state import FastDecodingState
+from sprec.llm.engines.interface import DecodingState
 from sprec.llm.language_model import LanguageModel
 
 ScoredItems = list[tuple[float, int]]  # score, item
@@ -146,7 +146,7 @@ def _extend_beams(
 
 
 def _score_forced_tails(
-    model: LanguageModel, state: FastDecodingState, open_beams: list[list[Beam]], trie: TitleTrie
+    model: LanguageModel, state: DecodingState, open_beams: list[list[Beam]], trie: TitleTrie
 ) -> list[list[Beam]]:
     """Return the beams; those whose next tokens are all forced get the log-probabilities of these tokens."""
     tails = {

@@ -6,11 +6,12 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     LlamaConfig,
@@ -23,6 +24,10 @@ from sprec.data.download.sources import Folder, Source
 
 log = logging.getLogger(__name__)
 SPECIAL = ("<unk>", "<s>", "</s>")
+TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
+"""Where wrappers that see or hear keep the weights of their language model, and where that has them."""
+MISSING = "???"
+"""What a configuration has where a value must be named."""
 
 
 class WeightSource(Protocol):
@@ -83,20 +88,48 @@ class Pretrained:
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Copy model and tokenizer; reads safetensors alone and runs no code from the hub."""
+        if self.source == MISSING:
+            raise ValueError(f"base_llm={self.name} reads a folder; name it with base_llm.weights.source=DIR")
         options = {"revision": self.revision, "trust_remote_code": False}
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                self.source, use_safetensors=True, dtype="auto", **options
-            )
+            model, missing = _load_causal_lm(self.source, options)
             tokenizer = AutoTokenizer.from_pretrained(self.source, **options)
-        except OSError as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ValueError(
-                f"base LLM {self.source!r} cannot be loaded ({reason}); "
-                "set base_llm.weights.source to a folder"
+                f"base LLM {self.source!r} cannot be loaded ({reason}); set base_llm.weights.source to the "
+                "folder or hub name of a causal language model"
             ) from error
+        if missing:
+            raise ValueError(
+                f"base LLM {self.source!r} lacks {len(missing)} weights of a {type(model).__name__}, such as "
+                f"{min(missing)}; choose an edition for text alone"
+            )
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _load_causal_lm(source: str, options: dict[str, Any]) -> tuple[Any, set[str]]:
+    """Return the model, of a wrapper with other senses its text part, and names of weights that it lacks."""
+    config = AutoConfig.from_pretrained(source, **options)
+    if config.is_encoder_decoder:
+        raise ValueError(f"{config.model_type} is an encoder-decoder")
+    text, load = config.get_text_config(), cast("Any", AutoModelForCausalLM)
+    mapping = TEXT_PART if text is not config else None
+    # transformers initialises at random what a checkpoint lacks, and goes on; here that is an error.
+    model, info = load.from_pretrained(
+        source,
+        config=text,
+        key_mapping=mapping,
+        output_loading_info=True,
+        use_safetensors=True,
+        dtype="auto",
+        **options,
+    )
+    if mapping:  # saving would undo the mapping, hence a fresh model
+        loaded, model = model, load.from_config(text, dtype=model.dtype)
+        model.load_state_dict(loaded.state_dict())
+    return model, set(info["missing_keys"])
 
 
 @dataclass(frozen=True)

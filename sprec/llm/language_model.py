@@ -1,59 +1,47 @@
-"""The recommender: a base LLM, what was tuned of it, and its tokenizer."""
+"""The language model: a base LLM, its adapters and its tokenizer, computed by one of two engines."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
-from peft import LoraConfig, get_peft_model
+from jaxtyping import Bool, Float
 from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
-from transformers.utils import logging
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import adapters, gates, memory, norms, packed, rotary
-from sprec.llm.engines.fast import attention, fsdp
-from sprec.llm.engines.fast.attention import PackedBatch
-from sprec.llm.engines.fast.chunked_log_probs import token_log_probs
-from sprec.llm.engines.fast.decoding_state import FastDecodingState
-from sprec.llm.engines.fast.prefix_cache import AnswerKVCache, PromptKVCache
-from sprec.llm.engines.fast.shared_prompt_batch import PADDING, SharedPromptBatch, collate
-from sprec.llm.fusion import compiled, eager
-from sprec.llm.precision import loading
-from sprec.llm.token_rows import PredictedStates, TokenRow
+from sprec.llm import sharding
+from sprec.llm.adapters import Lora, add_adapters, merged_adapters
+from sprec.llm.engines import fast
+from sprec.llm.engines.interface import DecodingState, ModelEngine
+from sprec.llm.engines.plain import PlainEngine
+from sprec.llm.precision import quantization_options
+from sprec.llm.token_rows import PredictedTokens, TokenRow
 
+log = logging.getLogger(__name__)
 TUNED_FILE = "tuned.safetensors"
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters on all projections (Hu et al. 2022); `rank` 0 tunes every weight instead."""
-
-    rank: int
-    alpha: int
-    dropout: float
 
 
 def silence_libraries() -> None:
-    """Silence what libraries say of themselves: the stages' own lines and bars are the progress."""
-    said: Any = logging
-    said.set_verbosity_error()
-    said.disable_progress_bar()
+    """Keep libraries from printing: the stages' own lines and bars are the progress."""
+    transformers: Any = transformers_logging
+    transformers.set_verbosity_error()
+    transformers.disable_progress_bar()
     warnings.filterwarnings("ignore", module=r"(lightning|transformers)\.")
 
 
 class LanguageModel:
-    """Base LLM + adapter + tokenizer; `log_probs` scores answers, `save` and `load` keep what was tuned.
+    """Base LLM, adapters and tokenizer; scores answers, continues prompts, saves and loads what is tuned.
 
-    `sharded` ones tune together, a part of the frozen weights in each process, and pass equally often.
+    `sharded` models tune together: each process holds a part of the frozen weights, and all of them pass
+    through the model equally often.
     """
 
     def __init__(
@@ -69,42 +57,50 @@ class LanguageModel:
         nf4: bool = False,
         fp16: bool = False,
         sharded: bool = False,
-        fused: bool = False,
-        keep_freed: bool = True,
+        engine: str = "fast",
+        cached: bool = True,
     ) -> None:
-        attention.register()
-        if keep_freed:
-            memory.keep()
-            memory.bound()
+        """Load the folder.
+
+        Args:
+            folder: Weights and tokenizer in the transformers layout.
+            prompt: How histories and titles become text.
+            lora: The adapters; rank 0 tunes every weight.
+            bf16: Multiply in bfloat16; else in float32.
+            device: "cpu", "cuda" or "cuda:N".
+            cutoff_tokens: The longest prompt; longer ones lose their oldest titles.
+            seed: Of the adapters' initial weights.
+            nf4: Hold the base weights in 4 bits.
+            fp16: Hold the base weights in float16, for inference.
+            sharded: Share out frozen weights among the processes of a group.
+            engine: "fast" or "plain".
+            cached: Whether the plain engine decodes with transformers' cache.
+        """
         self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
         self.truncated_prompts = 0
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         half = torch.float16 if fp16 else torch.bfloat16 if bf16 or nf4 else torch.float32
-        dtype = half if lora.rank else torch.float32
+        self.dtype = half if lora.rank else torch.float32
         base: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, **loading(nf4=nf4, device=device)
+            folder, dtype=self.dtype, use_safetensors=True, **quantization_options(nf4=nf4, device=device)
         )
-        base.config._attn_implementation = attention.NAME
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.network: nn.Module = _adapted(base, lora) if lora.rank else base
+            self.network: nn.Module = add_adapters(base, lora) if lora.rank else base
         self.sharded = sharded
         if sharded:
-            fsdp.shard(base, self.device)
+            sharding.shard(base, self.device)
         if not nf4:
             self.network.to(self.device)
-        self.casts_inputs = sharded or not adapters.quicken(
-            self.network
-        )  # quick products are of whole weights
-        fuse = compiled if fused else eager
-        for part in (norms, gates, rotary):
-            part.quicken(self.network, fuse)
-        self.base_model, self.dtype = base, dtype
-        self._initial = {name: value.clone() for name, value in self.tuned_weights().items()}
+        self.base_model = base
+        self.engine: ModelEngine = (
+            fast.install(base) if engine == "fast" else PlainEngine(base, cached=cached)
+        )
+        self._initial = {name: weight.clone() for name, weight in self.tuned_weights().items()}
 
     def checkpoint_activations(self) -> None:
-        """Keep the input of each layer alone for the gradient, compute the rest again (Chen et al. 2016)."""
-        self.base_model.gradient_checkpointing_enable({"use_reentrant": False})
+        """Store only each layer's input for the gradient and recompute the rest (Chen et al. 2016)."""
+        self.engine.checkpoint_activations()
 
     def tuned_weights(self) -> dict[str, Tensor]:
         """Return the trainable weights by name."""
@@ -114,7 +110,7 @@ class LanguageModel:
 
     def save(self, folder: Path) -> None:
         """Write the tuned weights as safetensors."""
-        weights = {name: value.cpu().contiguous() for name, value in self.tuned_weights().items()}
+        weights = {name: weight.cpu().contiguous() for name, weight in self.tuned_weights().items()}
         save_file(weights, folder / TUNED_FILE)
 
     def load(self, folder: Path | None) -> "LanguageModel":
@@ -130,13 +126,14 @@ class LanguageModel:
         """Set tuned weights by name."""
         own = self.tuned_weights()
         with torch.no_grad():
-            for name, value in weights.items():
-                own[name].copy_(value)
+            for name, weight in weights.items():
+                own[name].copy_(weight)
 
     @cached_property
     def stop_tokens(self) -> Bool[Tensor, " vocabulary"]:
-        """Which tokens end a title: those with a quote or line break, and the end of text."""
-        pieces = self.tokenizer.batch_decode([[token] for token in range(self.base_model.config.vocab_size)])
+        """Which tokens end a title: those with a quote or a line break, and the end of text."""
+        vocabulary = self.base_model.config.vocab_size
+        pieces = self.tokenizer.batch_decode([[token] for token in range(vocabulary)])
         ends = torch.tensor(['"' in piece or "\n" in piece for piece in pieces])
         if self.tokenizer.eos_token_id is not None:
             ends[self.tokenizer.eos_token_id] = True
@@ -149,114 +146,63 @@ class LanguageModel:
 
         A prompt over the cutoff loses its oldest titles; `truncated_prompts` counts them since `load`.
         """
-        kept = list(history)
-        tokens = self._tokens(self.prompt.text(kept, step))
-        while len(tokens) > self.cutoff_tokens and len(kept) > 1:
-            kept = kept[1:]
-            tokens = self._tokens(self.prompt.text(kept, step))
-        self.truncated_prompts += len(kept) < len(history)
+        recent = list(history)
+        tokens = self._encode_text(self.prompt.text(recent, step))
+        while len(tokens) > self.cutoff_tokens and len(recent) > 1:
+            recent = recent[1:]
+            tokens = self._encode_text(self.prompt.text(recent, step))
+        self.truncated_prompts += len(recent) < len(history)
         first = self.tokenizer.bos_token_id
         start = () if first in (None, tokens[0]) else (first,)  # a chat template may begin with it
         return TokenRow((*start, *tokens), tuple(self.encode_answer(title) for title in answers))
 
     def encode_answer(self, title: str) -> tuple[int, ...]:
         """Return the tokens of a title and its closing quote."""
-        return self._tokens(self.prompt.answer(title))
+        return self._encode_text(self.prompt.answer(title))
 
-    def _tokens(self, text: str) -> tuple[int, ...]:
+    def _encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Multiply in half precision where the base weights are so; adapters stay float32.
-
-        Forwards of peft's would cast what they read (`casts_inputs`).
-        """
+        """Multiply in half precision where the base weights are so; adapters stay float32."""
         with ExitStack() as stack:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
-                if self.casts_inputs:
-                    stack.enter_context(disable_input_dtype_casting(self.network))
+                # peft would cast what adapters read to float32 and back, which autocast does as needed.
+                stack.enter_context(disable_input_dtype_casting(self.network))
             yield
 
     @contextmanager
     def merged_adapters(self) -> Iterator[None]:
         """Compute with the adapters added into the base weights: faster, and without gradients."""
-        with ExitStack() as stack:
-            stack.enter_context(adapters.merged(self.network))
-            if not self.sharded:
-                stack.enter_context(packed.head(self.base_model))
+        with merged_adapters(self.network):
             yield
 
     def log_probs(self, rows: Sequence[TokenRow]) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats; all rows have equally many answers."""
-        batch = collate(rows).to(self.device)
         with self.autocast():
-            states = self._states(batch, PackedBatch.of(batch, self.dtype))
-            by_token = self.token_log_probs(states, batch.labels)
-        sums: Tensor = by_token.new_zeros(batch.shape)
-        return sums.index_put((batch.rows, batch.answers), by_token, accumulate=True)
+            return self.engine.log_probs(rows)
 
-    def hidden_states(self, rows: Sequence[TokenRow]) -> PredictedStates:
-        """Return the last hidden state before each predicted token."""
-        batch = collate(rows).to(self.device)
-        hidden = self._states(batch, PackedBatch.of(batch, self.dtype))
-        return PredictedStates(hidden, batch.rows, batch.answers, batch.labels)
+    def token_logits(self, rows: Sequence[TokenRow]) -> Float[Tensor, "predicted vocabulary"]:
+        """Return the logits of each predicted token, in the order of `predicted_tokens`."""
+        with self.autocast():
+            return self.engine.token_logits(rows)
 
-    def token_log_probs(
-        self, hidden: Float[Tensor, "predicted size"], labels: Int[Tensor, " predicted"]
-    ) -> Float[Tensor, " predicted"]:
-        """Return log p(label) at each hidden state, in nats."""
-        return token_log_probs(self.base_model.lm_head, hidden, labels)
+    def hidden_states(self, rows: Sequence[TokenRow]) -> Float[Tensor, "predicted size"]:
+        """Return the last hidden state before each predicted token, in the order of `predicted_tokens`."""
+        with self.autocast():
+            return self.engine.hidden_states(rows)
+
+    def predicted_tokens(self, rows: Sequence[TokenRow]) -> PredictedTokens:
+        """Return which token is predicted in which row and answer."""
+        return PredictedTokens.of(rows, self.device)
 
     def prefill(
         self, prompts: Sequence[tuple[int, ...]]
-    ) -> tuple[FastDecodingState, Float[Tensor, "prompts vocabulary"]]:
-        """Read the prompts, equal ones once; return rows to continue and the logits after each prompt."""
-        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-        owner = torch.tensor([places[prompt] for prompt in prompts], device=self.device)
-        batch = collate([TokenRow(prompt, ((0,),)) for prompt in places]).to(self.device)
-        packed_batch, cache = PackedBatch.of(batch, self.dtype), DynamicCache()
-        last = self._states(batch, packed_batch, cache)
-        layers: Any = cache.layers
-        for layer in layers:
-            layer.keys = packed_batch.unpack_to_rows(layer.keys)
-            layer.values = packed_batch.unpack_to_rows(layer.values)
-        rows = AnswerKVCache(PromptKVCache.of(cache, packed_batch.real), owner)
-        return FastDecodingState(self.base_model, rows), self.base_model.lm_head(last[owner]).float()
+    ) -> tuple[DecodingState, Float[Tensor, "prompts vocabulary"]]:
+        """Read the prompts; return one row per prompt to continue, and the logits after each prompt.
 
-    def _states(
-        self, batch: SharedPromptBatch, packed_batch: PackedBatch, cache: DynamicCache | None = None
-    ) -> Float[Tensor, "predicted size"]:
-        """Return the last hidden state before each predicted token; `cache` takes packed keys and values.
-
-        All real tokens stand in one sequence, the shared prefix first, so nothing is padded but the scores of
-        attention. Past the last layer's attention there are only the tokens that predict.
+        Steps of the returned state belong inside `autocast`, as the call itself does.
         """
-        real, start = batch.segments != PADDING, len(batch.prefix)
-        first, idle = torch.arange(start, device=self.device), batch.prefix.new_zeros(packed_batch.idle)
-        predicting = start + packed_batch.padded[batch.rows, batch.columns]
-        layers: Any = self.base_model.model.layers
-        short = rotary.shortened(layers[-1])
-        hidden: Tensor = self.base_model.model(
-            torch.cat([batch.prefix, batch.tokens[real], idle])[None],
-            position_ids=torch.cat([first, batch.positions[real], idle])[None],
-            past_key_values=cache,
-            use_cache=cache is not None,
-            packed_batch=packed_batch,
-            predicting=predicting,
-        ).last_hidden_state[0]
-        return hidden if short else hidden[predicting]
-
-
-def _adapted(base: Any, lora: Lora) -> nn.Module:
-    """Return the model with adapters; adapter weights are float32 whatever the base is."""
-    settings = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(PROJECTIONS),
-        task_type="CAUSAL_LM",
-    )
-    model: nn.Module = get_peft_model(base, settings)
-    return model
+        return self.engine.prefill(prompts)

@@ -1,4 +1,4 @@
-"""How numbers are computed: formats of products, weights and of the copy that only reads, compiled or not."""
+"""Number formats: of matrix products, of base weights, and of the copy that only infers."""
 
 import logging
 from dataclasses import dataclass
@@ -8,35 +8,29 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
-from sprec.llm.fusion import lacking
-
 log = logging.getLogger(__name__)
-quantised: Any = BitsAndBytesConfig
+_quantization_config: Any = BitsAndBytesConfig
 QUANTISER = "bitsandbytes"
 
 
 @dataclass(frozen=True)
 class Precision:
-    """bfloat16 or float32 products, `nf4` base weights (Dettmers et al. 2023), `fp16` copy for reading.
-
-    `compiled` elementwise pieces of a pass are rounded less often.
-    """
+    """bfloat16 or float32 products, `nf4` base weights (Dettmers et al. 2023), inference in `fp16`."""
 
     bf16: bool
     nf4: bool = False
     fp16: bool = False
-    compiled: bool = False
 
     def __str__(self) -> str:
         parts = ["bf16" if self.bf16 or self.nf4 else "float32"]
-        parts += ["on nf4"] * self.nf4 + ["reading in fp16"] * self.fp16 + ["compiled"] * self.compiled
+        parts += ["on nf4"] * self.nf4 + ["inference in fp16"] * self.fp16
         return " ".join(parts)
 
     @property
     def unusual(self) -> dict[str, object]:
-        """What is not as in most runs, by name."""
-        found = {"base": self.nf4 and "nf4", "reading": self.fp16 and "fp16", "compile": self.compiled}
-        return {name: value for name, value in found.items() if value}
+        """What differs from most runs, by name."""
+        settings = {"base": self.nf4 and "nf4", "inference": self.fp16 and "fp16"}
+        return {name: value for name, value in settings.items() if value}
 
 
 def has_bf16(device: str) -> bool:
@@ -47,13 +41,18 @@ def has_bf16(device: str) -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def resolve_precision(
-    products: str, quantise: str, reading: str, *, device: str, rank: int, compiled: bool = False
-) -> Precision:
-    """Return what the options come to on a device, for adapters of a rank (0: all weights are tuned).
+def resolve_precision(products: str, quantise: str, inference: str, *, device: str, rank: int) -> Precision:
+    """Return the number formats for a device and adapters of a rank (0: all weights are tuned).
 
-    "auto" takes what the device has and logs what it goes without. `ValueError` where nf4 or compiled pieces
-    are asked for and cannot be had.
+    "auto" takes what the device has and logs what it does without; `ValueError` where 4-bit weights are asked
+    for and cannot be had.
+
+    Args:
+        products: "auto", "bf16" or "float32" for the matrix products.
+        quantise: "none", "nf4" or "auto" for the base weights.
+        inference: "same", "fp16" or "auto" for the copy that writes and ranks.
+        device: "cpu", "cuda" or "cuda:N".
+        rank: The rank of the adapters.
     """
     bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device))
     if products == "bf16" and device == "cpu" and not has_bf16(device):
@@ -61,40 +60,38 @@ def resolve_precision(
             "trainer.precision=bf16: this processor multiplies bfloat16 in software alone, which may take a "
             "hundred times as long; trainer.precision=auto takes float32 here"
         )
-    missing = _missing(device, rank)
+    missing = _missing_for_nf4(device, rank)
     if quantise == "nf4" and missing:
         raise ValueError(
             f"base_llm.quantise=nf4 needs a CUDA device, the package {QUANTISER} and adapters "
             f"(here: {missing}); use base_llm.quantise=auto, or none"
         )
-    if compiled and (lack := lacking(device)):
-        raise ValueError(f"trainer.compile=true needs {lack}; install it, or use trainer.compile=false")
     if quantise == "auto" and missing:
         log.info("base_llm.quantise=auto: %s, so base weights are not 4-bit", missing)
     cpu = device == "cpu"
-    if reading == "auto" and cpu:
+    if inference == "auto" and cpu:
         log.info("trainer.inference_precision=auto: the CPU infers with the tuned weights, not in fp16")
-    fp16 = reading == "fp16" or (reading == "auto" and not cpu)
-    return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0, compiled=compiled)
+    fp16 = inference == "fp16" or (inference == "auto" and not cpu)
+    return Precision(bf16, nf4=quantise != "none" and not missing, fp16=fp16 and rank > 0)
 
 
-def _missing(device: str, rank: int) -> str:
+def _missing_for_nf4(device: str, rank: int) -> str:
     """Return what 4-bit weights lack here, "" where nothing."""
-    lacks = {
+    reasons = {
         "no CUDA device": not device.startswith("cuda"),
         f"no {QUANTISER}": find_spec(QUANTISER) is None,
         "base_llm.lora.rank is 0": not rank,
     }
-    return ", ".join(reason for reason, holds in lacks.items() if holds)
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def loading(*, nf4: bool, device: str) -> dict[str, Any]:
+def quantization_options(*, nf4: bool, device: str) -> dict[str, Any]:
     """Return how transformers loads the base weights; 4-bit ones as released, without double quantisation."""
     if not nf4:
         return {}
     return {
         "device_map": {"": device},
-        "quantization_config": quantised(
+        "quantization_config": _quantization_config(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=torch.bfloat16,

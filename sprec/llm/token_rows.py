@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Int
 from torch import Tensor
 
 
@@ -22,16 +23,34 @@ class TokenRow:
 
 
 @dataclass(frozen=True)
-class PredictedStates:
-    """The hidden state before each predicted token, by row, then answer, then place in the answer.
+class PredictedTokens:
+    """The tokens that rows predict: by row, then answer, then place in the answer.
 
     Predicted token i is `labels[i]`, of answer `answers[i]` to the prompt of row `rows[i]`.
     """
 
-    hidden: Float[Tensor, "predicted size"]
     rows: Int[Tensor, " predicted"]
     answers: Int[Tensor, " predicted"]
     labels: Int[Tensor, " predicted"]
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenRow], device: torch.device | str) -> "PredictedTokens":
+        """Return what these rows predict; `ValueError` where they have unequal numbers of answers."""
+        if len({len(row.answers) for row in rows}) != 1:
+            counts = [len(row.answers) for row in rows]
+            raise ValueError(f"rows of one batch need equally many answers, got {counts}")
+        tokens = [
+            (number, place, label)
+            for number, row in enumerate(rows)
+            for place, answer in enumerate(row.answers)
+            for label in answer
+        ]
+        return cls(*torch.tensor(tokens, device=device).unbind(1))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and answers per row."""
+        return int(self.rows[-1]) + 1, int(self.answers[-1]) + 1
 
 
 def common_prefix_length(prompts: Sequence[Sequence[int]]) -> int:

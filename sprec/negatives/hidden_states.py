@@ -41,9 +41,8 @@ def ches_scores(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarr
 
 def _means(model: LanguageModel, rows: Sequence[TokenRow]) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of these rows, read in one pass."""
-    with model.autocast():
-        states = model.hidden_states(rows)
-    hidden, place = states.hidden.float(), (states.rows, states.answers)
+    hidden, tokens = model.hidden_states(rows).float(), model.predicted_tokens(rows)
+    place = (tokens.rows, tokens.answers)
     shape = (len(rows), len(rows[0].answers))
     sums = hidden.new_zeros(*shape, hidden.shape[-1]).index_put_(place, hidden, accumulate=True)
     lengths = hidden.new_zeros(shape).index_put_(place, hidden.new_ones(len(hidden)), accumulate=True)

@@ -35,6 +35,8 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
     ("trainer.reading", "trainer.inference_precision"),
     ("trainer.reading_tokens", "trainer.eval_batch_tokens"),
     ("trainer.spread", "trainer.launch_command"),
+    ("trainer.keep_freed", None),
+    ("trainer.compile", None),
     ("method.keep_equal", "method.keep_pairs_equal_to_target"),
     ("budget.initial.choose_every", "budget.initial.eval_every"),
     ("budget.initial.learns", "budget.initial.loss_on"),
@@ -52,7 +54,7 @@ RENAMED_VALUES: tuple[tuple[str, object, object], ...] = (
 )
 """Dotted configuration keys, a value that they once had, and its present name."""
 
-ADDED_KEYS: Mapping[str, object] = {}
+ADDED_KEYS: Mapping[str, object] = {"engine": {"name": "fast"}}
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 
 

@@ -1,7 +1,7 @@
 """What the stages share: data, seeds, the model between them, what is tested on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class StageContext:
     `training_data_digest` is that of the dataset before validation and test rows were sampled: training
     depends on no more than that. `eval_batch_tokens` bounds the padded tokens of a pass without gradients.
     `load_inference_model` loads the copy that writes and ranks titles, where that computes in another
-    precision than training.
+    precision than training. `engine` describes what computes the model; empty where there is none.
     """
 
     dataset: Dataset
@@ -42,6 +42,7 @@ class StageContext:
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
     load_inference_model: Callable[[], LanguageModel] | None = None
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def model(self) -> LanguageModel:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
@@ -47,18 +47,14 @@ class Counterfactual:
         title_tokens = [len(row.answers[0]) for row in without_history]
         in_title = _in_title([len(row.answers[0]) for row in rows], title_tokens).to(model.device)
         count = len(in_title)
-        with model.autocast():
-            states = model.hidden_states([*rows, *without_history])
-            hidden, blank = states.hidden[:count], states.hidden[count:]
-            log_probs = model.token_log_probs(hidden, states.labels[:count])
-            # Without a bias the output layer is linear: a difference of states gives that of their logits.
-            assert getattr(model.base_model.lm_head, "bias", None) is None
-            difference = hidden[in_title].float() - blank.float()
-            effect = model.token_log_probs(difference, states.labels[count:])
+        both = [*rows, *without_history]
+        logits, predicted = model.token_logits(both), model.predicted_tokens(both)
+        log_probs = _label_log_probs(logits[:count], predicted.labels[:count])
+        effect = _label_log_probs(logits[:count][in_title] - logits[count:], predicted.labels[count:])
         weights = torch.cat([linear_weights(tokens, self.last_token_weight) for tokens in title_tokens])
         title = weights.to(model.device) * (log_probs[in_title] + self.effect_weight * effect)
         log_probs = log_probs.index_put((in_title,), title)
-        return log_probs.new_zeros(len(rows)).index_add(0, states.rows[:count], log_probs)[:, None]
+        return log_probs.new_zeros(len(rows)).index_add(0, predicted.rows[:count], log_probs)[:, None]
 
 
 def linear_weights(tokens: int, last: float) -> Float[Tensor, " tokens"]:
@@ -74,3 +70,10 @@ def _in_title(answer_tokens: Sequence[int], title_tokens: Sequence[int]) -> Bool
     """Return which of the predicted tokens belong to the titles that end the answers."""
     lengths = zip(answer_tokens, title_tokens, strict=True)
     return torch.cat([torch.arange(answer) >= answer - title for answer, title in lengths])
+
+
+def _label_log_probs(
+    logits: Float[Tensor, "tokens vocabulary"], labels: Int[Tensor, " tokens"]
+) -> Float[Tensor, " tokens"]:
+    """Return log p(label) in nats."""
+    return -nn.functional.cross_entropy(logits, labels, reduction="none")

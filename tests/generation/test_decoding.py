@@ -6,7 +6,7 @@ import torch
 
 from sprec.generation.decoding import Greedy, Sampled, search_titles, write_titles
 from sprec.generation.title_trie import TitleTrie
-from sprec.llm import language_model
+from sprec.llm.engines.fast import packed_engine
 from sprec.llm.engines.fast.shared_prompt_batch import collate
 
 
@@ -42,7 +42,7 @@ def test_prompt_asked_several_times_is_read_once_and_answered_each_time(make, ca
     first, second, third = prompts_of(model, catalog)[:3]
     asked = [first, second, first, third, second]
     monkeypatch.setattr(
-        language_model, "collate", lambda rows: read.extend(row.prompt for row in rows) or collate(rows)
+        packed_engine, "collate", lambda rows: read.extend(row.prompt for row in rows) or collate(rows)
     )
     found = write_titles(model, asked, Watched(), np.random.default_rng(0), max_tokens=6, batch_tokens=10_000)
     assert found == [slow_greedy(model, prompt, 6) for prompt in asked]

@@ -4,8 +4,9 @@ import logging
 import pytest
 import torch
 
-from sprec.llm.language_model import LanguageModel, Lora
-from sprec.llm.precision import Precision, loading, resolve_precision
+from sprec.llm.adapters import Lora
+from sprec.llm.language_model import LanguageModel
+from sprec.llm.precision import Precision, quantization_options, resolve_precision
 
 CUDA = {"device": "cuda:0", "rank": 16}
 
@@ -66,12 +67,12 @@ def test_four_bits_that_cannot_be_had_are_one_line_and_auto_logs_it(quantiser, c
 
 def test_a_record_names_every_format():
     assert str(Precision(False)) == "float32"
-    assert str(Precision(True, nf4=True, fp16=True)) == "bf16 on nf4 reading in fp16"
+    assert str(Precision(True, nf4=True, fp16=True)) == "bf16 on nf4 inference in fp16"
 
 
 def test_four_bit_weights_are_the_released_kind():
-    assert loading(nf4=False, device="cuda") == {}
-    options = loading(nf4=True, device="cuda:1")
+    assert quantization_options(nf4=False, device="cuda") == {}
+    options = quantization_options(nf4=True, device="cuda:1")
     chosen = options["quantization_config"]
     assert options["device_map"] == {"": "cuda:1"}
     assert (chosen.load_in_4bit, chosen.bnb_4bit_quant_type) == (True, "nf4")
@@ -84,7 +85,7 @@ def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, 
         for weight in tuned.tuned_weights().values():
             weight.add_(0.05 * torch.randn_like(weight))
     tuned.save(tmp_path)
-    reader = LanguageModel(
+    half = LanguageModel(
         tuned.tokenizer.name_or_path,
         tuned.prompt,
         lora=Lora(rank=4, alpha=8, dropout=0.0),
@@ -95,8 +96,8 @@ def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, 
         fp16=True,
     ).load(tmp_path)
     row = [tuned.encode(catalog.titles[:3], catalog.titles[5:7])]
-    with torch.no_grad(), reader.merged_adapters():
-        found = reader.log_probs(row)
-    assert {weight.dtype for weight in reader.base_model.model.embed_tokens.parameters()} == {torch.float16}
-    assert {weight.dtype for weight in reader.tuned_weights().values()} == {torch.float32}
-    torch.testing.assert_close(found, tuned.log_probs(row), atol=0.1, rtol=0)
+    with torch.no_grad(), half.merged_adapters():
+        scores = half.log_probs(row)
+    assert {weight.dtype for weight in half.base_model.model.embed_tokens.parameters()} == {torch.float16}
+    assert {weight.dtype for weight in half.tuned_weights().values()} == {torch.float32}
+    torch.testing.assert_close(scores, tuned.log_probs(row), atol=0.1, rtol=0)

@@ -1,8 +1,7 @@
-"""The shared-prompt batch: each prompt once, every answer beside it, logits where answers are read.
+"""The shared-prompt batch: each prompt once, every answer beside it, logits where answers are predicted.
 
-A row is `[prompt | answer₀ | answer₁ | …]`. An answer sees the prompt and itself, never another
-answer, and its positions restart after the prompt. What all prompts of a batch begin with stands
-once for the whole batch.
+A row is `[prompt | answer₀ | answer₁ | …]`. An answer sees the prompt and itself, never another answer, and
+its positions restart after the prompt. What all prompts of a batch begin with stands once for the batch.
 """
 
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ PADDING = -1
 class SharedPromptBatch:
     """Rows laid out for one pass of the model.
 
-    `segments` is 0 in the prompt, 1 + a in answer a, `PADDING` elsewhere. Predicted token i is `labels[i]`,
-    read at `tokens[rows[i], columns[i]]`, and belongs to answer `answers[i]` of its row.
+    `segments` is 0 in the prompt, 1 + a in answer a, `PADDING` elsewhere. Predicted token i, in the order of
+    `PredictedTokens.of`, is predicted at `tokens[rows[i], columns[i]]`.
     """
 
     prefix: Int[Tensor, " shared"]
@@ -31,18 +30,12 @@ class SharedPromptBatch:
     segments: Int[Tensor, "batch width"]
     rows: Int[Tensor, " predicted"]
     columns: Int[Tensor, " predicted"]
-    answers: Int[Tensor, " predicted"]
-    labels: Int[Tensor, " predicted"]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and answers per row."""
-        return len(self.tokens), int(self.answers.max()) + 1
 
     def visible(self) -> Bool[Tensor, "batch 1 width all"]:
         """Return which keys (prefix, then row) each query sees."""
         query, key = self.segments[:, :, None], self.segments[:, None, :]
         causal = torch.ones(key.shape[-1], key.shape[-1], dtype=torch.bool, device=key.device).tril()
+        # Columns are in order of time within a segment, so plain causality serves answers as well.
         own = ((key == 0) | (key == query)) & causal
         shared = own.new_ones(*own.shape[:2], len(self.prefix))
         return torch.cat([shared, own], dim=2)[:, None]
@@ -55,34 +48,30 @@ class SharedPromptBatch:
 
 
 def collate(rows: Sequence[TokenRow]) -> SharedPromptBatch:
-    """Return the batch of these rows; all must have equally many answers."""
-    if len({len(row.answers) for row in rows}) != 1:
-        raise ValueError(f"rows of one batch need equally many answers, got {[len(r.answers) for r in rows]}")
+    """Return the batch of these rows."""
     shared = common_prefix_length([row.prompt for row in rows])
-    laid = [_lay_out(row, shared) for row in rows]
-    width = max(len(tokens) for tokens, *_ in laid)
+    lines = [_lay_out(row, shared) for row in rows]
+    width = max(len(tokens) for tokens, *_ in lines)
     tokens, positions, segments = (
-        torch.tensor([line[i] + [fill] * (width - len(line[i])) for line in laid])
+        torch.tensor([line[i] + [fill] * (width - len(line[i])) for line in lines])
         for i, fill in enumerate((0, 0, PADDING))
     )
-    predicted = [(r, *point) for r, line in enumerate(laid) for point in line[3]]
-    where, columns, answers, labels = torch.tensor(predicted).unbind(1)
+    predicted = [(number, column) for number, line in enumerate(lines) for column in line[3]]
+    numbers, columns = torch.tensor(predicted).unbind(1)
     prefix = torch.tensor(rows[0].prompt[:shared], dtype=torch.long)
-    return SharedPromptBatch(prefix, tokens, positions, segments, where, columns, answers, labels)
+    return SharedPromptBatch(prefix, tokens, positions, segments, numbers, columns)
 
 
-def _lay_out(
-    row: TokenRow, shared: int
-) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
-    """Return a row's tokens, positions and segments, and (column, answer, label) of each predicted token."""
-    own = list(row.prompt[shared:])
-    tokens, positions, segments = own, list(range(shared, len(row.prompt))), [0] * len(own)
-    last, predicted = len(own) - 1, []
+def _lay_out(row: TokenRow, shared: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Return a row's tokens, positions and segments, and the columns of what is predicted."""
+    own, length = list(row.prompt[shared:]), len(row.prompt)
+    tokens, positions, segments = own, list(range(shared, length)), [0] * len(own)
+    columns: list[int] = []
     for number, answer in enumerate(row.answers):
-        start = len(tokens)
-        columns = [last, *range(start, start + len(answer) - 1)]
-        predicted += [(column, number, label) for column, label in zip(columns, answer, strict=True)]
+        start, read = len(tokens), len(answer) - 1
+        # The first token of every answer is predicted at the prompt's last one.
+        columns += [len(own) - 1, *range(start, start + read)]
         tokens = tokens + list(answer[:-1])
-        positions = positions + list(range(len(row.prompt), len(row.prompt) + len(answer) - 1))
-        segments = segments + [number + 1] * (len(answer) - 1)
-    return tokens, positions, segments, predicted
+        positions = positions + list(range(length, length + read))
+        segments = segments + [number + 1] * read
+    return tokens, positions, segments, columns

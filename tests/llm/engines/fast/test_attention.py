@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast import attention
-from sprec.llm.engines.fast.attention import PackedBatch, _attend, _bias, fused
+from sprec.llm.engines.fast.attention import (
+    UnsupportedAttentionError,
+    _attend,
+    attending,
+    fused_attention,
+    packed_attention,
+)
+from sprec.llm.engines.fast.packed_batch import PackedBatch, additive_mask
 from sprec.llm.engines.fast.shared_prompt_batch import PADDING, collate
 
 
@@ -13,8 +20,8 @@ def test_fused_kernels_attend_as_products_and_softmax_do(causal):
     key, value = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 5, 8)
     seen = torch.ones(5, 5, dtype=torch.bool).tril() if causal else torch.rand(2, 1, 5, 5) < 0.7
     seen = seen | torch.eye(5, dtype=torch.bool)
-    plain = _attend(query, key, value, _bias(seen, query.dtype), 0.0)
-    quick = fused(query, key, value, None if causal else _bias(seen, query.dtype), 0.0)
+    plain = _attend(query, key, value, additive_mask(seen, query.dtype), 0.0)
+    quick = fused_attention(query, key, value, None if causal else additive_mask(seen, query.dtype), 0.0)
     torch.testing.assert_close(quick, plain, atol=1e-5, rtol=1e-5)
 
 
@@ -29,8 +36,12 @@ def test_packed_rows_have_the_same_scores_and_gradients_with_fused_kernels(make,
         return [scores.detach(), *(w.grad.clone() for w in model.network.parameters() if w.requires_grad)]
 
     expected = results()
-    monkeypatch.setattr(attention, "_attend", fused)
-    monkeypatch.setattr(attention, "_attend_causal", lambda q, k, v, rate: fused(q, k, v, None, rate))
+    monkeypatch.setattr(attention, "_attend", fused_attention)
+
+    def causal(query, key, value, dropout):
+        return fused_attention(query, key, value, None, dropout)
+
+    monkeypatch.setattr(attention, "_attend_causal", causal)
     torch.testing.assert_close(results(), expected, atol=1e-4, rtol=1e-4)
 
 
@@ -47,3 +58,33 @@ def test_scores_stand_in_lines_of_32_whatever_the_prompts_are(make, catalog, tit
     assert packed_batch.bias.shape[-1] % 32 == 0
     tokens = (batch.segments != PADDING).sum(1) + len(batch.prefix)
     assert packed_batch.real.sum(1).tolist() == tokens.tolist()
+
+
+def packed_call(model, catalog, **options):
+    """Call the function as a layer of the model would, in a pass over one row."""
+    batch = collate([model.encode(catalog.titles[:3], catalog.titles[5:6])])
+    packed = PackedBatch.of(batch, torch.float32)
+    states = torch.randn(1, 4, packed.prefix + len(packed.places) + packed.idle, 8)
+    with attending(model.base_model.config, packed):
+        return packed_attention(model.base_model.model.layers[0].self_attn, *[states] * 3, None, **options)
+
+
+@pytest.mark.parametrize("options", [{"softcap": 30.0}, {"s_aux": torch.zeros(4)}, {"sliding_window": 20}])
+def test_what_would_change_attention_and_is_not_computed_is_an_error(make, catalog, options):
+    with pytest.raises(UnsupportedAttentionError, match=rf"LlamaAttention asks for {next(iter(options))} ="):
+        packed_call(make(4), catalog, **options)
+
+
+def test_windows_that_no_row_reaches_and_empty_options_change_nothing(make, catalog):
+    torch.manual_seed(0)
+    expected, _ = packed_call(make(4), catalog)
+    torch.manual_seed(0)
+    attended, _ = packed_call(make(4), catalog, sliding_window=4096, softcap=None)
+    assert torch.equal(attended, expected)
+
+
+def test_outside_of_a_pass_the_model_attends_as_transformers_has_it(make, catalog):
+    model = make(4)
+    before = model.base_model.config._attn_implementation
+    model.log_probs([model.encode(catalog.titles[:3], catalog.titles[5:6])])
+    assert model.base_model.config._attn_implementation == before != "sprec_packed"

@@ -32,9 +32,9 @@ def test_blocks_have_the_values_and_gradients_of_one_piece(monkeypatch, batch, r
     states = [leaf.transpose(1, 2) for leaf in leaves]  # in memory heads stand behind tokens
     slope = torch.randn(batch, width, 6, 4)
 
-    found, expected = attend(*states, bias), plain(*states, bias)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    gradients = [torch.autograd.grad(each, leaves, slope, retain_graph=True) for each in (found, expected)]
+    attended, expected = attend(*states, bias), plain(*states, bias)
+    torch.testing.assert_close(attended, expected, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad(each, leaves, slope, retain_graph=True) for each in (attended, expected)]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-5)
 
 
@@ -43,16 +43,16 @@ def test_keys_past_a_block_are_not_read(monkeypatch):
     torch.manual_seed(0)
     query, key = torch.randn(1, 2, 16, 4), torch.randn(1, 2, 16, 4)
     key[:, :, 8:] = torch.nan
-    found = attend(query, key, key, hidden(1, 16, 16))
-    assert found[0, :8].isfinite().all()
-    assert found[0, 8:].isnan().all()
+    attended = attend(query, key, key, hidden(1, 16, 16))
+    assert attended[0, :8].isfinite().all()
+    assert attended[0, 8:].isnan().all()
 
 
-def test_without_gradients_no_weights_are_kept():
+def test_without_gradients_no_weights_are_saved():
     query = torch.randn(2, 2, 4, 4)
     held = []
     with torch.autograd.graph.saved_tensors_hooks(
-        lambda kept: held.append(kept.shape) or kept, lambda kept: kept
+        lambda saved: held.append(saved.shape) or saved, lambda saved: saved
     ):
         attend(query, query, query, hidden(2, 4, 4))
         assert not held

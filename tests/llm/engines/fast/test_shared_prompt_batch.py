@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sprec.llm.engines.fast.shared_prompt_batch import collate
-from sprec.llm.token_rows import TokenRow, with_loss_on
+from sprec.llm.token_rows import PredictedTokens, TokenRow, with_loss_on
 
 
 def alone(model, prompt, answer):
@@ -53,12 +53,12 @@ def test_prompt_that_all_rows_share_is_laid_out_once():
     assert batch.prefix.tolist() == [1, 2]
     assert batch.tokens.tolist() == [[3, 7], [4, 5]]
     assert batch.positions.tolist() == [[2, 3], [2, 3]]
-    assert batch.labels.tolist() == [7, 8, 9]
+    assert list(zip(batch.rows.tolist(), batch.columns.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 1)]
 
 
 def test_rows_with_unequal_numbers_of_answers_are_refused():
     with pytest.raises(ValueError, match="equally many answers"):
-        collate([TokenRow((1, 2), ((3,),)), TokenRow((1, 2), ((3,), (4,)))])
+        PredictedTokens.of([TokenRow((1, 2), ((3,),)), TokenRow((1, 2), ((3,), (4,)))], "cpu")
 
 
 def test_learning_the_sequence_scores_every_token_after_the_first(make, catalog):

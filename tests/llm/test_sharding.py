@@ -5,7 +5,8 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from sprec.llm.language_model import LanguageModel, Lora
+from sprec.llm.adapters import Lora
+from sprec.llm.language_model import LanguageModel
 
 
 @pytest.fixture
