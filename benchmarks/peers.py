@@ -18,7 +18,7 @@ from benchmarks.measure import Step, Work
 from benchmarks.ours import count_tokens
 from benchmarks.setting import ALPHA, RANK, Setting
 from sprec.generation.decoding import MAX_TITLE_TOKENS
-from sprec.llm.language_model import PROJECTIONS
+from sprec.llm.adapters import ALL_LINEAR
 from sprec.llm.token_rows import TokenRow
 from sprec.training.objectives import sdpo
 
@@ -168,7 +168,7 @@ def _load_base(setting: Setting) -> Any:
 
 def _lora_config() -> LoraConfig:
     return LoraConfig(
-        r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM"
+        r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=ALL_LINEAR, task_type="CAUSAL_LM"
     )
 
 

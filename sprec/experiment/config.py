@@ -138,7 +138,7 @@ class Settings(SettingsGroup):
 
     dataset: Node
     base_llm: BaseLlm
-    engine: EngineSettings
+    engine: EngineSettings = EngineSettings(name="auto")
     prompt: Node
     embeddings: Node
     ranking: Node

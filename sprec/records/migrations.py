@@ -54,7 +54,7 @@ RENAMED_VALUES: tuple[tuple[str, object, object], ...] = (
 )
 """Dotted configuration keys, a value that they once had, and its present name."""
 
-ADDED_KEYS: Mapping[str, object] = {"engine": {"name": "fast"}}
+ADDED_KEYS: Mapping[str, object] = {}
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 
 
