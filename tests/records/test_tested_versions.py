@@ -43,6 +43,6 @@ def test_untested_versions_are_one_warning_with_the_command_that_mends_it(instal
         warn_of_untested_versions()
     (record,) = caplog.records
     assert record.getMessage() == (
-        "untested with this version of sprec: torch 2.15.0, transformers 5.30.1; for tested ones: "
+        "untested with this version of sprec: torch 2.15.0, transformers 5.30.1; to install tested ones: "
         "pip install 'torch<2.14,>=2.6' 'transformers<5.25,>=4.56'"
     )
