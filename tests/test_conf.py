@@ -15,7 +15,7 @@ from sprec.training.row_weights import GenreBalance
 
 GROUP_NAMES = (
     *("dataset", "embeddings", "ranking", "budget", "trainer"),
-    *("base_llm", "prompt", "decoding", "negatives", "method", "tracker"),
+    *("base_llm", "engine", "prompt", "decoding", "negatives", "method", "tracker"),
 )
 GROUPS = [
     f"{group}={path.stem}"
@@ -26,6 +26,7 @@ GROUPS = [
         "budget",
         "trainer",
         "base_llm",
+        "engine",
         "prompt",
         "decoding",
         "negatives",

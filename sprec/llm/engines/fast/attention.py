@@ -67,11 +67,13 @@ def packed_attention(
     Raises `UnsupportedAttentionError` for any argument that would change them in another way: soft caps,
     sinks, masks, and windows that are shorter than the longest row.
     """
+    # Without a layout the model would attend causally over the whole pack: wrong, and without a sign of it.
     layout = _layout.get()
     assert layout is not None, "packed attention outside of a pass"
     if attention_mask is not None:
         raise UnsupportedAttentionError(f"{type(module).__name__} makes an attention mask of its own")
     _check_options(module, options, longest=layout.longest)
+    # Scaling queries once is cheaper than scaling every score.
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if isinstance(layout, AnswerKVCache):
         number: Any = module.layer_idx
@@ -100,6 +102,7 @@ def _attend(
     """Return the attended values; `bias` hides at least the keys that come after each query."""
     if query.is_cuda:
         return fused_attention(query, key, value, bias, dropout)
+    # Blocks draw no random numbers; dropout of attention weights, which few models have, goes in one piece.
     if not dropout:
         return block_attention.attend(query, key, value, bias)
     heads = query.shape[1] // key.shape[1]
@@ -152,6 +155,7 @@ def _attend_packed(
     rows = [pad_rows(states[0, :, shared:].transpose(0, 1), packed) for states in (query, key, value)]
     own_query, own_key, own_value = (states.transpose(1, 2) for states in rows)
     count = len(packed.padded)
+    # The prefix is expanded, not copied, until it is joined with each row's own keys.
     keys, values = (
         torch.cat([first.expand(count, -1, -1, -1), own], dim=2)
         for first, own in ((prefix_key, own_key), (prefix_value, own_value))

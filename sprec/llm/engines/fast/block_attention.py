@@ -35,6 +35,7 @@ class _Block:
     def queries_of(self, states: Float[Tensor, "batch heads width size"], groups: int) -> Tensor:
         """Return the block's queries `[rows · groups, heads of a group · queries, size]`."""
         block = states[self.rows, :, self.queries]
+        # Heads of one group lie next to each other, so that one product serves all of them.
         return block.reshape(len(block) * groups, -1, states.shape[-1])
 
     def keys_of(self, states: Float[Tensor, "batch groups all size"]) -> Tensor:
@@ -72,9 +73,10 @@ class _BlockAttention(torch.autograd.Function):
             # In place: a second table of scores would push the first one out of the cache.
             by_head = scores.view(-1, heads, block.width, block.seen)
             by_head.add_(bias[block.rows, :, block.queries, : block.seen])
-            weights = scores.softmax(-1)
+            weights = scores.softmax(-1)  # a new tensor: the scores themselves are needed no more
             mixed = torch.bmm(weights, block.keys_of(value)).view(-1, heads, block.width, size)
             attended[block.rows, block.queries] = mixed.transpose(1, 2)
+            # Saving weights costs memory for the backward pass, which inference does not have.
             if any(ctx.needs_input_grad):
                 by_block.append(weights)
         ctx.save_for_backward(query, key, value, *by_block)
@@ -85,6 +87,7 @@ class _BlockAttention(torch.autograd.Function):
         """Return the gradients by queries, keys and values."""
         query, key, value, *by_block = ctx.saved_tensors
         gradient, (_, heads, _, size) = gradients[0].transpose(1, 2), query.shape
+        # Every query is in one block, so its gradient is written; keys are in several, so theirs is summed.
         by_query = query.new_empty(gradients[0].shape)
         by_key, by_value = key.new_zeros(key.shape), value.new_zeros(value.shape)
         for block, weights in zip(_blocks(query, key.shape[2]), by_block, strict=True):
@@ -110,6 +113,7 @@ def attend(
     Queries are those of the last `width` keys; `bias` hides at least the keys that come after each.
     """
     apply: Any = _BlockAttention.apply
+    # Expanding costs nothing and lets a block slice rows of a mask that all rows share.
     expanded = bias.expand(len(query), 1, query.shape[2], key.shape[2])
     attended: Tensor = apply(query, key, value, expanded)
     return attended

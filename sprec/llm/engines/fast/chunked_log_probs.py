@@ -39,11 +39,12 @@ def token_log_probs(
         vocabulary: Logits per token.
         table: Logits in float32 at a time.
     """
-    tokens = max(table // vocabulary, 1)
+    tokens = max(table // vocabulary, 1)  # a vocabulary larger than the table goes one token at a time
     if frozen_weight is not None:
         apply: Any = _FrozenHead.apply
         log_probs: Tensor = apply(hidden, frozen_weight, labels, tokens)
         return log_probs
+    # Recomputing a chunk's logits in the backward pass is cheaper than holding all of them until then.
     chunks = zip(hidden.split(tokens), labels.split(tokens), strict=True)
     return torch.cat([checkpoint(_score, head, *chunk, use_reentrant=False) for chunk in chunks])
 
@@ -66,10 +67,12 @@ class _FrozenHead(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else hidden[:0]
         chunked = (tensor.split(TABLES * tokens) for tensor in (hidden, labels, log_probs, slopes))
         for states, targets, results, slope in zip_longest(*chunked):
+            # One product for several tables reads the weights from memory fewer times.
             logits = states.to(weight.dtype) @ weight.T
             tables = (tensor.split(tokens) for tensor in (logits, targets, results))
             for table in zip(*tables, strict=True):
                 _write_log_probs(*table, residual=len(slopes) > 0)
+            # The logits have become 1[y] − p by now, so this is w_y − Σ_v p(v) w_v.
             if len(slopes):
                 slope.copy_(logits @ weight)
         ctx.save_for_backward(slopes)
@@ -78,6 +81,7 @@ class _FrozenHead(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """Return the gradient by the hidden states."""
+        # The weight is frozen, so that the hidden states' gradient is all there is.
         (slopes,) = ctx.saved_tensors
         return slopes * gradient[0][:, None].to(slopes.dtype), None, None, None
 
@@ -90,7 +94,7 @@ def _write_log_probs(
     residual: bool,
 ) -> None:
     """Write log p(label) to `results` and, with `residual`, 1[y] − p over the logits."""
-    log_probs = logits.float().log_softmax(-1)
+    log_probs = logits.float().log_softmax(-1)  # in bfloat16 the normaliser would lose small terms
     results.copy_(log_probs.gather(1, labels[:, None])[:, 0])
     if residual:
         rest = log_probs.exp_().neg_()

@@ -30,6 +30,7 @@ class OutputHead(nn.Module):
         """Return the logits, in the format of the weights."""
         base = self._base[0]
         with _standing_in(base.base_model, hidden):
+            # What the decoder is given does not matter, only that the model's forward takes it.
             logits: Tensor = base(inputs_embeds=hidden[None], use_cache=False).logits[0]
         return logits
 
@@ -37,11 +38,13 @@ class OutputHead(nn.Module):
     def _frozen_weight(self) -> Tensor | None:
         """Return the output layer's weight where the head path is h Wᵀ with a frozen W."""
         layer = self._base[0].get_output_embeddings()
+        # A trained head needs its own gradient, and a bias is not part of the quick product.
         if type(layer) is not nn.Linear or layer.bias is not None or layer.weight.requires_grad:
             return None
         generator = torch.Generator().manual_seed(0)
         states = 10 * torch.randn(PROBES, layer.in_features, generator=generator)  # far enough to meet a cap
         states = states.to(layer.weight.device, layer.weight.dtype)
+        # Equal to the last bit: a scale of 1 or a cap far away may be skipped, nothing else may.
         return layer.weight if torch.equal(self(states), layer(states)) else None
 
 

@@ -37,12 +37,14 @@ class PackedBatch:
     @classmethod
     def of(cls, batch: SharedPromptBatch, dtype: torch.dtype) -> "PackedBatch":
         """Return the layout of a batch; scores are computed in `dtype`."""
+        # Rounding lengths up keeps the number of different shapes small: oneDNN holds code for each.
         missing = -(len(batch.prefix) + batch.segments.shape[1]) % KEYS_STEP
         real = nn.functional.pad(batch.segments != PADDING, (0, missing))
         places = real.flatten().nonzero()[:, 0]
         idle = -(len(batch.prefix) + len(places)) % LENGTH_STEP
         padded = torch.full_like(real, len(places) + idle, dtype=torch.long)
         padded[real] = torch.arange(len(places), device=padded.device)
+        # Padded queries see nothing at all; their softmax is even and their output is dropped.
         seen = nn.functional.pad(batch.visible(), (0, missing, 0, missing))
         longest = int(batch.positions.max()) + 1
         return cls(len(batch.prefix), idle, padded, places, additive_mask(seen, dtype), longest)
@@ -57,6 +59,7 @@ class PackedBatch:
         self, sequence: Float[Tensor, "1 groups tokens size"]
     ) -> Float[Tensor, "batch groups all size"]:
         """Return keys or values of one sequence as those of padded rows, the prefix repeated in each."""
+        # Here the prefix is copied to every row: decoding needs each prompt's keys in one piece.
         prefix = sequence[:, :, : self.prefix].expand(len(self.padded), -1, -1, -1)
         own = _pad(sequence[0, :, self.prefix :].transpose(0, 1), self).transpose(1, 2)
         return torch.cat([prefix, own], dim=2)

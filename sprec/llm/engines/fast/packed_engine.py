@@ -24,12 +24,14 @@ class PackedEngine:
     name: ClassVar[str] = "fast"
 
     def __init__(self, base_model: Any) -> None:
-        register()
+        register()  # a name in transformers' table; registering it twice does no harm
+        # `base_model.base_model` is the decoder without its head, whatever a family calls it.
         self._base_model, self._decoder = base_model, base_model.base_model
         self._head = OutputHead(base_model)
 
     @property
     def _weight(self) -> Tensor:
+        # Device and format are asked of it in every pass: the model may be moved after this is made.
         weight: Tensor = self._base_model.get_input_embeddings().weight
         return weight
 
@@ -53,10 +55,12 @@ class PackedEngine:
         """Read the prompts, equal ones once; return rows to continue and the logits after each prompt."""
         distinct, places = group_equal(prompts)
         owner = torch.tensor(places, device=self._weight.device)
+        # One answer of one token, which is never read, makes the last prompt token the predicting one.
         batch = collate([TokenRow(prompt, ((0,),)) for prompt in distinct]).to(self._weight.device)
         packed, recorder = PackedBatch.of(batch, self._score_dtype()), KVRecorder()
         last = self._states(batch, packed, recorder)
         cache = AnswerKVCache(PromptKVCache.of(recorder, packed), owner)
+        # Logits are computed once per row asked for, as in later steps, so that equal rows have equal bits.
         return PackedDecodingState(self, cache), self.logits(last[owner])
 
     def logits(self, hidden: Float[Tensor, "tokens size"]) -> Float[Tensor, "tokens vocabulary"]:
@@ -87,6 +91,7 @@ class PackedEngine:
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
+        # Only now: while the pass runs, the layers' positions count from the tokens read before it.
         cache.own_tokens += tokens.shape[1]
         return hidden
 
@@ -101,6 +106,7 @@ class PackedEngine:
         real, start = batch.segments != PADDING, len(batch.prefix)
         first = torch.arange(start, device=batch.tokens.device)
         idle = batch.prefix.new_zeros(packed.idle)
+        # No attention mask is passed on purpose: a model that wants one would build its own from it.
         with attending(self._base_model.config, packed):
             hidden: Tensor = self._decoder(
                 torch.cat([batch.prefix, batch.tokens[real], idle])[None],
@@ -108,10 +114,12 @@ class PackedEngine:
                 past_key_values=recorder,
                 use_cache=recorder is not None,
             ).last_hidden_state[0]
+        # Indexing before the head spares the logits of every token that predicts nothing.
         return hidden[start + packed.padded[batch.rows, batch.columns]]
 
     def _score_dtype(self) -> torch.dtype:
         """Return the format of attention scores: autocast's where it is on, else that of the weights."""
+        # Under autocast, projections give half precision whatever the weights are, and masks must fit them.
         device = self._weight.device.type
         on = torch.is_autocast_enabled(device)
         return torch.get_autocast_dtype(device) if on else self._weight.dtype
@@ -136,6 +144,7 @@ class PackedDecodingState:
 
     def step(self, tokens: Int[Tensor, "rows width"]) -> Float[Tensor, "rows vocabulary"]:
         """Read the next tokens of each row; return the logits of the token that follows them."""
+        # Of several tokens read at once the last alone has a token after it that is not known yet.
         return self._engine.logits(self._engine.continue_rows(self._cache, tokens)[:, -1])
 
     def tail_log_probs(

@@ -66,6 +66,7 @@ class AnswerKVCache:
 
     def __init__(self, prompts: PromptKVCache, owner: Int[Tensor, " rows"]) -> None:
         self.prompts, self.owner, self.own_tokens = prompts, owner, 0
+        # Lists grow in the first pass, layer by layer, since the number of layers is the model's affair.
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
 
@@ -74,6 +75,7 @@ class AnswerKVCache:
         """Tokens of the longest row, its prompt included."""
         return int(self.prompts.lengths.max()) + self.own_tokens + 1
 
+    # Rows and their prompts stay the same for the life of this object: `select_rows` makes another.
     @cached_property
     def _grid(self) -> "_PromptGrid":
         return _PromptGrid.of(self.owner, len(self.prompts))
@@ -146,7 +148,7 @@ class _PromptGrid:
     @classmethod
     def of(cls, owner: Int[Tensor, " rows"], prompts: int) -> "_PromptGrid":
         """Return the layout of rows whose prompts these are."""
-        order = owner.argsort(stable=True)
+        order = owner.argsort(stable=True)  # stable, so that equal inputs give equal layouts
         counts = torch.bincount(owner, minlength=prompts)
         first = counts.cumsum(0) - counts
         slots = int(counts.max())

@@ -50,6 +50,7 @@ class SharedPromptBatch:
 def collate(rows: Sequence[TokenRow]) -> SharedPromptBatch:
     """Return the batch of these rows."""
     shared = common_prefix_length([row.prompt for row in rows])
+    # Every prompt keeps a token of its own: the first answer token is predicted from inside the row.
     lines = [_lay_out(row, shared) for row in rows]
     width = max(len(tokens) for tokens, *_ in lines)
     tokens, positions, segments = (
@@ -72,6 +73,7 @@ def _lay_out(row: TokenRow, shared: int) -> tuple[list[int], list[int], list[int
         # The first token of every answer is predicted at the prompt's last one.
         columns += [len(own) - 1, *range(start, start + read)]
         tokens = tokens + list(answer[:-1])
+        # Positions restart after the prompt, so that each answer reads as if it were the only one.
         positions = positions + list(range(length, length + read))
         segments = segments + [number + 1] * read
     return tokens, positions, segments, columns

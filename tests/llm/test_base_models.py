@@ -1,0 +1,100 @@
+import pytest
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+from sprec.llm.adapters import Lora
+from sprec.llm.base_models import Pretrained
+from sprec.llm.engines.choice import choose_engine
+from sprec.llm.language_model import LanguageModel
+from tests.llm.architectures import SIZES, build, tokenizer_for
+
+VISION = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+PIXELS = {"image_size": 28, "patch_size": 14}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return tokenizer_for(tmp_path_factory.mktemp("tokenizer"))
+
+
+def save(model, tokenizer, folder):
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def text_sizes(tokenizer):
+    return {**SIZES, "head_dim": 16, "vocab_size": len(tokenizer)}
+
+
+def written(source, folder):
+    """Return the base LLM that a run would read."""
+    Pretrained("local", source).write(folder, [])
+    return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_any_local_folder_is_a_base_llm(tokenizer, tmp_path):
+    build("granite", tokenizer, tmp_path / "source")
+    model = written(str(tmp_path / "source"), tmp_path / "base")
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    expected = AutoModelForCausalLM.from_pretrained(tmp_path / "source")(tokens).logits
+    assert torch.equal(model(tokens).logits, expected)
+
+
+@pytest.mark.parametrize("name", ["Gemma3", "Llava"])
+def test_wrappers_that_see_give_their_text_part(name, tokenizer, tmp_path):
+    text = text_sizes(tokenizer)
+    configs = {
+        "Gemma3": {"text_config": text, "vision_config": {**VISION, **PIXELS}},
+        "Llava": {
+            "text_config": {"model_type": "llama", **text},
+            "vision_config": {"model_type": "clip_vision_model", **VISION, **PIXELS},
+            "image_token_index": 9,
+        },
+    }
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config")(**configs[name])
+    wrapper = getattr(transformers, f"{name}ForConditionalGeneration")(config).eval()
+    model = written(save(wrapper, tokenizer, tmp_path / "source"), tmp_path / "base")
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    assert type(model).__name__ == {"Gemma3": "Gemma3ForCausalLM", "Llava": "LlamaForCausalLM"}[name]
+    torch.testing.assert_close(model(tokens).logits, wrapper(input_ids=tokens).logits)
+
+
+def test_models_that_do_not_write_are_refused_in_one_line(tokenizer, tmp_path):
+    config = transformers.T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_ff=32, num_layers=1, num_heads=2, d_kv=16
+    )
+    source = save(transformers.T5ForConditionalGeneration(config), tokenizer, tmp_path / "source")
+    with pytest.raises(
+        ValueError, match=r"cannot be loaded \(t5 is an encoder-decoder\); set base_llm\.w"
+    ) as e:
+        written(source, tmp_path / "base")
+    assert "\n" not in str(e.value)
+
+
+def test_weights_that_a_folder_lacks_are_named(tokenizer, tmp_path):
+    build("llama", tokenizer, tmp_path / "source")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "source")
+    config.num_hidden_layers = 3
+    config.save_pretrained(tmp_path / "source")
+    with pytest.raises(ValueError, match=r"lacks 9 weights of a LlamaForCausalLM, such as model\.layers\.2"):
+        written(str(tmp_path / "source"), tmp_path / "base")
+
+
+def test_folders_must_be_named_and_be_there(tmp_path):
+    with pytest.raises(ValueError, match=r"base_llm=folder reads a folder; name it with base_llm"):
+        Pretrained("folder", "???").write(tmp_path / "base", [])
+    with pytest.raises(ValueError, match="base LLM '/nowhere/at/all' cannot be loaded"):
+        Pretrained("folder", "/nowhere/at/all").write(tmp_path / "base", [])
+
+
+def test_models_that_read_ahead_are_refused(tokenizer, tmp_path):
+    sizes = {**VISION, "vocab_size": len(tokenizer), "initializer_range": 0.5}
+    source = save(transformers.BertForMaskedLM(transformers.BertConfig(**sizes)), tokenizer, tmp_path / "a")
+    written(source, tmp_path / "base")
+    where = {"device": "cpu", "cutoff_tokens": 64, "seed": 0}
+    model = LanguageModel(tmp_path / "base", None, lora=Lora(2, 4, 0.0), bf16=False, engine="plain", **where)
+    with pytest.raises(ValueError, match="bert reads tokens that come later; choose a causal language model"):
+        choose_engine("auto", model.base_model, cutoff_tokens=64)
