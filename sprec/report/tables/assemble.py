@@ -70,7 +70,8 @@ def _score_table(comparison: Comparison) -> Table:
     """Return means and deviations over seeds, and below them what others report."""
     kind, setting, rows, keys = comparison.kind, comparison.setting, comparison.rows, comparison.keys
     names, options = name_columns(kind), comparison.options
-    below, sources = [], []
+    below: list[tuple[Cell, ...]] = []
+    sources: list[str] = []
     if options.references:
         references = [row for row in options.references if row.is_of(setting.dataset)]
         below, sources = reported_rows(references, names=len(names), keys=keys)
