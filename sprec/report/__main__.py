@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sprec.records.run_record import RunRecord
+from sprec.report.labels import LABELS, load_renames
 from sprec.report.load_records import load_records
 from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
 from sprec.report.tables.assemble import run_table, score_tables, several_settings
@@ -63,8 +64,12 @@ def _make_text(records: Records, options: argparse.Namespace) -> str:
         cutoffs=tuple(options.k),
         against=options.against,
         tested={"on": True, "off": False, "auto": None}[options.tests],
-        plain=options.best == "plain",
+        plain=options.best == "plain" or (options.best is None and options.table == MAIN.name),
         references=_reported(options),
+        columns=tuple(options.columns),
+        digits=options.digits,
+        labels=load_renames(options.rename) if options.rename else LABELS,
+        transposed=options.transpose,
     )
     runs = [record for _, record in records]
     tables = score_tables(kind, runs, wanted) if kind else [run_table(run, wanted) for run in runs]
@@ -73,8 +78,8 @@ def _make_text(records: Records, options: argparse.Namespace) -> str:
 
 
 def _reported(options: argparse.Namespace) -> tuple[ReportedRow, ...]:
-    """Return what others report: third parties in the main table, and what the reader typed in."""
-    if options.reference is None and options.table != MAIN.name:
+    """Return what others report where that is wanted: third parties, and what the reader typed in."""
+    if options.reference is None:
         return ()
     return (*load_reported(), *(row for path in options.reference or [] for row in load_reported(path)))
 
@@ -99,7 +104,7 @@ def _run_twice(arm: Arm, old: Path, new: Path, seed: int) -> str:
 def _note_several_settings(records: Records, options: argparse.Namespace) -> None:
     """Note on standard error that runs of several settings got tables of their own."""
     kind = TABLE_KINDS.get(options.table)
-    if kind is None or options.explain is not None:
+    if kind in (None, MAIN) or options.explain is not None:
         return
     settings = group_by_setting([record for _, record in records], across_llms=kind.across_llms)
     if len(settings) > 1:
@@ -112,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     tests = "intervals and paired tests; auto: where there are at most 40 runs"
     reference = "show what others report; FILE holds values that you typed in, as in reference.toml"
     kinds = ["run", *TABLE_KINDS]
+    best = "mark best and second only where a test says so, or plainly (the main table's way)"
+    columns = "scores to show, as hr@5 or HR@5 (default: those that say most, or all)"
+    rename = 'TOML file of your own names: a line per name, such as sprec = "Ours"'
     add("paths", nargs="*", type=Path, metavar="PATHS", help="run.json files, or folders (multirun outputs)")
     add("--table", choices=kinds, default="run", help="one table per run, or one over all runs")
     add("--format", choices=FORMATS, default="md", help="md, csv, latex (booktabs) or html")
@@ -119,10 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--k", type=int, nargs="+", default=[], metavar="K", help="list lengths to show (default: all scored)"
     )
+    add("--columns", nargs="+", default=[], metavar="SCORE", help=columns)
+    add("--digits", type=int, choices=range(1, 9), metavar="N", help="decimals (4; main table: 3)")
+    add("--rename", type=Path, metavar="FILE", help=rename)
+    add("--transpose", action="store_true", help="scores below each other, methods side by side")
     add("--against", metavar="ROW", help="row that others are compared with (the table's own baseline)")
-    add(
-        "--best", choices=["tested", "plain"], default="tested", help="mark best and second only where tested"
-    )
+    add("--best", choices=["tested", "plain"], help=best)
     add("--tests", choices=["auto", "on", "off"], default="auto", help=tests)
     add("--duplicates", choices=["newest", "error"], default="newest", help="two runs of one arm and seed")
     add("--reference", nargs="*", type=Path, metavar="FILE", help=reference)

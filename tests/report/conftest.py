@@ -25,7 +25,7 @@ def evaluations(*values: float, n: int = 1000) -> tuple[Evaluation, ...]:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Callable[..., RunRecord]:
     def build(method="sprec", negatives="self_play", seed=0, **changes) -> RunRecord:
         fields = {

@@ -35,9 +35,9 @@ def test_folder_is_searched_for_runs_and_each_gets_a_table(capsys, folder):
 
 def test_ablation_is_one_table_of_all_runs(capsys, folder):
     _, out, _ = report(capsys, folder / "0", folder / "1" / "run.json", folder / "2", "--table", "ablation")
-    assert out.splitlines()[0] == "**Ablation of SPRec on movie\\_lens with smollm2\\_135m**"
-    assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
-    assert "| dpo | self\\_play | 1 | 1000 | 0.0200 |" in out
+    assert out.splitlines()[0] == "**Ablation of SPRec on movie\\_lens with SmolLM2-135M-Instruct**"
+    assert "| SPRec | Self-play | 2 | 1000 | 0.0200 |" in out
+    assert "| DPO | Self-play | 1 | 1000 | 0.0200 |" in out
 
 
 def test_default_places_are_searched(capsys, folder, monkeypatch):
@@ -52,7 +52,7 @@ def test_output_goes_to_a_file(capsys, folder, tmp_path):
         "",
         "",
     )
-    assert target.read_text(encoding="utf-8").endswith("\\end{table*}\n")
+    assert target.read_text(encoding="utf-8").startswith("\\begin{table*}[t]\n")
 
 
 def test_runs_of_several_datasets_get_a_table_each_and_a_line(capsys, folder, make):
@@ -129,7 +129,7 @@ def test_differences_are_tested_where_records_hold_lists(capsys, real):
     assert "seeds are few: marks speak of these trained models" in scores
     assert "difference to initial SFT" in differences
     rows = [line for line in differences.splitlines() if line.startswith("| ")][2:]
-    assert [row.split("|")[1].strip() for row in rows] == ["sprec", "without\\_sft"]
+    assert [row.split("|")[1].strip() for row in rows] == ["SPRec", "without SFT"]
     assert [row.split("|")[5].count("\\*") for row in rows] == [1, 0]
 
 
@@ -140,7 +140,7 @@ def test_every_format_is_written(capsys, real):
         "latex": "\\cmidrule",
         "html": "<!doctype html>",
     }.items():
-        assert sign in report(capsys, real, "--table", "main", "--format", name)[1]
+        assert sign in report(capsys, real, "--table", "ablation", "--format", name)[1]
 
 
 def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
@@ -154,7 +154,7 @@ def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
     [
         (
             ["--against", "sprek"],
-            "--against 'sprek' is no row of this table; take one of initial SFT, sprec ×",
+            "--against 'sprek' is no row of this table; take one of initial SFT, SPRec ×",
         ),
         (["--k", 20], "--k 20: no run was scored at this list length; there is 1, 5"),
         (["--reference", "none.toml"], "none.toml is no reference file: No such file or directory"),
@@ -175,22 +175,21 @@ def test_seed_that_was_run_twice_is_an_error_by_option(capsys, folder, make):
     assert f"seed 0 was run twice: {folder / 'old' / 'run.json'} and {folder / '0' / 'run.json'}" in err
 
 
-def test_main_table_shows_what_others_report_and_an_empty_row_of_the_paper(capsys, folder, make, tmp_path):
+def test_main_table_shows_what_others_report_where_that_is_asked_for(capsys, folder, make, tmp_path):
     data = DatasetEntry("steam", "00", 4, RowCounts(3, 2, 1))
     make(dataset=data).save(tmp_path / "steam" / "run.json")
-    _, out, _ = report(capsys, tmp_path / "steam", "--table", "main")
-    assert "| reported: SPRec | Llama-3.2-1B-Instruct | 5 | 1000 |" in out
-    assert "| paper: SPRec | – | – | – | – |" in out
-    assert "not typed in yet: --reference FILE takes them" in out
+    assert "Reported by others" not in report(capsys, tmp_path / "steam", "--table", "main")[1]
+    _, out, _ = report(capsys, tmp_path / "steam", "--table", "main", "--reference")
+    assert "| *Reported by others* |" in out
+    assert "| SPRec, Llama-3.2-1B-Instruct | .016 | – |" in out
     typed = tmp_path / "paper.toml"
     typed.write_text(
         'rows = [{dataset = "steam", model = "SPRec", base_llm = "x", n = 7, runs = 1, '
         'source = "paper, table 2, page 7", scores = {"hr@5" = 0.5}}]'
     )
     _, out, _ = report(capsys, tmp_path / "steam", "--table", "main", "--reference", typed)
-    assert "| paper: SPRec | x | 1 | 7 |" in out
-    assert "not typed in yet" not in out
-    assert "reported: " not in report(capsys, tmp_path / "steam", "--table", "ablation")[1]
+    assert "| SPRec, x | .500 | – |" in out
+    assert "not tested: paper, table 2, page 7" in out
 
 
 def test_schema_1_makes_a_table_without_tests(capsys, folder):
@@ -203,7 +202,7 @@ def test_schema_1_makes_a_table_without_tests(capsys, folder):
         path.write_text(json.dumps(document | {"schema": 1}))
     status, out, _ = report(capsys, folder, "--table", "ablation")
     assert status == 0
-    assert "| sprec | self\\_play | 2 | 1000 | 0.0200 ± 0.0000 |" in out
+    assert "| SPRec | Self-play | 2 | 1000 | 0.0200 |" in out
     assert "No intervals and tests: no two rows have lists" in out
 
 

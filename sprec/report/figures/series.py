@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from sprec.evaluation.metrics import genre_share, occurrences
 from sprec.records.run_record import Evaluation, RunRecord
+from sprec.report.labels import LABELS
 from sprec.report.tables.arms import Arm, group_into_arms, rankings_of, scored_evaluations
 from sprec.report.tables.per_user_values import decode_lists, item_masses
 
@@ -106,7 +107,7 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
     for arm in group_into_arms(records):
         runs = _runs_that_count(arm)
         for ranking in rankings_of(runs):
-            name = f"{arm} ({ranking})" if several else str(arm)
+            name = f"{arm} ({LABELS.ranking(ranking)})" if several else str(arm)
             series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
     return series
 
@@ -117,7 +118,7 @@ def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evalua
     for record in records:
         for evaluation in scored_evaluations(record):
             if evaluation.iteration is None:
-                name = evaluation.label.replace("_", " ")
+                name = str(LABELS.method(evaluation.label))
                 baselines.setdefault(name, {}).setdefault(record.seed, evaluation)
     return {name: tuple(by_seed.values()) for name, by_seed in baselines.items()}
 

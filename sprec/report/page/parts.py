@@ -7,10 +7,11 @@ from sprec.records.run_record import RunRecord
 from sprec.report.figures.figure_kinds import Figure, MissingPart
 from sprec.report.figures.make import FigureOrMissing
 from sprec.report.figures.series import arm_series
+from sprec.report.labels import LABELS
 from sprec.report.page.runs import RunDetails, run_details, runs_table
 from sprec.report.page.summary import ArmSummary, summarize_arms
 from sprec.report.page.users import UserExamples, user_examples
-from sprec.report.tables.arms import ComparisonSetting
+from sprec.report.tables.arms import ComparisonSetting, run_name
 from sprec.report.tables.assemble import run_table, score_tables
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import Table
@@ -98,7 +99,7 @@ def build_page(
 def _section_titles(settings: Sequence[ComparisonSetting]) -> list[str]:
     """Return a heading for each setting, with digests where names alone do not tell two apart."""
     # Two builds of one dataset have one name and different digests.
-    names = [f"{setting.dataset} × {setting.base_llm}" for setting in settings]
+    names = [f"{LABELS.dataset(one.dataset)} × {LABELS.base_llm(one.base_llm)}" for one in settings]
     pairs = zip(names, settings, strict=True)
     return [name if names.count(name) == 1 else str(setting) for name, setting in pairs]
 
@@ -161,4 +162,5 @@ def _unfinished(record: RunRecord) -> str:
     """Return the warning about a run that did not finish."""
     state = "has not finished" if record.status == "running" else "failed"
     reason = f": {record.error.splitlines()[0]}" if record.error else ""
-    return f"{record.method} × {record.negatives}, seed {record.seed} {state}{reason}"
+    dataset = LABELS.dataset(record.dataset.name)
+    return f"{run_name(record)} on {dataset}, seed {record.seed} {state}{reason}"

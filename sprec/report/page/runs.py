@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sprec.records.run_record import RunRecord
+from sprec.report.labels import LABELS
+from sprec.report.tables.arms import run_name
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import Table
 
@@ -28,8 +30,9 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
     """Return one row per run: what, how it ended, with which code, how long."""
     rows = tuple(
         (
-            f"{record.method} × {record.negatives}",
-            *(record.seed, record.dataset.name, record.weights.name, record.status, format_commit(record)),
+            *(run_name(record), record.seed),
+            *(LABELS.dataset(record.dataset.name), LABELS.base_llm(record.weights.name)),
+            *(record.status, format_commit(record)),
             record.started[:16].replace("T", " "),
             _minutes(record),
         )
@@ -44,7 +47,7 @@ def run_details(record: RunRecord, *, with_config: bool) -> RunDetails:
     # `default=str`: a configuration of other people's may hold what JSON does not know.
     config = json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if with_config else ""
     return RunDetails(
-        name=f"{record.method} × {record.negatives}, seed {record.seed}",
+        name=f"{run_name(record)} on {LABELS.dataset(record.dataset.name)}, seed {record.seed}",
         status=record.status,
         error=(record.error or "").split("\n")[0],
         command=record.command,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
+from sprec.report.labels import LABELS, Labels, split_negatives
 
 # First parts of configuration keys that do not change what a run measures, beyond its seed.
 NOT_A_SETTING = frozenset(
@@ -53,7 +54,12 @@ class Arm:
     older: tuple[RunRecord, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.method} × {self.negatives}" + (f" ({self.variant()})" if self.variant() else "")
+        return self.name()
+
+    def name(self, labels: Labels = LABELS) -> str:
+        """Return what people read for the arm: method, negatives if unusual, and settings of its own."""
+        name = labels.with_negatives(labels.method(self.method), self.method, self.negatives)
+        return name.extended(f" ({self.variant()})") if self.variant() else name
 
     def variant(self, *without: str) -> str:
         """Return the settings that tell the arm from others of its names, but for the keys in `without`."""
@@ -136,8 +142,20 @@ def group_into_arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()
     """
     named: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.started):
-        named.setdefault((record.method, record.negatives), []).append(record)
+        named.setdefault((arm_method(record), record.negatives), []).append(record)
     return [arm for names, runs in named.items() for arm in _split_variants(*names, runs, tuple(ignored))]
+
+
+def arm_method(record: RunRecord) -> str:
+    """Return the method's key; self-play with random negatives has one name, however it was asked for."""
+    random = record.method == "sprec" and split_negatives(record.negatives) == ("random", [])
+    return "random_negatives" if random else record.method
+
+
+def run_name(record: RunRecord, labels: Labels = LABELS) -> str:
+    """Return what people read for a run beside its seed."""
+    (arm,) = group_into_arms([record])
+    return arm.name(labels)
 
 
 def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -159,7 +177,7 @@ def changes_results(key: str) -> bool:
     >>> [changes_results(key) for key in ("trainer.precision", "trainer.threads", "dpo.beta")]
     [True, False, True]
     """
-    return key in MEASURED or key.split(".")[0] not in NOT_A_SETTING
+    return key in MEASURED or (key != "method.name" and key.split(".")[0] not in NOT_A_SETTING)
 
 
 def effective_config(record: RunRecord) -> dict[str, object]:

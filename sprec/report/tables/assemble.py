@@ -3,15 +3,22 @@
 import math
 from collections.abc import Sequence
 
-from sprec.evaluation.registry import label_of
 from sprec.records.run_record import RunRecord
-from sprec.report.tables.arms import ComparisonSetting, group_by_setting, rankings_of, scored_evaluations
-from sprec.report.tables.columns import arrows, column_group, score_keys
+from sprec.report.tables.arms import (
+    ComparisonSetting,
+    group_by_setting,
+    rankings_of,
+    run_name,
+    scored_evaluations,
+)
+from sprec.report.tables.columns import arrows, choose_keys, column_group
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell, summarize
+from sprec.report.tables.difference_table import difference_table
+from sprec.report.tables.main_table import main_tables
 from sprec.report.tables.missing import inconsistencies, missing_runs, source_line, unfinished_note
 from sprec.report.tables.reference_values import reported_rows
-from sprec.report.tables.table import Cell, Table
-from sprec.report.tables.table_kinds import ABLATION, TableKind
+from sprec.report.tables.table import Cell, Table, transpose
+from sprec.report.tables.table_kinds import ABLATION, MAIN, TableKind
 from sprec.report.tables.table_rows import ScoreRow, model_name, name_columns
 
 DEFAULT = TableOptions()
@@ -19,22 +26,23 @@ DEFAULT = TableOptions()
 
 def run_table(record: RunRecord, options: TableOptions = DEFAULT) -> Table:
     """Return one run's scores: baselines, the initial SFT model, then every iteration so far."""
-    several = len(rankings_of([record])) > 1
+    several, labels = len(rankings_of([record])) > 1, options.labels
     evaluations = scored_evaluations(record)
-    keys = score_keys(evaluations, options.cutoffs)
+    keys = choose_keys(evaluations, options.columns, options.cutoffs)
     rows = []
     for one in evaluations:
         cells = [summarize([one.scores.get(key, math.nan)]) for key in keys]
-        rows.append((model_name(one, with_ranking=several), one.n, *cells))
-    name = f"{record.method} × {record.negatives}"
+        rows.append((model_name(one, with_ranking=several, labels=labels), one.n, *cells))
+    name = run_name(record, labels)
     notes = [] if record.status == "finished" else [unfinished_note(name, record)]
     return Table(
         title=f"{name}, seed {record.seed}",
-        columns=("model", "N", *map(label_of, keys)),
+        columns=("model", "N", *map(labels.score, keys)),
         rows=tuple(rows),
         notes=(*notes, source_line([record])),
         groups=("", "", *map(column_group, keys)),
-        arrows=arrows(keys),
+        arrows=arrows(keys, labels),
+        digits=4 if options.digits is None else options.digits,
     )
 
 
@@ -45,14 +53,16 @@ def score_tables(
 
     `ValueError` for a baseline or list length that is not there.
     """
+    if kind is MAIN:
+        return main_tables(records, options)
     tables = []
     # Runs of different settings never stand in one table: their numbers do not compare.
     for setting, runs in group_by_setting(records, across_llms=kind.across_llms).items():
         comparison = compare_runs(kind, setting, runs, options)
         tables.append(_score_table(comparison))
         if comparison.differences and options.differences:
-            tables.append(_difference_table(comparison))
-    return tables
+            tables.append(difference_table(comparison))
+    return [transpose(table) for table in tables] if options.transposed else tables
 
 
 def ablation_tables(records: Sequence[RunRecord]) -> list[Table]:
@@ -81,22 +91,18 @@ def _score_table(comparison: Comparison) -> Table:
     shared = sum(row.arm is None for row in rows)
     first = len(names) + 2
     return Table(
-        title=_title(comparison),
-        columns=(*names, "seeds", "N", *map(label_of, keys)),
+        title=comparison.title,
+        columns=(*names, "seeds", "N", *map(options.labels.score, keys)),
         rows=(*(_cells(row, keys) for row in rows), *below),
         notes=(*notes, source_line(records)),
         names=len(names),
         groups=("",) * first + tuple(map(column_group, keys)),
-        arrows=arrows(keys),
+        arrows=arrows(keys, options.labels),
         marks={(row, first + column): mark for (row, column), mark in comparison.marks.items()},
         rules=tuple(place for place in (shared, len(rows)) if 0 < place < len(rows) + len(below)),
+        label=f"tab:{kind.name}",
+        digits=comparison.digits,
     )
-
-
-def _title(comparison: Comparison) -> str:
-    setting, kind = comparison.setting, comparison.kind
-    data = setting.dataset if kind.across_llms else f"{setting.dataset} with {setting.base_llm}"
-    return kind.title.format(data)
 
 
 def _cells(row: ScoreRow, keys: Sequence[str]) -> tuple[Cell, ...]:
@@ -105,23 +111,3 @@ def _cells(row: ScoreRow, keys: Sequence[str]) -> tuple[Cell, ...]:
         return (*row.names, 0, None, *(row.state for _ in keys))
     n = next(iter(row.by_seed.values())).evaluation.n
     return (*row.names, len(row.by_seed), n, *(score_cell(row, key) for key in keys))
-
-
-def _difference_table(comparison: Comparison) -> Table:
-    """Return the differences to the baseline; rows and scores without any are left out."""
-    differences, names = comparison.differences, name_columns(comparison.kind)
-    keys = [key for key in comparison.keys if any(score == key for _, score in differences)]
-    rows = tuple(
-        (*comparison.rows[place].names, *(differences.get((place, key)) for key in keys))
-        for place in sorted({place for place, _ in differences})
-    )
-    baseline = comparison.baseline_name
-    return Table(
-        title=f"{_title(comparison)}: difference to {baseline} [95 % interval], * significant",
-        columns=(*names, *map(label_of, keys)),
-        rows=rows,
-        notes=(source_line(comparison.records),),
-        names=len(names),
-        groups=("",) * len(names) + tuple(map(column_group, keys)),
-        arrows=arrows(keys),
-    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from sprec.evaluation.registry import METRICS, direction_of, label_of, split_key
+from sprec.evaluation.registry import METRICS, direction_of, split_key
 from sprec.records.run_record import Evaluation
+from sprec.report.labels import LABELS, Labels, find_score
 
 OFF_CATALOG = METRICS["off_catalog"].name
 # The metrics that have a column per list length, in the order of the columns.
@@ -24,7 +25,33 @@ def score_keys(evaluations: Iterable[Evaluation], cutoffs: Sequence[int] = ()) -
         listed = ", ".join(map(str, sorted(scored))) or "none"
         raise ValueError(f"--k {min(absent)}: no run was scored at this list length; there is {listed}")
     chosen = sorted(set(cutoffs) or scored) or DEFAULT_CUTOFFS
-    return [metric.key(cutoff) for cutoff in chosen for metric in LIST_METRICS] + [OFF_CATALOG]
+    # NDCG@1 is HR@1: a second column would show the same numbers.
+    pairs = [(metric, cutoff) for cutoff in chosen for metric in LIST_METRICS]
+    return [metric.key(k) for metric, k in pairs if (metric.name, k) != ("ndcg", 1)] + [OFF_CATALOG]
+
+
+def choose_keys(
+    evaluations: Iterable[Evaluation], columns: Sequence[str] = (), cutoffs: Sequence[int] = ()
+) -> list[str]:
+    """Return the scores that a reader names, by key or label, or all of these list lengths."""
+    evaluations = list(evaluations)
+    if not columns:
+        return score_keys(evaluations, cutoffs)
+    scored = dict.fromkeys(key for evaluation in evaluations for key in evaluation.scores)
+    return [find_score(column, scored) for column in columns]
+
+
+def headline_keys(evaluations: Iterable[Evaluation], cutoffs: Sequence[int] = ()) -> list[str]:
+    """Return the scores that say most, seven at most: accuracy at the longest list, diversity at both ends.
+
+    Without a second list length, what would be there twice is there once.
+    """
+    keys = score_keys(evaluations, cutoffs)
+    lengths = [cutoff for _, cutoff in map(split_key, keys) if cutoff is not None]
+    first, last = min(lengths), max(lengths)
+    wanted = [f"hr@{last}", f"ndcg@{last}", f"div_ratio@{first}", f"or_ratio@{first}"]
+    wanted += [f"or_ratio@{last}", f"mgu@{last}", f"dgu@{last}"]
+    return [key for key in dict.fromkeys(wanted) if key in keys]
 
 
 def column_group(key: str) -> str:
@@ -46,6 +73,6 @@ def is_better(key: str, one: float, two: float) -> bool:
     return direction_of(key) * one > direction_of(key) * two
 
 
-def arrows(keys: Iterable[str]) -> dict[str, str]:
+def arrows(keys: Iterable[str], labels: Labels = LABELS) -> dict[str, str]:
     """Return for each score's label the arrow to its better side."""
-    return {label_of(key): "↑" if direction_of(key) > 0 else "↓" for key in keys}
+    return {labels.score(key): "↑" if direction_of(key) > 0 else "↓" for key in keys}

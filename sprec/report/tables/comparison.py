@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sprec.records.run_record import RunRecord
+from sprec.report.labels import LABELS, Labels, same_name
 from sprec.report.tables.arms import ComparisonSetting, scored_evaluations
-from sprec.report.tables.columns import is_better, score_keys
+from sprec.report.tables.columns import choose_keys, is_better
 from sprec.report.tables.marks import mark_best
 from sprec.report.tables.reference_values import ReportedRow
 from sprec.report.tables.table import Cell, Difference, Mark, MeanStd
@@ -27,7 +28,8 @@ class TableOptions:
 
     `against` names the row that others are compared with, None takes the table's own. `tested` says
     whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
-    whatever the tests say. `differences` says whether a table of them follows the scores.
+    whatever the tests say. `differences` says whether a table of them follows the scores. `columns` are
+    scores by key or label, none for all; `digits` the decimals, None for the table's own.
     """
 
     cutoffs: tuple[int, ...] = ()
@@ -36,6 +38,10 @@ class TableOptions:
     plain: bool = False
     references: tuple[ReportedRow, ...] = ()
     differences: bool = True
+    columns: tuple[str, ...] = ()
+    digits: int | None = None
+    labels: Labels = LABELS
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,19 @@ class Comparison:
     rows: Sequence[ScoreRow]
     keys: Sequence[str]
     baseline: ScoreRow | None
+
+    @property
+    def title(self) -> str:
+        """The title of the scores."""
+        labels = self.options.labels
+        data = labels.dataset(self.setting.dataset)
+        llm = "" if self.kind.across_llms else f" with {labels.base_llm(self.setting.base_llm)}"
+        return self.kind.title.format(f"{data}{llm}")
+
+    @property
+    def digits(self) -> int:
+        """The decimals of numbers."""
+        return 4 if self.options.digits is None else self.options.digits
 
     @property
     def baseline_name(self) -> str:
@@ -120,8 +139,9 @@ def compare_runs(
     kind: TableKind, setting: ComparisonSetting, records: Sequence[RunRecord], options: TableOptions
 ) -> Comparison:
     """Return the comparison of these runs; `ValueError` for a baseline or list length that is not there."""
-    rows = score_rows(kind, records)
-    keys = score_keys([one for record in records for one in scored_evaluations(record)], options.cutoffs)
+    rows = score_rows(kind, records, options.labels)
+    evaluations = [one for record in records for one in scored_evaluations(record)]
+    keys = choose_keys(evaluations, options.columns, options.cutoffs)
     return Comparison(
         kind, setting, records, options, rows, keys, _find_baseline(kind, rows, options.against)
     )
@@ -143,10 +163,10 @@ def summarize(numbers: Sequence[float]) -> Cell:
 
 def _find_baseline(kind: TableKind, rows: Sequence[ScoreRow], against: str | None) -> ScoreRow | None:
     """Return the row that the others are compared with, None for each run's own initial SFT model."""
-    name = (kind.against if against is None else against).casefold()
-    if name == INITIAL.casefold():
+    name = kind.against if against is None else against
+    if same_name(name, INITIAL):
         return None
-    named = [row for row in rows if name in (str(row).casefold(), row.names[0].casefold())]
+    named = [row for row in rows if row.is_named(name)]
     if named or against is None:
         return named[0] if named else None
     listed = ", ".join(dict.fromkeys([INITIAL, *map(str, rows)]))

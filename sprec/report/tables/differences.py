@@ -50,7 +50,7 @@ def _pair_up(
     row: ScoreRow, baseline: ScoreRow | None, rows: Sequence[ScoreRow], users: PerUserValues
 ) -> Pairs:
     """Return the row's evaluations beside the baseline's, where both are of the same users."""
-    if row is baseline:
+    if row is baseline or (baseline is None and row.is_initial):
         return []
     pairs = [(run, _baseline_run(run, seed, baseline, rows)) for seed, run in row.by_seed.items()]
     return [
@@ -65,19 +65,17 @@ def _baseline_run(
 ) -> ScoredRun | None:
     """Return what a run is compared with: the baseline at its seed, or its own initial SFT model.
 
-    A run without an LLM has none of its own and takes that of the other runs at its seed.
+    A run without an LLM, or of a method that ends with SFT, takes that of the other runs at its seed.
     """
     if baseline is not None:
         return baseline.by_seed.get(seed)
-    if run.evaluation.label == INITIAL_LABEL:
-        return None
     # Its own initial SFT, not the first run's: two runs of one seed may have started from different models.
-    own = [one for one in scored_evaluations(run.record) if one.label == INITIAL_LABEL]
+    others = (one for one in scored_evaluations(run.record) if one is not run.evaluation)
+    own = [one for one in others if one.label == INITIAL_LABEL]
     same_ranking = [one for one in own if one.ranking == run.evaluation.ranking] or own
     if same_ranking:
         return ScoredRun(run.record, same_ranking[0])
-    shared = (row.by_seed.get(seed) for row in rows)
-    return next((other for other in shared if other and other.evaluation.label == INITIAL_LABEL), None)
+    return next((row.by_seed[seed] for row in rows if row.is_initial and seed in row.by_seed), None)
 
 
 def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:

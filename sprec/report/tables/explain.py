@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sprec.evaluation.registry import label_of
 from sprec.records.run_record import RunRecord
+from sprec.report.labels import find_score, same_name
 from sprec.report.tables.arms import group_by_setting
 from sprec.report.tables.columns import OFF_CATALOG
 from sprec.report.tables.comparison import score_cell
@@ -33,7 +34,7 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
     for setting, runs in groups.items():
         rows = score_rows(kind, runs)
         names += map(str, rows)
-        texts += [_explain(row, key.lower(), str(setting), paths) for row in _rows_named(name, rows)]
+        texts += [_explain(row, key, str(setting), paths) for row in _rows_named(name, rows)]
     if not texts:
         raise ValueError(f"--explain {cell!r}: no row {name!r}; there is {', '.join(dict.fromkeys(names))}")
     return "\n".join(texts)
@@ -41,14 +42,10 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
 
 def _rows_named(name: str, rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     """Return the row of this name: exactly, else by its first cell, else by a part of its name."""
-    wanted = name.casefold()
-    # An exact name comes first, so that "sprec" may be asked for beside "sprec (beta=1)".
-    tests = (
-        lambda row: str(row).casefold() == wanted,
-        lambda row: row.names[0].casefold() == wanted,
-        lambda row: wanted in str(row).casefold(),
-    )
-    matches = next((match for test in tests if (match := [row for row in rows if test(row)])), [])
+    # A whole name comes first, so that "sprec" may be asked for beside "sprec (beta=1)".
+    matches = [row for row in rows if same_name(name, str(row))]
+    matches = matches or [row for row in rows if row.is_named(name)]
+    matches = matches or [row for row in rows if name.casefold() in str(row).casefold()]
     if len(matches) > 1:
         raise ValueError(
             f"--explain: {name!r} is several rows: {', '.join(map(str, matches))}; name one of them"
@@ -58,9 +55,8 @@ def _rows_named(name: str, rows: Sequence[ScoreRow]) -> list[ScoreRow]:
 
 def _explain(row: ScoreRow, key: str, setting: str, paths: Mapping[int, Path]) -> str:
     """Return the number, and each run that it comes from."""
-    scores = {name for run in row.by_seed.values() for name in run.evaluation.scores}
-    if row.by_seed and key not in scores:
-        raise ValueError(f"--explain: {row} has no score {key!r}; there is {', '.join(sorted(scores))}")
+    scores = dict.fromkeys(name for run in row.by_seed.values() for name in run.evaluation.scores)
+    key = find_score(key, scores) if row.by_seed else key
     value = format_cell(score_cell(row, key)) if row.by_seed else row.state
     lines = [f"{row}, {label_of(key)} = {value}", f"  {setting}"]
     for seed, run in row.by_seed.items():

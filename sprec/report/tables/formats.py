@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sprec.report.tables.html_table import html
 from sprec.report.tables.latex_table import latex
-from sprec.report.tables.table import Cell, Difference, MeanStd, Table, format_cell
+from sprec.report.tables.table import Cell, Difference, MeanStd, Table
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 def markdown(table: Table) -> str:
     """Return the table in GitHub's Markdown, title above and notes below; underlining is HTML's."""
-    lines = [_escape(table.heads), ["---"] * table.names + ["---:"] * (len(table.columns) - table.names)]
-    lines += [_markdown_cells(table, row) for row in range(len(table.rows))]
+    lines = [_markdown_heads(table), ["---"] * table.names + ["---:"] * (len(table.columns) - table.names)]
+    for row in range(len(table.rows)):
+        if row in table.row_heads:
+            lines.append([f"*{_escape([table.row_heads[row]])[0]}*", *[""] * (len(table.columns) - 1)])
+        lines.append(_markdown_cells(table, row))
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = "".join(f"\n{note}\n" for note in _escape(table.notes))
     return f"**{_escape([table.title])[0]}**\n\n{body}\n{notes}"
@@ -31,7 +34,7 @@ def csv(table: Table) -> str:
     """
     # A column has the same number of values in every row, whatever a single cell holds.
     suffixes = [_csv_suffixes([row[place] for row in table.rows]) for place in range(len(table.columns))]
-    heads = zip(table.columns, suffixes, strict=True)
+    heads = zip(_unique_heads(table), suffixes, strict=True)
     out = StringIO()
     lines = writer(out, lineterminator="\n")
     out.write(f"# {_one_line(table.title)}\n")
@@ -57,9 +60,11 @@ def print_table(table: Table, console: "Console") -> None:
         for column in columns:
             justify: JustifyMethod = "left" if column < table.names else "right"
             grid.add_column(Text(table.heads[column]), justify=justify, no_wrap=True)
-        for number, row in enumerate(table.rows):
+        for number in range(len(table.rows)):
             marks = [styles[table.marks.get((number, column))] for column in columns]
-            cells = [format_cell(row[column]) for column in columns]
+            cells = [table.text(number, column) for column in columns]
+            if number in table.row_heads:
+                grid.add_row(Text(table.row_heads[number], style="italic"))
             grid.add_row(
                 *(Text(cell, style=style) for cell, style in zip(cells, marks, strict=True)),
                 end_section=number + 1 in table.rules,
@@ -73,16 +78,36 @@ def print_table(table: Table, console: "Console") -> None:
 FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "latex": latex, "html": html}
 
 
+def _markdown_heads(table: Table) -> list[str]:
+    """Return the column heads; since Markdown has one line of them, a group's first head names the group."""
+    groups = table.groups or ("",) * len(table.columns)
+    firsts = [group if group != before else "" for group, before in zip(groups, ("", *groups), strict=False)]
+    return [
+        f"{group}: {head}" if group and not group.startswith("K = ") else head
+        for group, head in zip(_escape(firsts), _escape(table.heads), strict=True)
+    ]
+
+
+def _unique_heads(table: Table) -> list[str]:
+    """Return the column heads for CSV, with their group where another column has the same head."""
+    groups = table.groups or ("",) * len(table.columns)
+    return [
+        f"{group} {head}" if group and table.columns.count(head) > 1 else head
+        for group, head in zip(groups, table.columns, strict=True)
+    ]
+
+
 def _markdown_cells(table: Table, number: int) -> list[str]:
     """Return a row in Markdown, best bold and second underlined."""
     wraps = {None: "{}", "best": "**{}**", "second": "<u>{}</u>"}
-    cells = _escape([format_cell(cell) for cell in table.rows[number]])
+    cells = _escape([table.text(number, column) for column in range(len(table.columns))])
     return [wraps[table.marks.get((number, column))].format(cell) for column, cell in enumerate(cells)]
 
 
 def _column_blocks(table: Table, width: int) -> list[list[int]]:
     """Return which columns stand beside each other so that each block fits `width` characters."""
-    lines = [table.heads, *([format_cell(cell) for cell in row] for row in table.rows)]
+    every = range(len(table.columns))
+    lines = [table.heads, *([table.text(row, column) for column in every] for row in range(len(table.rows)))]
     sizes = [max(map(len, column)) + 3 for column in zip(*lines, strict=True)]
     names = list(range(table.names))
     blocks = [names]

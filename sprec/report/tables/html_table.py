@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from sprec.report.tables.table import Mark, Table, format_cell
+from sprec.report.tables.table import Mark, Table
 
 STYLE = """
 :root { color-scheme: light dark }
@@ -17,6 +17,7 @@ th, td { padding: .2rem .6rem; text-align: end; white-space: nowrap }
 thead th { border-block-end: 1px solid; vertical-align: bottom }
 thead th[colspan] { text-align: center }
 tr.ruled > * { border-block-start: 1px solid }
+.head { text-align: start; font-weight: 600; font-style: italic }
 u { text-underline-offset: .2em }
 figcaption { font-size: .875rem; margin-block-start: .5rem; max-width: 60rem; white-space: normal }
 """
@@ -65,11 +66,15 @@ def _head(table: Table) -> str:
 def _row(table: Table, number: int) -> str:
     ruled = ' class="ruled"' if number in table.rules else ""
     cells = (_cell(table, number, place) for place in range(len(table.columns)))
-    return f"<tr{ruled}>{''.join(cells)}</tr>"
+    line = f"<tr{ruled}>{''.join(cells)}</tr>"
+    if number not in table.row_heads:
+        return line
+    head = f'<th scope="rowgroup" class="head" colspan="{len(table.columns)}">'
+    return f"<tr{ruled}>{head}{escape(table.row_heads[number])}</th></tr>\n{line.replace(ruled, '', 1)}"
 
 
 def _cell(table: Table, number: int, place: int) -> str:
-    text = escape(format_cell(table.rows[number][place]))
+    text = escape(table.text(number, place))
     if place == 0:
         return f'<th scope="row" class="name">{text}</th>'
     if place < table.names:

@@ -1,10 +1,11 @@
-"""A table as a LaTeX float with booktabs."""
+"""A table as a LaTeX float with booktabs: plain cells that an author can edit."""
 
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sprec.report.tables.table import Cell, Difference, MeanStd, Table, format_cell, format_signed
+from sprec.report.labels import Label
+from sprec.report.tables.table import Table
 
 ESCAPES = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
@@ -13,77 +14,94 @@ ESCAPES = str.maketrans(
     | {"±": r"$\pm$", "×": r"$\times$", "–": "--", "−": r"$-$", "β": r"$\beta$", "≤": r"$\leq$", "\n": " "}
     | {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "\0": "{}"}
 )
-# Columns of numbers up to which a table is one panel; a wider one has a panel per group.
-WIDE = 9
+# Characters of a line up to which a table is one panel: at 7 points they fill a page of two columns.
+PANEL_CHARACTERS = 175
+# Beyond so many a table takes both columns of a page.
+COLUMN_CHARACTERS = 62
 
 
 def latex(table: Table) -> str:
     """Return the table as a float that needs the packages booktabs and graphicx, and fontenc with T1.
 
-    Groups of columns have a head of their own. A table that is too wide for any page is set as one panel per
-    group, one below the other, with the row names repeated. Standard deviations and intervals stand small
-    below their values. A panel that is still wider than the text is scaled down to it.
+    Groups of columns have a head of their own. A table that is too wide for any page is set as panels of
+    whole groups, one below the other, with the row names repeated. A panel that is still wider than the text
+    is scaled down to it. Notes are comments: a paper has its own words for them.
     """
     panels = _panels(table)
-    star = "*" if len(panels) > 1 or len(table.columns) > WIDE else ""
-    notes = [rf"\par\smallskip\raggedright\footnotesize {escape_latex(note)}\par" for note in table.notes]
+    star = "*" if _characters(table, panels[0]) > COLUMN_CHARACTERS else ""
+    notes = [f"% {' '.join(note.split())}" for note in table.notes]
+    label = [rf"\label{{{table.label}}}"] if table.label else []
     body = "\n\\par\\medskip\n".join(_panel(table, columns) for columns in panels)
     return "\n".join(
         [
-            rf"\begin{{table{star}}}",
-            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape_latex(table.title)}}}\smallskip",
+            rf"\begin{{table{star}}}[t]",
+            r"\centering\small\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{escape_latex(table.title)}}}",
+            *label,
             body,
-            *notes,
             rf"\end{{table{star}}}",
+            *notes,
             "",
         ]
     )
 
 
 def escape_latex(text: str) -> str:
-    """Return text in which no character means anything to LaTeX.
+    """Return text in which no character means anything to LaTeX; a label may have LaTeX of its own.
 
     >>> escape_latex("[x]–2, --k")
     '{[}x{]}--2, -{}-k'
     """
+    if isinstance(text, Label) and text.latex:
+        return text.latex
     # LaTeX joins hyphens to a dash, which would change a command's option.
     return re.sub("-(?=-)", "-\0", text).translate(ESCAPES)
 
 
 def _panels(table: Table) -> list[list[int]]:
-    """Return the columns of each panel: those before all groups stand in each, those after in the last."""
-    every = list(range(len(table.columns)))
-    names = list(dict.fromkeys(group for group in table.groups if group))
-    if len(every) - table.names <= WIDE or len(names) < 2:
-        return [every]
-    grouped = [column for column in every if table.groups[column]]
-    panels = [
-        [column for column in every if column < grouped[0] or table.groups[column] == name] for name in names
+    """Return the columns of each panel: those that name a row stand in each, others with their groups."""
+    names = [column for column in range(len(table.columns)) if column < table.names]
+    panels = [names]
+    numbers = range(table.names, len(table.columns))
+    for group, members in groupby(numbers, key=lambda column: table.groups[column] if table.groups else ""):
+        columns = list(members)
+        full = _characters(table, [*panels[-1], *columns]) > PANEL_CHARACTERS
+        if group and full and len(panels[-1]) > len(names) + 3:
+            panels.append(names)
+        panels[-1] = [*panels[-1], *columns]
+    return panels
+
+
+def _characters(table: Table, columns: Sequence[int]) -> int:
+    """Return how many characters the widest cells of these columns have together."""
+    widths = [
+        max([len(_head(table, column)), *(len(table.text(row, column)) for row in range(len(table.rows)))])
+        for column in columns
     ]
-    return [*panels[:-1], [*panels[-1], *every[grouped[-1] + 1 :]]]
+    return sum(widths) + 2 * len(widths)
 
 
 def _panel(table: Table, columns: Sequence[int]) -> str:
     """Return one `tabular` of these columns."""
-    rows = [_row(table, number, columns) for number in range(len(table.rows))]
-    for number in sorted(table.rules, reverse=True):
-        rows.insert(number, r"\midrule")
+    rows: list[str] = []
+    for number in range(len(table.rows)):
+        rows += [r"\midrule"] if number in table.rules else []
+        if head := table.row_heads.get(number):
+            rows.append(rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{escape_latex(head)}}}}} \\")
+        rows.append(_row(table, number, columns))
     names = sum(column < table.names for column in columns)
     # Only LaTeX knows how wide a panel is, so that it decides there whether to scale it.
-    shape = "l" * names + "r" * (len(columns) - names)
     return "\n".join(
         [
-            r"\sbox0{%",
-            rf"\begin{{tabular}}{{{shape}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{'l' * names}{'r' * (len(columns) - names)}}}",
             r"\toprule",
             *_group_heads(table, columns),
-            _join(_head(table, column) for column in columns),
+            _join(escape_latex(_head(table, column)) for column in columns),
             r"\midrule",
             *rows,
             r"\bottomrule",
-            r"\end{tabular}}%",
-            r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
+            r"\end{tabular}}",
         ]
     )
 
@@ -103,42 +121,20 @@ def _group_heads(table: Table, columns: Sequence[int]) -> list[str]:
 
 def _head(table: Table, column: int) -> str:
     head, arrow = table.columns[column], table.arrows.get(table.columns[column])
-    # The group's head says the list length already.
-    name = head.partition("@")[0] if table.groups and table.groups[column] else head
-    return escape_latex(f"{name} {arrow}" if arrow else name)
+    # The head of a group "K = 5" says the list length already.
+    if table.groups and table.groups[column].startswith("K = "):
+        head = head.partition("@")[0]
+    return f"{head} {arrow}" if arrow else head
 
 
 def _row(table: Table, number: int, columns: Sequence[int]) -> str:
     wraps = {None: "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
-    row = table.rows[number]
-    return _join(_cell(row[column], wraps[table.marks.get((number, column))]) for column in columns)
-
-
-def _cell(cell: Cell, wrap: str) -> str:
-    """Return a cell; its deviation or interval is set smaller than its value."""
-    match cell:
-        case MeanStd(mean, std):
-            return _stack(wrap.format(f"{mean:.4f}"), f"±{_drop_zero(f'{std:.4f}')}")
-        case Difference(mean, low, high, _):
-            star = "*" if cell.significant else ""
-            bounds = ", ".join(_drop_zero(format_signed(bound)).replace("+", "") for bound in (low, high))
-            return _stack(escape_latex(format_signed(mean) + star), f"[{bounds}]")
-        case _:
-            return wrap.format(escape_latex(format_cell(cell)))
-
-
-def _stack(value: str, below: str) -> str:
-    small = rf"{{\tiny {escape_latex(below)}}}"
-    return rf"\begin{{tabular}}[c]{{@{{}}r@{{}}}}{value}\\[-3pt]{small}\end{{tabular}}"
-
-
-def _drop_zero(number: str) -> str:
-    """Return a number without the 0 before its point.
-
-    >>> _drop_zero("−0.0120"), _drop_zero("10.0")
-    ('−.0120', '10.0')
-    """
-    return re.sub(r"^(\D?)0\.", r"\1.", number)
+    cells = []
+    for column in columns:
+        cell = table.rows[number][column]
+        text = escape_latex(cell if isinstance(cell, Label) else table.text(number, column))
+        cells.append(wraps[table.marks.get((number, column))].format(text))
+    return _join(cells)
 
 
 def _join(cells: Iterable[str]) -> str:

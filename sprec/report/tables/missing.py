@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from sprec.records.run_record import RunRecord
+from sprec.report.labels import LABELS
 from sprec.report.tables.arms import Arm, flatten_config, scored_evaluations, scored_split
 from sprec.report.tables.table_kinds import TableKind
 from sprec.report.tables.table_rows import INITIAL_LABEL, ScoreRow
@@ -43,12 +44,12 @@ def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[Ru
         for seed in seeds
         if seed not in {run.seed for run in arm.runs}
     ]
-    run_methods = {run.method for arm in arms for run in arm.runs}
+    run_methods = {arm.method for arm in arms}
     if not run_methods & set(kind.options):
         return notes
     example = next(arm.runs[0] for arm in arms if arm.method in kind.options)
     return notes + [
-        f"{name}: never run; to run it: {rerun_command(example, {'method': name})}"
+        f"{LABELS.method(name)}: never run; to run it: {rerun_command(example, {'method': name})}"
         for name in kind.options
         if name not in run_methods
     ]

@@ -1,7 +1,8 @@
 """What a table is, whatever it is written as."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 # The level at which a corrected p-value counts.
@@ -44,7 +45,8 @@ class Table:
     `notes` stand below; the last one says where the numbers come from. `groups` are heads above the
     columns, one per column ("" for none), and equal neighbours share one head. `arrows` say by column which
     direction is better. `marks` are keyed by row and column number; `rules` are the numbers of rows that
-    have a line above them.
+    have a line above them, `row_heads` what stands above a row as the head of those that follow. `label` is
+    the one that LaTeX refers to. Numbers have `digits` decimals, and no 0 before the point where `compact`.
     """
 
     title: str
@@ -56,6 +58,15 @@ class Table:
     arrows: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
     rules: tuple[int, ...] = ()
+    row_heads: Mapping[int, str] = field(default_factory=dict)
+    label: str = ""
+    digits: int = 4
+    compact: bool = False
+
+    def text(self, row: int, column: int) -> str:
+        """Return a cell as people read it."""
+        text = format_cell(self.rows[row][column], self.digits)
+        return drop_zeros(text) if self.compact and column >= self.names else text
 
     @property
     def heads(self) -> list[str]:
@@ -63,31 +74,67 @@ class Table:
         return [f"{head} {self.arrows[head]}" if head in self.arrows else head for head in self.columns]
 
 
-def format_cell(cell: Cell) -> str:
-    """Return a cell as people read it, with four decimals.
+def format_cell(cell: Cell, digits: int = 4) -> str:
+    """Return a cell as people read it; a deviation that rounds to 0 is left out.
 
     >>> format_cell(MeanStd(0.01, 0.002)), format_cell(Difference(0.01, -0.002, 0.02, 0.3)), format_cell(None)
     ('0.0100 ± 0.0020', '+0.0100 [−0.0020, +0.0200]', '–')
+    >>> format_cell(MeanStd(0.5, 0.00001)), format_cell(0.25, digits=3)
+    ('0.5000', '0.250')
     """
     match cell:
         case None:
             return "–"
         case MeanStd(mean, std):
-            return f"{mean:.4f} ± {std:.4f}"
+            deviation = f"{std:.{digits}f}"
+            return f"{mean:.{digits}f}" + (f" ± {deviation}" if float(deviation) else "")
         case Difference(mean, low, high, _):
             star = "*" if cell.significant else ""
-            return f"{format_signed(mean)}{star} [{format_signed(low)}, {format_signed(high)}]"
+            bounds = ", ".join(format_signed(bound, digits) for bound in (low, high))
+            return f"{format_signed(mean, digits)}{star} [{bounds}]"
         case float():
-            return f"{cell:.4f}"
+            return f"{cell:.{digits}f}"
         case _:
             return str(cell)
 
 
-def format_signed(value: float) -> str:
-    """Return a number with its sign and four decimals; what rounds to 0 has no sign.
+def format_signed(value: float, digits: int = 4) -> str:
+    """Return a number with its sign; what rounds to 0 has no sign.
 
     >>> format_signed(-0.00123), format_signed(0.00001)
     ('−0.0012', '0.0000')
     """
-    text = f"{value:+.4f}".replace("-", "−")
-    return text[1:] if float(f"{value:.4f}") == 0 else text
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+
+
+def drop_zeros(text: str) -> str:
+    """Return a text whose numbers have no 0 before the point.
+
+    >>> drop_zeros("0.036 ± 0.006"), drop_zeros("−0.012 [10.5]")
+    ('.036 ± .006', '−.012 [10.5]')
+    """
+    return re.sub(r"(?<![\d.])0(?=\.\d)", "", text)
+
+
+def transpose(table: Table) -> Table:
+    """Return the table with rows as columns; heads of row groups and of column groups change places."""
+    numbers = range(table.names, len(table.columns))
+    groups = list(table.groups) or [""] * len(table.columns)
+    heads = [place for place in numbers if groups[place] and groups[place] != groups[place - 1]]
+    above, group = [], ""
+    for row in range(len(table.rows)):
+        group = table.row_heads.get(row, group)
+        above.append(group)
+    names = [" × ".join(str(cell) for cell in row[: table.names] if cell != "–") for row in table.rows]
+    return replace(
+        table,
+        columns=("score", *names),
+        rows=tuple((table.heads[place], *(row[place] for row in table.rows)) for place in numbers),
+        names=1,
+        groups=("", *above) if table.row_heads else (),
+        row_heads={place - table.names: groups[place] for place in heads},
+        arrows={},
+        marks={(place - table.names, row + 1): mark for (row, place), mark in table.marks.items()},
+        rules=tuple(place - table.names for place in heads if place > table.names),
+    )

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
+from sprec.report.labels import LABELS, Labels, same_name
 from sprec.report.tables.arms import (
     ITERATIONS,
     Arm,
@@ -30,21 +31,30 @@ class ScoredRun:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One model over its seeds; `names` are the cells that name it, `arm` is None for what all arms share."""
+    """One model over its seeds; `names` are the cells that name it, `arm` is None for what all arms share.
+
+    `key` is the method's, or the label of the evaluation.
+    """
 
     names: tuple[str, ...]
     by_seed: Mapping[int, ScoredRun]
     arm: Arm | None = None
     state: str = "no test scores"
+    key: str = ""
 
     def __str__(self) -> str:
         return " × ".join(name for name in self.names if name not in ("–", ""))
 
     @property
     def is_initial(self) -> bool:
-        """Whether the row is the initial SFT model's."""
+        """Whether the row is that of the initial SFT model that the arms share."""
         labels = {run.evaluation.label for run in self.by_seed.values()}
-        return labels == {INITIAL_LABEL}
+        return self.arm is None and labels == {INITIAL_LABEL}
+
+    def is_named(self, name: str) -> bool:
+        """Return whether a reader means this row: by what it shows, by its first cell, or by its key."""
+        own = (str(self), self.names[0], self.key, str(self.arm or ""))
+        return any(same_name(name, text) for text in own)
 
     def scores(self, key: str) -> list[float]:
         """Return a score at each seed, NaN where the run has no such number."""
@@ -58,43 +68,118 @@ def name_columns(kind: TableKind) -> tuple[str, ...]:
     return ("method", "negatives", kind.head) if kind.head else ("method", "negatives")
 
 
-def score_rows(kind: TableKind, records: Sequence[RunRecord]) -> list[ScoreRow]:
+def score_rows(kind: TableKind, records: Sequence[RunRecord], labels: Labels = LABELS) -> list[ScoreRow]:
     """Return the table's rows: what all runs share, then the arms, in the order in which they were run."""
-    if kind.across_llms:
-        llms = dict.fromkeys(record.weights.name for record in records)
-        baselines = _shared_models(records, models=False)
-        without_llm = [ScoreRow(("–", name, "–"), by_seed) for name, by_seed in baselines.items()]
-        return [*without_llm, *(row for name in llms for row in _rows_of_llm(name, records))]
-    blank = ("–",) if kind.head else ()
-    shared = [ScoreRow((name, "–", *blank), by_seed) for name, by_seed in _shared_models(records).items()]
-    if kind.each_iteration:
-        arms = group_into_arms(records, ignored=[ITERATIONS])
-        return [*shared, *(row for arm in arms for row in _iteration_rows(arm))]
-    arms = _varied_arms(group_into_arms(records), kind.factor)
-    return [*shared, *(row for arm in arms for row in _last_rows(arm, kind))]
+    rows = _RowMaker(kind, labels, several_rankings=len(rankings_of(records)) > 1)
+    if not kind.across_llms:
+        return [*rows.shared(records), *rows.of_arms(records)]
+    by_llm: dict[str, list[RunRecord]] = {}
+    for record in records:
+        by_llm.setdefault(record.weights.name, []).append(record)
+    baselines = [replace(row, names=("–", *row.names)) for row in rows.shared(records) if not row.is_initial]
+    for name, own in by_llm.items():
+        of_llm = [*(row for row in rows.shared(own) if row.is_initial), *rows.of_arms(own)]
+        baselines += [replace(row, names=(labels.base_llm(name), *row.names)) for row in of_llm]
+    return baselines
 
 
-def model_name(evaluation: Evaluation, *, with_ranking: bool) -> str:
+def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = LABELS) -> str:
     """Return the name of what was evaluated, with its ranking where there are several."""
-    name = evaluation.label.replace("_", " ").replace("sft", "SFT")
+    name = labels.method(evaluation.label)
     ranked = with_ranking and evaluation.iteration is not None
-    return f"{name} ({evaluation.ranking})" if ranked else name
+    return name.extended(f" ({labels.ranking(evaluation.ranking)})") if ranked else name
 
 
-def _shared_models(
-    records: Sequence[RunRecord], *, baselines: bool = True, models: bool = True
-) -> dict[str, dict[int, ScoredRun]]:
-    """Return, per model that all arms share (baselines, then the initial SFT), its evaluation by seed."""
-    several = len(rankings_of(records)) > 1
-    shared: dict[str, dict[int, ScoredRun]] = {}
-    runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
-    # Every run of a sweep scores the same baselines and initial SFT; the first of each seed stands for all.
-    for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
-        is_baseline = run.evaluation.iteration is None
-        if (is_baseline and baselines) or (models and run.evaluation.label == INITIAL_LABEL):
-            name = model_name(run.evaluation, with_ranking=several)
-            shared.setdefault(name, {}).setdefault(run.record.seed, run)
-    return {name: dict(sorted(by_seed.items())) for name, by_seed in shared.items()}
+@dataclass(frozen=True)
+class _RowMaker:
+    """Makes the rows of one table."""
+
+    kind: TableKind
+    labels: Labels
+    several_rankings: bool
+
+    def shared(self, records: Sequence[RunRecord]) -> list[ScoreRow]:
+        """Return a row per model that all arms share: baselines, then the initial SFT."""
+        shared: dict[str, dict[int, ScoredRun]] = {}
+        runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
+        # Every run of a sweep scores the same baselines and initial SFT; the first of a seed stands for all.
+        for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
+            if run.evaluation.iteration is None or _is_shared_sft(run):
+                name = model_name(run.evaluation, with_ranking=self.several_rankings, labels=self.labels)
+                shared.setdefault(name, {}).setdefault(run.record.seed, run)
+        blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
+        return [
+            ScoreRow((name, "–", *blank), dict(sorted(by_seed.items())), key=_label_of_row(by_seed))
+            for name, by_seed in shared.items()
+        ]
+
+    def of_arms(self, records: Sequence[RunRecord]) -> Iterator[ScoreRow]:
+        """Yield the rows of the arms, but for those that the shared rows show already."""
+        if self.kind.each_iteration:
+            arms = group_into_arms(records, ignored=[ITERATIONS])
+        else:
+            arms = _varied_arms(group_into_arms(records), self.kind.factor)
+        for arm in arms:
+            if not _is_shared_arm(arm):
+                yield from self._iterations(arm) if self.kind.each_iteration else self._last(arm)
+
+    def _last(self, arm: Arm) -> Iterator[ScoreRow]:
+        """Yield the arm's last iteration, under each ranking that it was scored with."""
+        factor = self.kind.factor
+        value = (_setting(arm, factor),) if factor else ()
+        for ranking in rankings_of(arm.runs) or ("",):
+            by_seed = {
+                run.seed: ScoredRun(run, last)
+                for run in arm.finished
+                if (last := last_evaluation(run, ranking)) is not None
+            }
+            yield _arm_row(arm, (*self._names(arm, ranking, factor), *value), by_seed)
+
+    def _iterations(self, arm: Arm) -> Iterator[ScoreRow]:
+        """Yield every iteration of the arm, from the longest run of each seed."""
+        for ranking in rankings_of(arm.runs):
+            by_iteration: dict[int, dict[int, ScoredRun]] = {}
+            for run in arm.finished:
+                for one in scored_evaluations(run):
+                    if one.iteration and one.ranking == ranking:
+                        by_iteration.setdefault(one.iteration, {})[run.seed] = ScoredRun(run, one)
+            for iteration, by_seed in sorted(by_iteration.items()):
+                names = (*self._names(arm, ranking, ITERATIONS), str(iteration))
+                yield _arm_row(arm, names, by_seed)
+        if not arm.finished:
+            yield _arm_row(arm, (*self._names(arm, "", ITERATIONS), "–"), {})
+
+    def _names(self, arm: Arm, ranking: str, shown_elsewhere: str) -> tuple[str, str]:
+        ranked = self.labels.ranking(ranking) if ranking and self.several_rankings else ""
+        details = ", ".join(filter(None, (arm.variant(shown_elsewhere), ranked)))
+        method = self.labels.method(arm.method).extended(f" ({details})" if details else "")
+        return method, self.labels.negatives(arm.negatives)
+
+
+def _arm_row(arm: Arm, names: tuple[str, ...], by_seed: Mapping[int, ScoredRun]) -> ScoreRow:
+    state = arm.missing[0].status if arm.missing else "no test scores"
+    return ScoreRow(names, by_seed, arm, state, arm.method)
+
+
+def _is_shared_sft(run: ScoredRun) -> bool:
+    """Return whether the evaluation is of the initial SFT that arms share, and not of another one."""
+    # Reweighted, guided and counterfactual SFT are methods of their own: theirs is nobody else's start.
+    flat = flatten_config(run.record.config)
+    plain = flat.get("method.weighting") is None and flat.get("method.counterfactual") is None
+    goes_on = flat.get("method.with_sft", True) or flat.get("method.with_dpo", True)
+    starts = run.record.method == "sft" or (plain and bool(goes_on))
+    return run.evaluation.label == INITIAL_LABEL and starts
+
+
+def _is_shared_arm(arm: Arm) -> bool:
+    """Return whether the shared rows show the arm: a baseline, or plain SFT, with scores."""
+    evaluations = [one for run in arm.finished for one in scored_evaluations(run)]
+    is_baseline = all(one.iteration is None for one in evaluations)
+    return bool(evaluations) and (is_baseline or arm.method == "sft")
+
+
+def _label_of_row(by_seed: Mapping[int, ScoredRun]) -> str:
+    return next(iter(by_seed.values())).evaluation.label
 
 
 def _varied_arms(arms: Sequence[Arm], factor: str) -> list[Arm]:
@@ -120,53 +205,3 @@ def _number_first(text: str) -> tuple[float, str]:
         return float(text), text
     except ValueError:
         return math.inf, text
-
-
-def _last_rows(arm: Arm, kind: TableKind) -> Iterator[ScoreRow]:
-    """Yield the arm's last iteration, under each ranking that it was scored with."""
-    value = (_setting(arm, kind.factor),) if kind.factor else ()
-    rankings = rankings_of(arm.runs) or ("",)
-    for ranking in rankings:
-        by_seed = {
-            run.seed: ScoredRun(run, last)
-            for run in arm.finished
-            if (last := last_evaluation(run, ranking)) is not None
-        }
-        name = _arm_name(arm, arm.variant(kind.factor), ranking if len(rankings) > 1 else "")
-        yield ScoreRow((name, arm.negatives, *value), by_seed, arm, _state(arm))
-
-
-def _iteration_rows(arm: Arm) -> Iterator[ScoreRow]:
-    """Yield every iteration of the arm, from the longest run of each seed."""
-    rankings = rankings_of(arm.runs)
-    for ranking in rankings:
-        by_iteration: dict[int, dict[int, ScoredRun]] = {}
-        for run in arm.finished:
-            for one in scored_evaluations(run):
-                if one.iteration and one.ranking == ranking:
-                    by_iteration.setdefault(one.iteration, {})[run.seed] = ScoredRun(run, one)
-        name = _arm_name(arm, arm.variant(ITERATIONS), ranking if len(rankings) > 1 else "")
-        for iteration, by_seed in sorted(by_iteration.items()):
-            yield ScoreRow((name, arm.negatives, str(iteration)), by_seed, arm)
-    if not arm.finished:
-        name = _arm_name(arm, arm.variant(ITERATIONS))
-        yield ScoreRow((name, arm.negatives, "–"), {}, arm, _state(arm))
-
-
-def _rows_of_llm(name: str, records: Sequence[RunRecord]) -> Iterator[ScoreRow]:
-    """Yield the rows of one base LLM: what its arms share, and the arms."""
-    own = [record for record in records if record.weights.name == name]
-    for label, by_seed in _shared_models(own, baselines=False).items():
-        yield ScoreRow((name, label, "–"), by_seed)
-    for arm in group_into_arms(own):
-        for row in _last_rows(arm, TableKind("", "")):
-            yield ScoreRow((name, *row.names), row.by_seed, arm, row.state)
-
-
-def _arm_name(arm: Arm, *details: str) -> str:
-    listed = ", ".join(filter(None, details))
-    return f"{arm.method} ({listed})" if listed else arm.method
-
-
-def _state(arm: Arm) -> str:
-    return arm.missing[0].status if arm.missing else "no test scores"

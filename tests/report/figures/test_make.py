@@ -38,7 +38,7 @@ def test_metric_over_iterations_has_means_and_the_interval_of_the_change(figures
         (0.305, 0.305, 0.305),
     ]
     assert (
-        "HR@1 over iterations, higher is better. sprec × self_play: 0.105, 0.305."
+        "HR@1 over iterations, higher is better. SPRec: 0.105, 0.305."
         in figures["iterations_1"].panels[0].alternative
     )
 
@@ -47,14 +47,14 @@ def test_numbers_of_a_figure_stand_in_its_table(figures):
     table = figures["iterations_1"].table
     assert table.columns[:4] == ("model", "iteration", "seeds", "HR@1")
     # .105 ± 12.7062 · .00707 / √2, cut at 0
-    assert table.rows[0][:4] == ("sprec × self_play", 0, 2, "0.1050 [0.0415, 0.1685]")
+    assert table.rows[0][:4] == ("SPRec", 0, 2, "0.1050 [0.0415, 0.1685]")
 
 
 def test_over_recommendation_starts_at_the_most_recommended_item(figures):
     rows = {row[:2]: row[2:4] for row in figures["ranks"].table.rows}
     # first places before: item 0 five times of six; after: items 6 0 2 0 3 1; chosen next: item 6 twice
     assert rows["initial SFT", 1] == pytest.approx((5 / 6, 1.0))
-    assert rows["sprec × self_play", 1] == pytest.approx((2 / 6, 4 / 6))
+    assert rows["SPRec", 1] == pytest.approx((2 / 6, 4 / 6))
     assert rows["what users chose next", 1] == pytest.approx((2 / 6, 4 / 6))
 
 
@@ -78,7 +78,7 @@ def test_baseline_far_from_the_paths_is_named_and_not_drawn(make):
         each for each in make_figures([record]) if isinstance(each, Figure) and each.name == "plane"
     )
     assert [style.name for style in figure.legend] == [
-        "sprec × self_play",
+        "SPRec",
         "initial SFT",
         "most popular",
         "near",

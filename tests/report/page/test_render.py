@@ -98,8 +98,8 @@ def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, ma
     assert {"1-movie_lens-smollm2_135m-plane.svg", "2-books-smollm2_135m-plane.svg"} <= names
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert re.findall('<h2 id="s.">(.*?)</h2>', text) == [
-        "<bdi>movie_lens × smollm2_135m</bdi>",
-        "<bdi>books × smollm2_135m</bdi>",
+        "<bdi>movie_lens × SmolLM2-135M-Instruct</bdi>",
+        "<bdi>books × SmolLM2-135M-Instruct</bdi>",
     ]
 
 
@@ -114,7 +114,7 @@ def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
 def test_failed_run_is_said_and_the_rest_is_shown(make):
     failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
     text = Text(page_that_fits(report_groups([full(make), failed]), title="t")).text
-    assert "dpo × self_play, seed 0 failed: OSError: disk <full>" in text
+    assert "DPO, self-play on movie_lens, seed 0 failed: OSError: disk <full>" in text
     assert "Traceback" not in text
     assert "Metrics over iterations" in text
 

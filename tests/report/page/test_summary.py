@@ -27,7 +27,7 @@ def test_verdict_says_no_more_than_test_and_interval_do(difference, up, expected
 
 def test_last_iteration_is_compared_with_the_initial_sft(make):
     (summary,) = summarize_arms(arm_series([full(make), full(make, seed=1)]))
-    assert (summary.name, summary.iterations, summary.seeds) == ("sprec × self_play", 1, 2)
+    assert (summary.name, summary.iterations, summary.seeds) == ("SPRec", 1, 2)
     changes = {change.metric: change for change in summary.changes}
     assert list(changes) == ["OR@1", "Div@1", "MGU@1", "HR@2", "NDCG@2"]
     assert (changes["OR@1"].before, changes["OR@1"].after) == pytest.approx((0.795, 0.595))

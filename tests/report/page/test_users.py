@@ -14,7 +14,7 @@ def test_user_has_history_target_and_titles_before_and_after(make):
     assert (examples.n, examples.seed, first.row) == (6, 0, 0)
     assert first.history == (TITLES[1], TITLES[2], TITLES[7])
     assert first.target == TITLES[6]
-    assert [answer.model for answer in first.answers] == ["initial SFT", "sprec × self_play, iteration 1"]
+    assert [answer.model for answer in first.answers] == ["initial SFT", "SPRec, iteration 1"]
     assert [answer.written for answer in first.answers] == [TITLES[0], TITLES[6]]
     assert [answer.hit for answer in first.answers] == [False, True]
 
@@ -39,13 +39,13 @@ def test_users_are_chosen_by_row(make):
 
 def test_arm_without_a_run_of_the_seed_is_left_out_by_name(make):
     examples = user_examples(arm_series([full(make, seed=1), full(make, "dpo", seed=2)]))
-    assert (examples.seed, examples.left_out) == (1, ("dpo × self_play",))
+    assert (examples.seed, examples.left_out) == (1, ("DPO, self-play",))
 
 
 def test_arm_that_saw_other_users_is_left_out(make):
     other = full(make, "dpo")
     other = replace(other, sampled_users=(replace(other.sampled_users[0], target=1), other.sampled_users[1]))
-    assert user_examples(arm_series([full(make), other])).left_out == ("dpo × self_play",)
+    assert user_examples(arm_series([full(make), other])).left_out == ("DPO, self-play",)
 
 
 def test_titles_that_were_not_written_down_leave_the_lists(make):

@@ -15,8 +15,8 @@ def test_runs_that_differ_in_more_than_the_seed_are_different_arms(make):
         make(seed=2, config=config(2, dpo={"beta": 1.0})),
     ]
     assert [(str(arm), len(arm.runs)) for arm in group_into_arms(records)] == [
-        ("sprec × self_play (dpo.beta=0.1)", 2),
-        ("sprec × self_play (dpo.beta=1.0)", 1),
+        ("SPRec (dpo.beta=0.1)", 2),
+        ("SPRec (dpo.beta=1.0)", 1),
     ]
 
 

@@ -31,9 +31,9 @@ def test_run_table_has_baseline_then_sft_then_iterations(make):
         ("iteration 1", 1000),
         ("iteration 2", 1000),
     ]
-    heads = "model N HR@1 NDCG@1 Div@1 OR@1 MGU@1 DGU@1 HR@5 NDCG@5 Div@5 OR@5 MGU@5 DGU@5 off-catalogue"
+    heads = "model N HR@1 Div@1 OR@1 MGU@1 DGU@1 HR@5 NDCG@5 Div@5 OR@5 MGU@5 DGU@5 off-catalogue"
     assert " ".join(table.columns) == heads
-    assert table.rows[-1][2:] == pytest.approx((0.03,) * 6 + (0.15,) * 6 + (0.1,))
+    assert table.rows[-1][2:] == pytest.approx((0.03,) * 5 + (0.15,) * 6 + (0.1,))
     assert table.notes == (NOTE,)
 
 
@@ -58,9 +58,9 @@ def test_run_table_names_the_ranking_where_there_are_several(make):
     rows = (*evaluations(0.02), evaluation("iteration_1", 1, 0.04, ranking="beam"))
     assert [row[0] for row in run_table(make(evaluations=rows)).rows] == [
         "most popular",
-        "initial SFT (grounded)",
-        "iteration 1 (grounded)",
-        "iteration 1 (beam)",
+        "initial SFT (grounding)",
+        "iteration 1 (grounding)",
+        "iteration 1 (beam search)",
     ]
 
 
@@ -71,15 +71,14 @@ def test_score_that_is_absent_or_undefined_is_an_empty_cell(make):
     }
     row = run_table(make(evaluations=(replace(each, scores=scores),))).rows[0]
     assert row[2] == 0.02
-    assert (row[6], row[-1]) == (None, None)
+    assert (row[5], row[-1]) == (None, None)
 
 
 def test_run_table_of_an_unfinished_run_says_so(make):
     table = run_table(make(status="failed", error="RuntimeError: lost\nTraceback", evaluations=evaluations()))
     assert len(table.rows) == 2
     assert table.notes[0] == (
-        "sprec × self_play, seed 0: failed (RuntimeError: lost); "
-        "to run it again: python -m sprec.run method=sprec seed=0"
+        "SPRec, seed 0: failed (RuntimeError: lost); to run it again: python -m sprec.run method=sprec seed=0"
     )
     assert "still running, or stopped; to run" in run_table(make(status="running")).notes[0]
 
@@ -98,7 +97,7 @@ def test_ablation_averages_the_last_iteration_over_seeds(make):
     assert [row[:4] for row in table.rows] == [
         ("most popular", "–", 3, 1000),
         ("initial SFT", "–", 3, 1000),
-        ("sprec", "self_play", 3, 1000),
+        ("SPRec", "Self-play", 3, 1000),
     ]
     # mean .04, deviations −.02 −.01 +.03 → sd √(.0014 / 2)
     cell = table.rows[2][4]
@@ -112,9 +111,9 @@ def test_ablation_shows_shared_models_once_and_one_row_per_method_and_negatives(
     assert [row[:3] for row in table.rows] == [
         ("most popular", "–", 1),
         ("initial SFT", "–", 1),
-        ("sprec", "self_play", 1),
-        ("sprec", "random", 1),
-        ("without_sft", "self_play", 1),
+        ("SPRec", "Self-play", 1),
+        ("random negatives", "Random", 1),
+        ("without SFT", "Self-play", 1),
     ]
     assert table.rows[4][4] == 0.05
 
@@ -122,7 +121,7 @@ def test_ablation_shows_shared_models_once_and_one_row_per_method_and_negatives(
 def test_arm_that_failed_keeps_its_row_and_tells_how_to_run_it_again(make):
     failed = make("dpo", status="failed", error="OSError: disk full", evaluations=())
     table = ablation_table([make(), failed])
-    assert table.rows[-1] == ("dpo", "self_play", 0, None, *["failed"] * 13)
+    assert table.rows[-1] == ("DPO", "Self-play", 0, None, *["failed"] * 12)
     assert table.notes[0].endswith(
         "(OSError: disk full); to run it again: python -m sprec.run method=dpo seed=0"
     )
@@ -132,7 +131,7 @@ def test_iteration_of_an_unfinished_run_is_no_final_score(make):
     running = make(seed=1, status="running", evaluations=evaluations(0.9))
     table = ablation_table([make(), running])
     assert table.rows[-1][2:5] == (1, 1000, 0.02)
-    assert "sprec × self_play, seed 1: still running, or stopped" in table.notes[0]
+    assert "SPRec, seed 1: still running, or stopped" in table.notes[0]
 
 
 def test_ablation_counts_a_seed_that_was_run_twice_once(make):
@@ -140,12 +139,12 @@ def test_ablation_counts_a_seed_that_was_run_twice_once(make):
     failed = make(started="2027-01-01T00:00:00+00:00", status="failed", evaluations=())
     table = ablation_table([make(), old, failed])
     assert table.rows[-1][2:5] == (1, 1000, 0.02)
-    assert table.notes[0] == "sprec × self_play: 1 older finished run(s) of the same seeds are left out"
+    assert table.notes[0] == "SPRec: 1 older finished run(s) of the same seeds are left out"
 
 
 def test_mixed_commits_in_one_row_are_said(make):
     table = ablation_table([make(), make(seed=1, commit="ffff")])
-    assert table.notes[0] == "sprec × self_play: its seeds were run at different commits: abcdef0123, ffff"
+    assert table.notes[0] == "SPRec: its seeds were run at different commits: abcdef0123, ffff"
 
 
 def test_arms_that_start_from_different_models_are_said(make):

@@ -28,7 +28,7 @@ def records(make):
 def test_number_leads_to_file_command_commit_seed_stages_and_tracker(records):
     text = explain_cell(TABLE_KINDS["ablation"], records, "sprec,hr@5")
     score = records[0][1].evaluations[1].scores["hr@5"]
-    assert text.startswith(f"sprec × self_play, HR@5 = {score:.4f}\n")
+    assert text.startswith(f"SPRec × Self-play, HR@5 = {score:.4f}\n")
     for words in (
         f"seed 0: {score:.6f}",
         "a/run.json",
@@ -57,9 +57,9 @@ def test_number_without_lists_is_not_recomputed(make):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("spinach,hr@1", "no row 'spinach'; there is initial SFT, sprec"),
-        ("s,hr@1", "'s' is several rows: initial SFT, sprec × self_play; name one of them"),
-        ("sprec,hr@7", "sprec × self_play has no score 'hr@7'; there is .*hr@1, hr@5"),
+        ("spinach,hr@1", "no row 'spinach'; there is initial SFT, SPRec"),
+        ("s,hr@1", "'s' is several rows: initial SFT, SPRec × Self-play; name one of them"),
+        ("sprec,hr@7", "there is no score 'hr@7' in these records; there is .*HR@5"),
     ],
 )
 def test_cell_that_is_not_there_gets_what_there_is(records, cell, message):

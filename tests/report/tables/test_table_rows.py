@@ -21,7 +21,7 @@ def table(kind, records):
 
 
 def named(kind, records):
-    return [row[: len(row) - 15] for row in table(kind, records).rows]
+    return [row[: len(row) - 14] for row in table(kind, records).rows]
 
 
 def test_iterations_come_from_the_longest_run_of_each_seed(make):
@@ -31,11 +31,11 @@ def test_iterations_come_from_the_longest_run_of_each_seed(make):
         make(seed=1, config=config(1, iterations=2), evaluations=evaluations(0.04, 0.07)),
     ]
     made = table("iterations", records)
-    assert made.title == "Self-play iterations on movie_lens with smollm2_135m"
+    assert made.title == "Self-play iterations on movie_lens with SmolLM2-135M-Instruct"
     assert [(*row[:4], row[5]) for row in made.rows[2:]] == [
-        ("sprec", "self_play", "1", 2, made.rows[2][5]),
-        ("sprec", "self_play", "2", 2, made.rows[3][5]),
-        ("sprec", "self_play", "3", 1, 0.05),
+        ("SPRec", "Self-play", "1", 2, made.rows[2][5]),
+        ("SPRec", "Self-play", "2", 2, made.rows[3][5]),
+        ("SPRec", "Self-play", "3", 1, 0.05),
     ]
     assert [row[5].mean for row in made.rows[2:4]] == pytest.approx([0.03, 0.05])
 
@@ -43,9 +43,9 @@ def test_iterations_come_from_the_longest_run_of_each_seed(make):
 def test_beta_orders_its_rows_by_value_and_leaves_out_methods_without_several(make):
     records = [make(config=config(beta=beta)) for beta in (1.0, 0.01, 0.5)] + [make("sft", config=config())]
     assert [row[:3] for row in table("beta", records).rows[2:]] == [
-        ("sprec", "self_play", "0.01"),
-        ("sprec", "self_play", "0.5"),
-        ("sprec", "self_play", "1.0"),
+        ("SPRec", "Self-play", "0.01"),
+        ("SPRec", "Self-play", "0.5"),
+        ("SPRec", "Self-play", "1.0"),
     ]
 
 
@@ -60,10 +60,10 @@ def test_base_llms_stand_in_one_table_each_with_its_own_initial_model(make):
     assert made.title == "Base LLMs on movie_lens"
     assert [row[:3] for row in made.rows] == [
         ("–", "most popular", "–"),
-        ("smollm2_135m", "initial SFT", "–"),
-        ("smollm2_135m", "sprec", "self_play"),
+        ("SmolLM2-135M-Instruct", "initial SFT", "–"),
+        ("SmolLM2-135M-Instruct", "SPRec", "Self-play"),
         ("qwen", "initial SFT", "–"),
-        ("qwen", "sprec", "self_play"),
+        ("qwen", "SPRec", "Self-play"),
     ]
     assert len(score_tables(TABLE_KINDS["ablation"], [make(), other], TableOptions(tested=False))) == 2
 
@@ -71,12 +71,12 @@ def test_base_llms_stand_in_one_table_each_with_its_own_initial_model(make):
 def test_seed_that_an_arm_lacks_is_named_with_its_command(make):
     notes = table("ablation", [make(), make(seed=1), make("without_sft")]).notes
     fills = "python -m sprec.run method=without_sft seed=1"
-    assert f"without_sft × self_play: no run with seed 1; to run it: {fills}" in notes
+    assert f"without SFT: no run with seed 1; to run it: {fills}" in notes
 
 
 def test_arm_of_the_ablation_that_was_never_run_is_named_with_its_command(make):
     notes = table("ablation", [make(), make("without_sft")]).notes
-    assert "without_dpo: never run; to run it: python -m sprec.run seed=0 method=without_dpo" in notes
+    assert "without DPO: never run; to run it: python -m sprec.run seed=0 method=without_dpo" in notes
     assert not any("never run" in note for note in table("main", [make()]).notes)
 
 
@@ -100,4 +100,4 @@ def test_command_of_a_sweep_becomes_that_of_one_run(make, typed, expected):
 def test_rows_under_several_rankings_name_theirs(make):
     both = (*evaluations(0.02), evaluation("iteration_1", 1, 0.4, ranking="beam"))
     made = score_rows(TABLE_KINDS["main"], [make(evaluations=both)])
-    assert [row.names[0] for row in made[2:]] == ["sprec (grounded)", "sprec (beam)"]
+    assert [row.names[0] for row in made[2:]] == ["SPRec (grounding)", "SPRec (beam search)"]

@@ -1,0 +1,29 @@
+"""The table of differences to a baseline."""
+
+from sprec.report.tables.columns import arrows, column_group
+from sprec.report.tables.comparison import Comparison
+from sprec.report.tables.missing import source_line
+from sprec.report.tables.table import Table
+from sprec.report.tables.table_rows import name_columns
+
+
+def difference_table(comparison: Comparison) -> Table:
+    """Return the differences to the baseline; rows and scores without any are left out."""
+    differences, names = comparison.differences, name_columns(comparison.kind)
+    keys = [key for key in comparison.keys if any(score == key for _, score in differences)]
+    rows = tuple(
+        (*comparison.rows[place].names, *(differences.get((place, key)) for key in keys))
+        for place in sorted({place for place, _ in differences})
+    )
+    baseline, labels = comparison.baseline_name, comparison.options.labels
+    return Table(
+        title=f"{comparison.title}: difference to {baseline} [95 % interval], * significant",
+        columns=(*names, *map(labels.score, keys)),
+        rows=rows,
+        notes=(source_line(comparison.records),),
+        names=len(names),
+        groups=("",) * len(names) + tuple(map(column_group, keys)),
+        arrows=arrows(keys, labels),
+        label=f"tab:{comparison.kind.name}-differences",
+        digits=comparison.digits,
+    )

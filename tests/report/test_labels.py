@@ -1,0 +1,121 @@
+"""One registry of words: what people read is what they may type, and every option of conf has a label."""
+
+from pathlib import Path
+
+import pytest
+
+from sprec.report.labels import (
+    BASE_LLMS,
+    DATASETS,
+    DECODINGS,
+    LABELS,
+    METHODS,
+    NEGATIVES,
+    RANKINGS,
+    Label,
+    find_score,
+    load_renames,
+    same_name,
+    split_negatives,
+)
+from sprec.report.tables.latex_table import escape_latex
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def options(group):
+    return {path.stem for path in (CONF / group).glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("group", "registry", "nameless"),
+    [
+        ("method", METHODS, set()),
+        ("negatives", NEGATIVES, set()),
+        ("decoding", DECODINGS, set()),
+        ("ranking", RANKINGS, set()),
+        ("dataset", DATASETS, {"custom", "released"}),  # they take the name of the reader's own data
+        ("base_llm", BASE_LLMS, {"folder"}),
+    ],
+)
+def test_every_option_has_a_label(group, registry, nameless):
+    assert options(group) - set(registry) - nameless == set()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        ("SelfPlay Greedy", "Self-play, greedy"),
+        ("SelfPlay count=3 Sampled", "Self-play, count=3, sampled"),
+        ("Beams count=3", "Own best catalogue titles"),
+        ("Beams", "Own best catalogue title"),
+        ("Beams wrong_only=True", "Self-hard"),
+        ("Exposure exposure=low cluster=in", "Low exposure, own genres"),
+        ("Exposure exposure=low width=5", "Low exposure, width=5"),
+        ("random", "Random"),
+        ("none", "–"),
+        ("TheirSampler depth=2", "TheirSampler, depth=2"),
+    ],
+)
+def test_negatives_are_named_as_the_registry_has_them(recorded, expected):
+    assert LABELS.negatives(recorded) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "recorded", "expected"),
+    [
+        ("sprec", "SelfPlay Greedy", "SPRec"),
+        ("sprec", "SelfPlay Sampled", "SPRec, sampled"),
+        ("sprec", "Beams count=3", "SPRec, own best catalogue titles"),
+        ("sdpo", "Random count=3", "S-DPO"),
+        ("sdpo", "Random", "S-DPO, random"),
+        ("without_dpo", "none", "without DPO"),
+    ],
+)
+def test_negatives_stand_beside_a_method_only_where_they_are_unusual(method, recorded, expected):
+    assert LABELS.with_negatives(LABELS.method(method), method, recorded) == expected
+
+
+def test_scores_are_typed_by_key_or_label():
+    keys = ["hr@5", "or_ratio@1", "off_catalog"]
+    assert [find_score(text, keys) for text in ("HR@5", "or_ratio@1", "Off-catalogue")] == keys
+    with pytest.raises(ValueError, match=r"no score 'mrr@5' in these records; there is HR@5, OR@1, off-cat"):
+        find_score("mrr@5", keys)
+
+
+def test_reader_renames_by_key_or_label(tmp_path):
+    path = tmp_path / "names.toml"
+    path.write_text(
+        '"SPRec" = {text = "Ours", latex = "\\\\textsc{Ours}"}\nmovielens = "ML"\nNDCG = "nDCG"\n'
+    )
+    labels = load_renames(path)
+    assert (labels.method("sprec"), labels.dataset("movielens")) == ("Ours", "ML")
+    assert (labels.score("ndcg@5"), labels.score("hr@5")) == ("nDCG@5", "HR@5")
+    assert escape_latex(labels.method("sprec").extended(", sampled")) == r"\textsc{Ours}, sampled"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sprec = 3", "sprec is no text"),
+        ("sprec = {txt = 'x'}", "sprec is no text"),
+        ("sprec", "cannot be read"),
+    ],
+)
+def test_file_of_names_that_is_none_is_one_line(tmp_path, text, message):
+    path = tmp_path / "names.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_renames(path)
+    assert str(path) in str(caught.value)
+
+
+def test_label_with_latex_is_written_as_it_is_and_other_text_escaped():
+    assert escape_latex(Label("50% & more")) == r"50\% \& more"
+    assert escape_latex(Label("β", r"$\beta$")) == r"$\beta$"
+
+
+def test_names_are_alike_whatever_their_case_and_hyphens():
+    assert same_name("Self_Play", "self-play")
+    assert not same_name("dpo", "sdpo")
+    assert split_negatives("GroundedSelfPlay") == ("grounded", [])
