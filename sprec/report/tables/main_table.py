@@ -152,7 +152,7 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     llm = labels.base_llm(comparisons[0].setting.base_llm)
     *datasets, last = dict.fromkeys(labels.dataset(one.setting.dataset) for one in comparisons)
     data = f"{', '.join(datasets)} and {last}" if datasets else last
-    counts = sorted({one.setting.n for one in comparisons if one.setting.n is not None})
+    counts = dict.fromkeys(one.setting.n for one in comparisons)
     seeds = max(len(row.by_seed) for one in comparisons for row in one.rows)
     over = f"means ± standard deviations over {seeds} seeds" if seeds > 1 else "one seed"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
@@ -162,7 +162,7 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
         else "Bold is the best and underlined the second of a column where a corrected paired test says so"
     )
     return (
-        f"Methods on {data} with {llm}: {over}, N = {', '.join(map(str, counts))} "
+        f"Methods on {data} with {llm}: {over}, N = {' and '.join(map(str, counts))} "
         f"{rows} rows. {marked}; ↑ more is better, ↓ less is better."
     )
 
