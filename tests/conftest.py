@@ -12,6 +12,29 @@ from sprec.llm.adapters import Lora
 from sprec.llm.base_models import TinyLlama
 from sprec.llm.language_model import LanguageModel
 
+TESTS = Path(__file__).parent
+SLOW_MODULES = {
+    TESTS / name
+    for name in (
+        *("test_run.py", "test_conf.py", "test_readme.py", "test_recommend.py", "test_launchers.py"),
+        *("test_score.py", "test_bad_input.py", "test_completion.py", "test_long_steps.py"),
+        *("benchmarks/test_bench.py", "benchmarks/test_side_process.py", "benchmarks/test_cuda.py"),
+        *("data/download/test_sources.py", "data/readers/test_raw_datasets.py"),
+        *("experiment/test_distributed_worker.py", "processes/test_torchrun.py"),
+        *("records/test_tracking_online.py", "records/test_tracking.py", "store/test_store_lease.py"),
+        *("report/test_main.py", "report/page/test_page_browser.py", "report/page/test_render.py"),
+        *("report/figures/test_make.py", "training/test_peers.py"),
+    )
+}
+"""Modules that run whole commands, compose all options, start browsers or tune for long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow modules, by module and not one by one."""
+    for item in items:
+        if item.path in SLOW_MODULES:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def sprec_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.conftest import SLOW_MODULES
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sprec").rglob("*.py"))
 LEAVES = {"progress", "seeds"}
@@ -135,7 +137,6 @@ def tokens(path, kind):
         return [token.string for token in tokenize.tokenize(file.readline) if token.type == kind]
 
 
-@until_landed
 def test_no_identifier_is_an_empty_word():
     used = {
         str(path.relative_to(ROOT)): Counter(filter(EMPTY_WORDS.fullmatch, tokens(path, tokenize.NAME)))
@@ -196,6 +197,11 @@ def test_readme_is_read_in_three_minutes():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_slow_modules_exist():
+    assert [path for path in SLOW_MODULES if not path.is_file()] == []
+
+
+@pytest.mark.slow
 def test_wheel_carries_the_configuration(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
