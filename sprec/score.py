@@ -33,7 +33,7 @@ MATCHINGS: dict[str, Callable[[Path], EvaluationSet]] = {
 class Grounder(Protocol):
     """Maps generated titles to catalogue items."""
 
-    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
+    def __call__(self, titles: Sequence[str | None], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the ids of the k items nearest to each title, nearest first; -1 is a place without one."""
 
 
@@ -43,10 +43,10 @@ class ExactMatch:
 
     evaluation_set: EvaluationSet
 
-    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
+    def __call__(self, titles: Sequence[str | None], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the item of each title and k − 1 empty places."""
         ranked = np.full((len(titles), k), -1)
-        ranked[:, 0] = [self.evaluation_set.find(title) if title else -1 for title in titles]
+        ranked[:, 0] = [-1 if title is None else self.evaluation_set.find(title) for title in titles]
         return ranked
 
 
@@ -57,16 +57,16 @@ class NearestTitles:
     evaluation_set: EvaluationSet
     embedder: "Embedder"
 
-    def __call__(self, titles: Sequence[str], k: int) -> Int[np.ndarray, "titles k"]:
-        """Return the k nearest items of each title; a text without a title has none."""
+    def __call__(self, titles: Sequence[str | None], k: int) -> Int[np.ndarray, "titles k"]:
+        """Return the k nearest items of each title; None, a text without a title, has none."""
         from sprec.generation.grounding import find_nearest
 
-        spellings = [self.evaluation_set.spelling_of(title) for title in titles]
+        spellings = [self.evaluation_set.spelling_of(title or "") for title in titles]
         catalog = self.embedder.embed(self.evaluation_set.titles)
         ranked = np.full((len(titles), k), -1)
         neighbours = find_nearest(self.embedder.embed(spellings), catalog, k=k)
         ranked[:, : neighbours.shape[1]] = neighbours
-        ranked[[not title for title in titles]] = -1
+        ranked[[title is None for title in titles]] = -1
         return ranked
 
 
@@ -104,16 +104,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sprec.score: {error}\n")
         return 2
-    _print(scores, _remarks(ranked, evaluation_set, texts=isinstance(answers[0], str)), options)
+    _print(scores, _remarks(answers, ranked, evaluation_set, scores), options)
     return 0
 
 
 def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
-    """Return a file's predictions: a generated text per test row, or a ranked list of titles per test row.
+    """Return a file's predictions: a generated text per test row, or a ranked list of texts per test row.
 
-    The file is a JSON list, packed with gzip where its name ends in .gz. A released record counts as the
-    text in its `predict`. Raises `ValueError` naming file and row of what is neither text nor list, and
-    for another number of entries than `rows`.
+    The file is a JSON list, packed with gzip where its name ends in .gz. A record counts as what it has in
+    `predict`: a text, a list of one text (as released), or a ranked list (as D3's). Raises `ValueError`
+    naming file and row of what is none of these, and for another number of entries than `rows`.
     """
     entries = _read_json(path)
     if not isinstance(entries, list):
@@ -123,6 +123,12 @@ def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
             f"{path} has {len(entries)} entries but there are {rows} test rows; give one per row"
         )
     answers = [_answer(entry, f"{path}: row {row}") for row, entry in enumerate(entries, start=1)]
+    from_records = [answer for answer, entry in zip(answers, entries, strict=True) if isinstance(entry, dict)]
+    if all(isinstance(answer, str) or len(answer) == 1 for answer in from_records):
+        answers = [
+            answer[0] if isinstance(entry, dict) and isinstance(answer, list) else answer
+            for answer, entry in zip(answers, entries, strict=True)
+        ]
     texts = [answer for answer in answers if isinstance(answer, str)]
     lists = [answer for answer in answers if not isinstance(answer, str)]
     if texts and lists:
@@ -141,29 +147,29 @@ def rank(
 ) -> Int[np.ndarray, "rows k"]:
     """Return k item ids per row: of the titles in ranked lists, or grounded from generated texts.
 
-    Titles of lists are matched exactly, a title that is not in the catalogue leaves its place empty (-1).
-    Raises `ValueError` naming the row whose list is shorter than k.
+    Each entry of a list is read like a generated text and matched exactly; one that is not in the catalogue
+    leaves its place empty (-1). Raises `ValueError` naming the row whose list is shorter than k.
     """
     texts = [evaluation_set.title_of(answer) for answer in answers if isinstance(answer, str)]
     if texts:
         return ground(texts, k)
-    for row, titles in enumerate(answers, start=1):
-        if len(titles) < k:
+    for row, entries in enumerate(answers, start=1):
+        if len(entries) < k:
             raise ValueError(
-                f"row {row} of the predictions lists {len(titles)} titles, fewer than --k {k}; lower --k"
+                f"row {row} of the predictions lists {len(entries)} titles, fewer than --k {k}; lower --k"
             )
-    return np.array([[evaluation_set.find(title) for title in titles[:k]] for titles in answers])
+    exact = ExactMatch(evaluation_set)
+    return np.stack([exact([evaluation_set.title_of(text) for text in row[:k]], 1)[:, 0] for row in answers])
 
 
 def _answer(entry: Any, place: str) -> str | list[str]:
-    match entry:
-        case str() | {"predict": str()} | {"predict": [str()]}:
-            text = entry if isinstance(entry, str) else entry["predict"]
-            return text if isinstance(text, str) else str(text[0])
-        case [*titles] if all(isinstance(title, str) for title in titles):
-            return titles
-    expected = "a list of titles, a generated text, or a record with one text in 'predict'"
-    raise ValueError(f"{place} is of type {type(entry).__name__} and not {expected}")
+    answer = entry["predict"] if isinstance(entry, dict) and "predict" in entry else entry
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, list) and answer and all(isinstance(text, str) for text in answer):
+        return answer
+    expected = "a generated text, a list of titles, or a record with either in 'predict'"
+    raise ValueError(f"{place} is of type {type(answer).__name__} and not {expected}")
 
 
 def _read_json(path: Path) -> Any:
@@ -182,17 +188,34 @@ def _check_cutoffs(asked: Sequence[int]) -> list[int]:
     return sorted(set(asked))
 
 
-def _remarks(ranked: Int[np.ndarray, "rows k"], evaluation_set: EvaluationSet, *, texts: bool) -> list[str]:
+def _remarks(
+    answers: Sequence[str] | Sequence[Sequence[str]],
+    ranked: Int[np.ndarray, "rows k"],
+    evaluation_set: EvaluationSet,
+    scores: Scores,
+) -> list[str]:
     """Return what a reader must know beside the scores: what is no item, and what has no genre."""
+    texts = [answer for answer in answers if isinstance(answer, str)]
     predicted, items = ranked[:, :1] if texts else ranked, ranked[ranked >= 0]
-    without_genre = int((evaluation_set.masses[items].sum(axis=1) == 0).sum())
-    empty = int((ranked[:, 1:] < 0).sum()) if texts else 0
+    without_genre = evaluation_set.masses[items].sum(axis=1) == 0
+    several = [
+        evaluation_set.title_of(text) not in (None, *evaluation_set.titles_in(text)[:2]) for text in texts
+    ]
     counts = {
         f"of {predicted.size} predicted titles are not in the catalogue": int((predicted < 0).sum()),
-        f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": without_genre,
-        f"of {ranked.size} places are empty (--grounding exact gives a text one item)": empty,
+        f"of {len(texts)} texts hold several titles; the first is scored": sum(several) if texts else 0,
+        f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": int(
+            without_genre.sum()
+        ),
+        f"of {ranked.size} places are empty (--grounding exact gives a text one item)": int(
+            (ranked[:, 1:] < 0).sum() if texts else 0
+        ),
+        f"of {scores.n} targets are not in the catalogue; their rows count in HR, NDCG and MRR alone": (
+            scores.n - scores.n_in_catalog
+        ),
     }
-    return [f"{count} {what}" for what, count in counts.items() if count]
+    remarks = [f"{count} {what}" for what, count in counts.items() if count]
+    return [*remarks, undefined] if (undefined := scores.explain_undefined()) else remarks
 
 
 def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) -> None:
@@ -206,7 +229,7 @@ def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) 
 
     cutoffs = sorted({int(key.split("@")[1]) for key in scores.values})
     rows: list[tuple[Cell, ...]] = [
-        (metric.label, *(scores.values[metric.key(k)] for k in cutoffs))
+        (metric.label, *(scores.values.get(metric.key(k)) for k in cutoffs))
         for metric in METRICS.values()
         if metric.in_tables and metric.has_cutoff
     ]

@@ -2,17 +2,20 @@ import gzip
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sprec.evaluation.evaluation_set import read_as_released, read_robustly
+from sprec.evaluation.scores import score_lists
 from sprec.score import GROUNDINGS, ExactMatch, main, rank, read_answers
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
 GOLDEN = DATA / "reference_outputs"
+HOLES = DATA.parent / "golden" / "evaluate.json"
 
 TITLES = {"Heat": ["Crime", "Drama"], "Ran": ["War"], 'The "Real" Thing': ["Drama"], "WALLÂ·E": ["War"]}
 CUT = {"Heat": 0, "Ran": 1, "The ": 2, " Thing": 3, "WALLÂ·E": 4}
@@ -137,6 +140,7 @@ def test_generated_text_is_grounded_to_the_item_that_bears_its_title(capsys, fol
     assert rank(texts, reading, ExactMatch(reading), k=2).tolist() == [[1, -1], [2, -1], [-1, -1]]
     old = read_as_released(folder)
     assert rank(texts, old, ExactMatch(old), k=1).tolist() == [[1], [2], [-1]]
+    assert [old.title_of(text) for text in ('"Ra', "Ran\nnext", "")] == ["Ra", "Ran", "NAN"]
     _, out, err = scored(capsys, predictions(texts), "--data", folder, "--k", 1, 5)
     assert json.loads(out)["hr@5"] == pytest.approx(2 / 3)
     assert "1 of 3 predicted titles are not in the catalogue" in err
@@ -171,6 +175,146 @@ def test_any_grounder_can_rank_the_catalogue_for_a_text(folder):
     assert rank(["a", "b"], read_robustly(folder), last_first, k=2).tolist() == [[3, 2], [3, 2]]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"predict": [f"{title}\n", "Heat\n"]} for title in ("Ran", 'The "Real" Thing', "WALL·E")],
+        [[f'"{title}"\n', '"Heat"'] for title in ("Ran", 'The "Real" Thing', "WALL·E")],
+        [[f'"{title}", because', "x"] for title in ("Ran", 'The "Real" Thing', "WALL·E")],
+    ],
+    ids=["records", "quoted", "with words around"],
+)
+def test_entries_of_lists_are_read_like_texts(capsys, folder, predictions, content):
+    status, out, _ = scored(capsys, predictions(content), "--data", folder, "--k", 1, 2)
+    assert (status, json.loads(out)["hr@1"]) == (0, 1.0)
+
+
+def test_the_first_of_several_titles_counts_where_the_whole_is_in_no_catalogue(capsys, folder, predictions):
+    texts = ['"Ran", "Heat"', 'The "Real" Thing", "Heat"\n', '"WALL·E" because "Heat" was liked']
+    status, out, err = scored(capsys, predictions(texts), "--data", folder, "--k", 1)
+    # the second text opens no quote before its title, so its first quoted string is "Real"
+    assert (status, json.loads(out)["hr@1"]) == (0, pytest.approx(2 / 3))
+    assert "2 of 3 texts hold several titles; the first is scored" in err
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_match_in_either_encoding(capsys, folder, predictions, form):
+    names = ["Amélie", "Ørsted är här"]
+    write(folder / "test.json.gz", [row(["Heat"], unicodedata.normalize("NFD", name)) for name in names])
+    file = predictions([f'"{unicodedata.normalize(form, name)}"' for name in names])
+    status, out, _ = scored(capsys, file, "--data", folder, "--k", 1)
+    assert (status, json.loads(out)["hr@1"]) == (0, 1.0)
+
+
+def test_a_constant_prediction_has_no_ratio_above_one(capsys, folder, predictions):
+    """One of three targets is in no catalogue as released; its row counts in accuracy alone."""
+    file = predictions([["Ran", "Heat"]] * 3)
+    for matching in ("released", "robust"):
+        _, out, _ = scored(capsys, file, "--data", folder, "--k", 1, 2, "--matching", matching)
+        scores = json.loads(out)
+        assert (scores["or_ratio@1"], scores["or_ratio@2"]) == (1.0, 1.0)
+        assert scores["div_ratio@1"] == pytest.approx(1 / scores["n_in_catalog"])
+
+
+def test_metrics_without_a_value_are_left_out_with_a_word(capsys, folder, predictions):
+    status, out, err = scored(capsys, predictions(["x", "y", "z"]), "--data", folder, "--k", 1)
+    assert (status, list(json.loads(out))) == (0, ["n", "n_in_catalog", "hr@1", "ndcg@1", "mrr@1"])
+    assert "undefined and left out: Div@1, OR@1, MGU@1, DGU@1 (no recommended item" in err
+    assert main([str(predictions(["x", "y", "z"])), "--data", str(folder), "--k", "1"]) == 0
+    assert "undefined and left out: Div@1" in capsys.readouterr().out
+
+
+EXECUTED = {
+    "plain": {
+        **{"hr@1": 0.016, "ndcg@1": 0.016, "div_ratio@1": 0.161, "or_ratio@1": 0.184},
+        **{"mgu@1": 0.009956466486381084, "dgu@1": 0.04630972264143898},
+        **{"hr@5": 0.035, "ndcg@5": 0.025676560305707696, "div_ratio@5": 0.1118, "or_ratio@5": 0.075},
+        **{"mgu@5": 0.011769803740914525, "dgu@5": 0.0511070098898149},
+    },
+    "texts": {
+        **{"hr@1": 0.009, "ndcg@1": 0.009, "div_ratio@1": 0.167, "or_ratio@1": 0.221},
+        **{"mgu@1": 0.01704766463221454, "dgu@1": 0.061444959397466636},
+        **{"hr@5": 0.027, "ndcg@5": 0.018063413112942246, "div_ratio@5": 0.1204, "or_ratio@5": 0.0664},
+    },
+}
+"""What the released `evaluate.py` computes when it is executed, titles embedded by our character n-grams.
+
+Of `texts`, MGU@5 and DGU@5 are left out: equal distances are ranked by the lower id here and by an unstable
+sort there.
+"""
+
+
+def damaged(texts):
+    """Return texts of which every tenth loses its quotes, the next is cut in its title, the next is empty."""
+    changes = {
+        0: lambda text: text.replace('"', ""),
+        1: lambda text: text[: text.find('"') + 8],
+        2: lambda _: "",
+    }
+    return [changes.get(row % 10, str)(text) for row, text in enumerate(texts)]
+
+
+@golden("goodreads")
+def test_rows_of_unknown_targets_are_skipped_as_the_released_code_skips_them(capsys, predictions):
+    """133 titles are in no catalogue, hence 190 targets. Executed: .009863924 and .048293262 at 1.
+
+    14 answers "Magic Burns (Kate Daniels, #2)" are as near to #9 as to #1; the released code took #1.
+    """
+    text = gzip.decompress((GOLDEN / "goodreads" / "SFT_predicts.json.gz").read_bytes())
+    records = json.loads(text)
+    folder = released_rows(predictions([]).parent / "rows", records)
+    titles = json.loads(gzip.decompress((DATA / "goodreads" / "eval" / "name2id.json.gz").read_bytes()))
+    removed = set(json.loads(HOLES.read_text())["goodreads"]["removed_from_catalog_in_holes"])
+    (folder / "eval" / "name2id.json.gz").unlink()
+    write(folder / "eval" / "name2id.json", {title: i for title, i in titles.items() if title not in removed})
+    evaluation_set = read_as_released(folder)
+    answers = read_answers(write(folder / "answers.json", records), rows=1000)
+    ranked = rank(answers, evaluation_set, GROUNDINGS["ngrams"](evaluation_set), k=2)
+    tie = [
+        evaluation_set.ids[f"Magic {name}"]
+        for name in ("Binds (Kate Daniels, #9)", "Bites (Kate Daniels, #1)")
+    ]
+    tied = (ranked == tie).all(axis=1)
+    ranked[tied] = tie[::-1]
+    scores = score_lists(ranked, evaluation_set.target, evaluation_set.histories, evaluation_set.masses, (1,))
+    assert (tied.sum(), scores.n, scores.n_in_catalog) == (14, 1000, 810)
+    assert scores.values == pytest.approx(
+        {
+            **{"hr@1": 0.013, "ndcg@1": 0.013, "mrr@1": 0.013},
+            **{"div_ratio@1": 0.17037037037037037, "or_ratio@1": 0.23703703703703705},
+            **{"mgu@1": 0.009863924284315121, "dgu@1": 0.048293261736089194},
+        },
+        abs=1e-9,
+    )
+
+
+@pytest.mark.parametrize("name", ["plain", "texts"])
+@golden("goodreads")
+def test_released_matching_gives_what_the_released_code_computes(capsys, predictions, name):
+    records = json.loads(gzip.decompress((GOLDEN / "goodreads" / "SFT_predicts.json.gz").read_bytes()))
+    texts = [
+        entry["predict"][0] if isinstance(entry["predict"], list) else entry["predict"] for entry in records
+    ]
+    file = predictions(damaged(texts) if name == "texts" else texts)
+    options = ("--k", 1, 5, "--matching", "released", "--grounding", "ngrams")
+    status, out, _ = scored(capsys, file, "--data", released_rows(file.parent / "rows", records), *options)
+    scores = json.loads(out)
+    assert status == 0
+    assert {key: scores[key] for key in EXECUTED[name]} == pytest.approx(EXECUTED[name], abs=1e-9)
+
+
+def released_rows(folder, records):
+    """Return a folder of these records as test rows, with the catalogue of the shared data."""
+    write(
+        folder / "test.json",
+        [{key: entry[key] for key in ("instruction", "input", "output")} for entry in records],
+    )
+    (folder / "eval").mkdir()
+    for path in (DATA / "goodreads" / "eval").iterdir():
+        (folder / "eval" / path.name).symlink_to(path)
+    return folder
+
+
 def test_released_records_count_as_the_text_they_predict(predictions):
     file = predictions(
         [{"input": "", "predict": ['"Ran"']}, {"predict": '"Heat"'}, '"X"'], "predicts.json.gz"
@@ -197,10 +341,12 @@ LISTS = [["Heat", "Ran"]] * 3
         (
             [*LISTS[:2], 7],
             [],
-            "predictions.json: row 3 is of type int and not a list of titles, a generated text",
+            "predictions.json: row 3 is of type int and not a generated text, a list of titles",
         ),
         ([["Heat", 3], *LISTS[:2]], [], "row 1 is of type list and not"),
-        ([{"predict": ["a", "b"]}, "b", "c"], [], "row 1 is of type dict and not"),
+        ([{"predict": ["a", "b"]}, "b", "c"], [], "row 2 is of another kind than row 1"),
+        ([{"predict": []}, "b", "c"], [], "row 1 is of type list and not"),
+        ([{"prediction": "a"}, "b", "c"], [], "row 1 is of type dict and not"),
         ([*LISTS[:2], "Heat"], [], "row 3 is of another kind than row 1"),
         (
             [*LISTS[:2], ["Heat"]],

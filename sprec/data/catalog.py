@@ -1,22 +1,43 @@
 """The table of items: what can be recommended."""
 
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 
+# Controls other than white space, marks that turn the direction of text, and byte order marks: nobody sees
+# them, a prompt that holds them reads otherwise than it looks, and equal titles differ by them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+def clean_text(text: str) -> str:
+    r"""Return the text in Unicode's NFC, without control and bidirectional characters.
+
+    >>> clean_text("Ame\u0301lie\u202e\x07") == "Am\u00e9lie", clean_text("Heat\n")
+    (True, 'Heat\n')
+    """
+    return (
+        text
+        if text.isascii() and text.isprintable()
+        else unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    )
+
 
 def normalise(title: str) -> str:
     r"""Return the spelling of a title that prompts, answers and catalogues share.
 
     White space (line breaks too) becomes single spaces and double quotes become single
-    ones, so that a quoted title in a prompt ends where its closing quote stands.
+    ones, so that a quoted title in a prompt ends where its closing quote stands. See `clean_text`, too.
 
     >>> normalise('The  "Real"\n Thing ')
     "The 'Real' Thing"
     """
-    return " ".join(title.replace('"', "'").split())
+    return " ".join(clean_text(title).replace('"', "'").split())
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """A folder of released rows, read as the set that predictions are scored on.
 
 `read_as_released` takes titles as SPRec's `evaluate.py` does, with what that costs: a regular expression
-cuts titles that have quotes inside. The catalogue in `eval/` was made by it too, so the whole title of such
-a target is not in it: 13 of 10,654 rows on Goodreads, hence N' = 10,641. `read_robustly` reads whole titles.
+cuts titles that have quotes inside, and every text counts as a title. The catalogue in `eval/` was made by
+it too, so the whole title of such a target is not in it: 13 of 10,654 rows on Goodreads, hence N' = 10,641.
+`read_robustly` reads whole titles, and a text without a title recommends nothing.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,17 +29,20 @@ Content = TypeVar("Content", bound=Mapping[str, Any])
 class EvaluationSet:
     """Test rows and catalogue under one way of reading titles.
 
-    `titles[i]` and `genres[i]` belong to item `i`. A target of -1 is not in the catalogue; titles of a
-    history that are not in it are left out. `title_of` returns the title that a generated text names,
-    `spelling_of` the catalogue's spelling of a title. MGU and DGU are over the `selected` genres.
+    `titles[i]` and `genres[i]` belong to item `i`. A target of -1 is not in the catalogue. Titles of a
+    history that are not in it are left out, except `other_titles`: their genres are known, at the end of
+    `genres`, so they count in the histories' shares (GH) though nobody can recommend them. `titles_in`
+    returns what a generated text may mean as its title, in the order to try; `spelling_of` is the
+    catalogue's spelling of a title. MGU and DGU are over the `selected` genres.
     """
 
     titles: tuple[str, ...]
     genres: tuple[tuple[str, ...], ...]
     selected: tuple[str, ...]
     rows: tuple[ReleasedRow, ...]
-    title_of: Callable[[str], str]
+    titles_in: Callable[[str], Sequence[str]]
     spelling_of: Callable[[str], str]
+    other_titles: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -48,6 +53,15 @@ class EvaluationSet:
         """Return the id of the item with this title, -1 where the catalogue has none."""
         return self.ids.get(self.spelling_of(title), -1)
 
+    def title_of(self, text: str) -> str | None:
+        """Return the title that a generated text means, None where it holds none.
+
+        That is the first of `titles_in` that the catalogue has, else what stands between the quotes.
+        """
+        titles = self.titles_in(text)
+        in_catalog = (title for title in titles if self.find(title) >= 0)
+        return next(in_catalog, titles[:2][-1] if titles else None)
+
     @cached_property
     def target(self) -> Int[np.ndarray, " rows"]:
         """Item id of each row's target."""
@@ -56,8 +70,9 @@ class EvaluationSet:
     @cached_property
     def histories(self) -> list[list[int]]:
         """Item ids of each row's history."""
-        ids = ([self.find(title) for title in row.history] for row in self.rows)
-        return [[item for item in history if item >= 0] for history in ids]
+        ids = {title: len(self.titles) + i for i, title in enumerate(self.other_titles)} | self.ids
+        spelled = ([self.spelling_of(title) for title in row.history] for row in self.rows)
+        return [[ids[title] for title in history if title in ids] for history in spelled]
 
     @cached_property
     def masses(self) -> Float[np.ndarray, "items genres"]:
@@ -78,8 +93,11 @@ def read_as_released(path: Path) -> EvaluationSet:
     )
     titles = tuple(_required(folder, "name2id.json", folder.mapping))
     by_title = _required(folder, "name2genre.json", folder.genres)
-    genres = tuple(tuple(by_title.get(title, ())) for title in titles)
-    return EvaluationSet(titles, genres, folder.selected_genres(genres), rows, first_quoted, str)
+    known = set(titles)
+    others = tuple(title for title in by_title if title not in known)
+    genres = tuple(tuple(by_title.get(title, ())) for title in (*titles, *others))
+    selected = folder.selected_genres(genres)
+    return EvaluationSet(titles, genres, selected, rows, released_titles, str, others)
 
 
 def read_robustly(path: Path) -> EvaluationSet:
@@ -98,29 +116,39 @@ def read_robustly(path: Path) -> EvaluationSet:
     usable = {raw: title for raw, title in titles.items() if title and not is_html(title)}
     catalog, _, _ = merge_titles(usable.values(), (by_title.get(raw, ()) for raw in usable))
     selected = folder.selected_genres(catalog.genres)
-    return EvaluationSet(catalog.titles, catalog.genres, selected, rows, whole_title, clean_title)
+    return EvaluationSet(catalog.titles, catalog.genres, selected, rows, robust_titles, clean_title)
 
 
-def first_quoted(text: str) -> str:
-    r"""Return the first quoted string of a generated text, "" where there is none (released).
+def released_titles(text: str) -> list[str]:
+    r"""Return the one title that the released code reads from a generated text.
 
-    >>> first_quoted('"The "Real" Thing"\nBecause')
-    'The '
+    It is the first quoted string, even where the quote is not closed; without a quote the first line;
+    "NAN" where that is empty.
+
+    >>> [released_titles(text)[0] for text in ('say "The "Real" Thing"', '"Hea', "Ran\n", "")]
+    ['The ', 'Hea', 'Ran', 'NAN']
     """
-    return next(iter(find_quoted(text)), "")
+    quoted = re.findall(r'"([^"]*)', text)
+    return quoted[:1] or [text.split("\n")[0] or "NAN"]
 
 
-def whole_title(text: str) -> str:
-    r"""Return what stands between the first and the last quote of a generated text's first line.
+def robust_titles(text: str) -> list[str]:
+    r"""Return what the first line of a generated text may mean as its title, in the order to try.
 
-    A line without a pair of quotes is its own title, an empty text has the title "".
+    That is the line itself, as plain lists have it, then all between its first and its last quote, since
+    titles have quotes inside, then its first quoted string. An empty text has none.
 
-    >>> whole_title('\n"The "Real" Thing"\nBecause of "Heat"'), whole_title("Heat")
-    ('The "Real" Thing', 'Heat')
+    >>> robust_titles('\n"The "Real" Thing"\nBecause of "Heat"'), robust_titles("Heat")
+    (['"The "Real" Thing"', 'The "Real" Thing', 'The '], ['Heat'])
+    >>> robust_titles('"Ran", "Heat"'), robust_titles("")
+    (['"Ran", "Heat"', 'Ran", "Heat', 'Ran'], [])
     """
-    line = next(iter(text.strip().splitlines()), "")
+    line = text.strip().split("\n")[0].strip()  # splitlines would cut at characters of mojibake
     start, end = line.find('"'), line.rfind('"')
-    return line[start + 1 : end] if end > start else line.strip('"')
+    if end == start:
+        return [title] if (title := line.strip('"')) else []
+    titles = (line, line[start + 1 : end], *find_quoted(line)[:1])
+    return [title for title in dict.fromkeys(titles) if title]
 
 
 def _input_of(row: ReleasedRow) -> str:

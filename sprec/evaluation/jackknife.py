@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from sprec.evaluation.metrics import hit, ndcg
 
+SET_METRICS = ("div_ratio", "or_ratio", "mgu", "dgu")
 TOP = 3
 """How many of the most recommended items ORRatio counts."""
 
@@ -42,18 +43,23 @@ def pseudo_values(
     {'hr@1': 0.3333, 'div_ratio@1': 0.6667, 'or_ratio@1': 1.0, 'mgu@1': 0.2222, 'dgu@1': 0.6667}
     """
     by_key: dict[str, Float[np.ndarray, " users"]] = {}
+    # Rows whose target the catalogue does not have count in accuracy alone (see `registry.ScoredLists`).
+    counted = np.where(target[:, None] >= 0, ranked, -1)
     for k in cutoffs:
-        top = ranked[:, :k]
-        excess = _genre_shares(top, masses) - history_share
-        values = {
-            "hr": hit(top, target),
-            "ndcg": ndcg(top, target),
-            "div_ratio": _to_pseudo_values(_count_distinct(top) / _count_places(target, k)),
-            "or_ratio": _to_pseudo_values(_count_most_frequent(top) / _count_places(target, k)),
-            "mgu": _to_pseudo_values(np.abs(excess).mean(axis=1)),
-            "dgu": _to_pseudo_values(np.ptp(excess, axis=1)),
-        }
-        by_key |= {f"{name}@{k}": each for name, each in values.items()}
+        top, lists = ranked[:, :k], counted[:, :k]
+        values = {"hr": hit(top, target), "ndcg": ndcg(top, target)}
+        if (lists >= 0).any():
+            excess = _genre_shares(lists, masses) - history_share
+            places = _count_places(target, k)
+            values |= {
+                "div_ratio": _to_pseudo_values(_count_distinct(lists) / places),
+                "or_ratio": _to_pseudo_values(_count_most_frequent(lists) / places),
+                "mgu": _to_pseudo_values(np.abs(excess).mean(axis=1)),
+                "dgu": _to_pseudo_values(np.ptp(excess, axis=1)),
+            }
+        else:  # undefined without any item
+            values |= {name: np.full(len(target), np.nan) for name in SET_METRICS}
+        by_key |= {f"{name}@{k}": value for name, value in values.items()}
     return by_key
 
 

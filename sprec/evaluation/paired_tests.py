@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.random import Generator
 
-from sprec.evaluation.jackknife import TOP, list_genre_masses
+from sprec.evaluation.jackknife import SET_METRICS, TOP, list_genre_masses
 from sprec.evaluation.significance import CELLS_AT_ONCE
 
 ENOUGH_EXTREME_DRAWS = 20
 """Draws as extreme as the observed one after which a p-value is known well enough (Besag, Clifford 1991)."""
-SET_METRICS = ("div_ratio", "or_ratio", "mgu", "dgu")
 
 
 def bootstrap_intervals(

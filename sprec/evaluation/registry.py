@@ -20,24 +20,26 @@ class ScoredLists:
     """What a metric is computed from: lists cut to one length, and what they are compared with.
 
     `history_share` is each selected genre's share in the histories (GH). `popularity` counts each item's
-    training interactions; it is None where nobody counted them.
+    training interactions; it is empty where nobody counted them. Metrics of the set of lists see `counted`:
+    the lists of rows whose target is in the catalogue, as SPRec's `evaluate.py` counts them. So numerator
+    and denominator of a ratio speak of the same rows, and no ratio exceeds 1.
     """
 
     ranked: Int[np.ndarray, "users k"]
     target: Int[np.ndarray, " users"]
     masses: Float[np.ndarray, "items genres"]
     history_share: Float[np.ndarray, " genres"]
-    popularity: Int[np.ndarray, " items"] | None = None
+    popularity: Int[np.ndarray, " items"]
 
     @cached_property
-    def n_in_catalog(self) -> int:
-        """Number of rows whose target is in the catalogue (N')."""
-        return int((self.target >= 0).sum())
+    def counted(self) -> Int[np.ndarray, "known k"]:
+        """The lists of the rows whose target is in the catalogue (N' of them)."""
+        return self.ranked[self.target >= 0]
 
     @cached_property
     def recommended_share(self) -> Float[np.ndarray, " genres"]:
-        """Each selected genre's share in the lists (GP)."""
-        return metrics.genre_share(self.ranked, self.masses)
+        """Each selected genre's share in the counted lists (GP)."""
+        return metrics.genre_share(self.counted, self.masses)
 
 
 Values = Float[np.ndarray, " users"]
@@ -50,7 +52,8 @@ class Metric:
 
     None instead of a value says that the metric is undefined for these lists; it is left out then.
     `compute` itself is None for what a run measures on generated titles and not on lists. `in_tables` says
-    whether tables have a column for it, `has_cutoff` whether it is stated per list length.
+    whether tables have a column for it, `has_cutoff` whether it is stated per list length,
+    `needs_popularity` whether it is left out where nobody counted interactions.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Metric:
     per_user: bool = False
     in_tables: bool = False
     has_cutoff: bool = True
+    needs_popularity: bool = False
 
     def key(self, cutoff: int | None = None) -> str:
         """Return the key of this metric's score at a list length, or without one.
@@ -102,11 +106,16 @@ def direction_of(key: str) -> int:
     return 1 if name not in METRICS or METRICS[name].higher_is_better else -1
 
 
-def _by_popularity(
-    compute: Callable[[ScoredLists, Int[np.ndarray, " items"]], float | None],
-) -> Compute:
-    """Return a metric that is undefined where nobody counted interactions."""
-    return lambda lists: None if lists.popularity is None else compute(lists, lists.popularity)
+def _of_items(compute: Callable[[ScoredLists], float]) -> Compute:
+    """Return a metric that is undefined where no item is recommended: 0 would look like the best value."""
+    return lambda lists: compute(lists) if (lists.counted >= 0).any() else None
+
+
+def _of_genres(compute: Callable[[ScoredLists], float]) -> Compute:
+    """Return a metric that is undefined where no item of the lists or of the histories has a genre."""
+    return lambda lists: (
+        compute(lists) if lists.recommended_share.any() and lists.history_share.any() else None
+    )
 
 
 def _group_hit_rate(lists: ScoredLists, group: Bool[np.ndarray, " items"]) -> float | None:
@@ -128,50 +137,49 @@ _ALL = (
     ),
     Metric(
         "div_ratio", "Div", "distinct recommended items / (K · N')",
-        lambda lists: metrics.div_ratio(lists.ranked, lists.n_in_catalog), in_tables=True,
+        _of_items(lambda lists: metrics.div_ratio(lists.counted, len(lists.counted))), in_tables=True,
     ),
     Metric(
         "or_ratio", "OR", "occurrences of the three most recommended items / (K · N')",
-        lambda lists: metrics.or_ratio(lists.ranked, lists.n_in_catalog),
+        _of_items(lambda lists: metrics.or_ratio(lists.counted, len(lists.counted))),
         higher_is_better=False, in_tables=True,
     ),
     Metric(
         "mgu", "MGU", "mean over genres of |share in lists − share in histories|",
-        lambda lists: metrics.mgu(lists.recommended_share, lists.history_share),
+        _of_genres(lambda lists: metrics.mgu(lists.recommended_share, lists.history_share)),
         higher_is_better=False, in_tables=True,
     ),
     Metric(
         "dgu", "DGU", "largest minus smallest difference of a genre's share in lists and in histories",
-        lambda lists: metrics.dgu(lists.recommended_share, lists.history_share),
+        _of_genres(lambda lists: metrics.dgu(lists.recommended_share, lists.history_share)),
         higher_is_better=False, in_tables=True,
     ),
     Metric(
         "coverage", "coverage", "share of the catalogue that is recommended to anybody",
-        _by_popularity(lambda lists, popularity: exposure.coverage(lists.ranked, len(popularity))),
+        _of_items(lambda lists: exposure.coverage(lists.counted, len(lists.popularity))),
+        needs_popularity=True,
     ),
     Metric(
         "gini", "Gini", "Gini index of how often each item is recommended",
-        _by_popularity(lambda lists, popularity: exposure.gini(lists.ranked, len(popularity))),
-        higher_is_better=False,
+        _of_items(lambda lists: exposure.gini(lists.counted, len(lists.popularity))),
+        higher_is_better=False, needs_popularity=True,
     ),
     Metric(
         "entropy", "entropy", "Shannon entropy of the recommended items, in nats",
-        _by_popularity(lambda lists, _: exposure.entropy(lists.ranked)),
+        _of_items(lambda lists: exposure.entropy(lists.counted)), needs_popularity=True,
     ),
     Metric(
         "popularity", "popularity", "mean popularity percentile of the recommended items",
-        _by_popularity(
-            lambda lists, popularity: exposure.mean_popularity_percentile(lists.ranked, popularity)
-        ),
-        higher_is_better=False,
+        _of_items(lambda lists: exposure.mean_popularity_percentile(lists.counted, lists.popularity)),
+        higher_is_better=False, needs_popularity=True,
     ),
     Metric(
         "head_hr", "head HR", "HR over users whose target is among the most popular items",
-        _by_popularity(lambda lists, popularity: _group_hit_rate(lists, exposure.head_items(popularity))),
+        lambda lists: _group_hit_rate(lists, exposure.head_items(lists.popularity)), needs_popularity=True,
     ),
     Metric(
         "tail_hr", "tail HR", "HR over users whose target is not among the most popular items",
-        _by_popularity(lambda lists, popularity: _group_hit_rate(lists, ~exposure.head_items(popularity))),
+        lambda lists: _group_hit_rate(lists, ~exposure.head_items(lists.popularity)), needs_popularity=True,
     ),
     Metric(
         "off_catalog", "off-catalogue", "share of generated titles that no catalogue item has",

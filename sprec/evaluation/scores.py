@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sprec.evaluation.metrics import Lists, genre_share
-from sprec.evaluation.registry import METRICS, ScoredLists
+from sprec.evaluation.registry import METRICS, ScoredLists, label_of
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,22 @@ class Scores:
     """Metrics of one model on one set of rows, keyed as in `ndcg@5` (see `sprec.evaluation.registry`).
 
     `n` counts the rows (N), `n_in_catalog` those whose target is in the catalogue (N'); `per_user` holds
-    one value per row of the metrics that are means over users, in the order of the rows.
+    one value per row of the metrics that are means over users, in the order of the rows. `undefined` are
+    the keys that have no value for these lists, see `explain_undefined`.
     """
 
     values: dict[str, float]
     n: int
     n_in_catalog: int
     per_user: dict[str, Float[np.ndarray, " users"]]
+    undefined: tuple[str, ...] = ()
+
+    def explain_undefined(self) -> str:
+        """Return one line on the metrics that are left out, "" where none is."""
+        if not self.undefined:
+            return ""
+        names = ", ".join(map(label_of, self.undefined))
+        return f"undefined and left out: {names} (no recommended item, genre or target that they need)"
 
 
 def score_lists(
@@ -35,9 +44,9 @@ def score_lists(
 ) -> Scores:
     """Return the registry's metrics of these lists at each cutoff (Gao et al. 2025).
 
-    Accuracy is averaged over all rows; `div_ratio` and `or_ratio` are divided by k times the rows whose
-    target is in the catalogue. A metric that is undefined for these lists is left out. Raises `ValueError`
-    for a cutoff out of range, for no row, or for rows that do not match.
+    Accuracy is averaged over all rows; metrics of the set of lists see the rows whose target is in the
+    catalogue. A metric that is undefined for these lists is left out of `values` and named in `undefined`.
+    Raises `ValueError` for a cutoff out of range, for no row, or for rows that do not match.
 
     Args:
         ranked: item ids, best first, at least as wide as the largest cutoff.
@@ -58,18 +67,25 @@ def score_lists(
             f"popularity of {len(popularity)} items, genres of {len(masses)}; give both per item"
         )
     history_share = genre_share(histories, masses)
+    counts = np.zeros(0, dtype=int) if popularity is None else popularity
     values: dict[str, float] = {}
     per_user: dict[str, Float[np.ndarray, " users"]] = {}
+    undefined = []
     for k in cutoffs:
-        lists = ScoredLists(ranked[:, :k], target, masses, history_share, popularity)
+        lists = ScoredLists(ranked[:, :k], target, masses, history_share, counts)
         for metric in METRICS.values():
-            value = metric.compute(lists) if metric.compute else None
+            if metric.compute is None or (metric.needs_popularity and popularity is None):
+                continue
+            value = metric.compute(lists)
             if isinstance(value, np.ndarray):
                 per_user[metric.key(k)] = value
                 value = value.mean()
-            if value is not None:
+            if value is None:
+                undefined.append(metric.key(k))
+            else:
                 values[metric.key(k)] = float(value)
-    return Scores(values, n=len(target), n_in_catalog=int((target >= 0).sum()), per_user=per_user)
+    n_in_catalog = int((target >= 0).sum())
+    return Scores(values, len(target), n_in_catalog, per_user, tuple(undefined))
 
 
 def _check_rows(
