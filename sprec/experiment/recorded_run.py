@@ -161,6 +161,8 @@ class RecordedRun:
     ) -> None:
         """Add the evaluation of the lists `ids` `[user, k]` to the record, run.json and the tracker."""
         scores = self._compute_scores(ids, written)
+        if undefined := scores.explain_undefined():
+            log.info("%s: %s", label, undefined)
         method, ranker = self.components.method, self.components.ranker
         titles = [written[user.row] for user in self.record.sampled_users]
         evaluation = Evaluation(

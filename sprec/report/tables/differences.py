@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sprec.evaluation.paired_tests import SET_METRICS, bootstrap_intervals, swap_tests
+from sprec.evaluation.jackknife import SET_METRICS
+from sprec.evaluation.paired_tests import bootstrap_intervals, swap_tests
 from sprec.evaluation.significance import holm, sign_flip_test
 from sprec.report.tables.arms import scored_evaluations
 from sprec.report.tables.per_user_values import Floats, PerUserValues
