@@ -118,11 +118,12 @@ class CostEstimator(Stages):
         self._add_cost(lambda model: self._generation(model, rows, work))
         return folder
 
-    def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+    def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> ModelState:
         """Plan the stage in place of running it."""
-        stored = self.store.run(stage, work) if self.store.has(stage) else None
-        self.planned.append(PlannedStage(label, stage.key, stored.seconds if stored else None))
-        return self.store.path(stage)
+        stored = self.store.find(stage)
+        key, folder = (stored.key, stored.path) if stored else (stage.key, self.store.path(stage))
+        self.planned.append(PlannedStage(label, key, stored.seconds if stored else None))
+        return ModelState(key, folder)
 
     def _add_cost(self, estimate: Callable[[CostModel], Cost]) -> None:
         """Add the cost of the stage planned last."""

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sprec.data.catalog import Catalog
-from sprec.data.digests import fingerprint
+from sprec.data.digests import fingerprint, hash_integers
 from sprec.data.examples import Examples, Split, Wording
 from sprec.data.filters import NO_FILTERS, Filters
 from sprec.data.interactions import InteractionReader, Interactions
@@ -51,6 +52,20 @@ class Dataset:
     genres: tuple[str, ...]
     wording: Wording
     digest: str
+
+    @cached_property
+    def part_digests(self) -> dict[str, str]:
+        """SHA-256 hex of what stages depend on one by one: "training", "valid", "test" and "genres".
+
+        "training" covers the training rows, the catalogue and the wording; the selected genres are apart
+        since few stages before the metrics use them.
+        """
+        train, valid, test = (hash_integers(getattr(self.split, name).frame) for name in SPLIT_NAMES)
+        catalog = {"titles": self.catalog.titles, "genres": self.catalog.genres}
+        shared = {**catalog, "popularity": self.popularity.tolist(), "wording": asdict(self.wording)}
+        training = fingerprint("training", rows=train, **shared)
+        genres = fingerprint("genres", names=self.genres)
+        return {"training": training, "valid": valid, "test": test, "genres": genres}
 
     def sampled(
         self,

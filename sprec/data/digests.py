@@ -5,6 +5,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import polars as pl
+
+_NULL = -(2**63)  # no id, count or time that fits into a column of integers is this
+
 
 def fingerprint(kind: str, **settings: object) -> str:
     """Return the SHA-256 hex of a kind of thing and the settings that matter to it.
@@ -26,4 +30,19 @@ def hash_files(root: Path, files: Iterable[Path]) -> str:
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{len(name)}:{name}:{content}\n".encode())
+    return total.hexdigest()
+
+
+def hash_integers(frame: pl.DataFrame) -> str:
+    """Return the SHA-256 hex of a frame whose columns hold integers or lists of them, whatever their width.
+
+    The numbers themselves are hashed: a file's bytes depend on the library that wrote it.
+    """
+    total = hashlib.sha256()
+    for column in frame:
+        if isinstance(column.dtype, pl.List):
+            total.update(column.list.len().cast(pl.Int64).fill_null(_NULL).to_numpy().tobytes())
+            column = column.explode()
+        numbers = column.cast(pl.Int64).fill_null(_NULL).to_numpy()
+        total.update(f"{column.name}:{len(numbers)}:".encode() + numbers.tobytes())
     return total.hexdigest()

@@ -13,12 +13,13 @@ from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
 from sprec.data.dataset import DatasetReader
 from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
-from sprec.experiment.config import Node, Settings, Tuning
+from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import WeightSource
 from sprec.llm.language_model import silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
+from sprec.records.provenance import describe_maker
 from sprec.records.tracking import Tracker
 from sprec.store.store import Store
 from sprec.training.counterfactual import Counterfactual
@@ -60,7 +61,7 @@ def build_components(settings: Settings) -> Components:
         ranker=_make_factory("ranking", settings.ranking)(**shared),
         method=_check_title_count(_build_method(settings)),
         tracker=instantiate_node(settings.tracker),
-        store=Store(_store_folder(settings), settings.store.lock),
+        store=_build_store(settings.store),
         device=device,
         precision=_resolve_precision(settings, device),
     )
@@ -92,8 +93,9 @@ def _set_up_torch(settings: Settings, device: str) -> None:
     memory.fill_uninitialized_memory = False  # filling takes time and changes no result
 
 
-def _store_folder(settings: Settings) -> Path:
-    return Path(settings.store.path).expanduser() if settings.store.path else cache_home() / "stages"
+def _build_store(store: StoreSettings) -> Store:
+    root = Path(store.path).expanduser() if store.path else cache_home() / "stages"
+    return Store(root, store.lock, accept=store.accept, describe_maker=describe_maker)
 
 
 def _resolve_precision(settings: Settings, device: str) -> Precision:

@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from sprec.store.store import Accept, LockKind
+
 Node = dict[str, Any]
 
 
@@ -127,10 +129,11 @@ class TrainerSettings(SettingsGroup):
 
 
 class StoreSettings(SettingsGroup):
-    """Where stages are stored (None: $SPREC_HOME/stages), and how processes agree who computes one."""
+    """Where stages are stored (None: $SPREC_HOME/stages), who computes one, and which are reused."""
 
     path: str | None
-    lock: Literal["flock", "lease"] = "flock"
+    lock: LockKind = "flock"
+    accept: Accept = "same_code"
 
 
 class Settings(SettingsGroup):

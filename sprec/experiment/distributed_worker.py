@@ -37,10 +37,13 @@ class WorkFinder(Stages):
         self.key = key
         self.work: Work | None = None
 
-    def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> Path:
+    def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> ModelState:
         """Remember the work if this is the stage."""
         self.work = work if stage.key == self.key else self.work
-        return self.store.path(stage)
+        stored = self.store.find(stage)
+        return (
+            ModelState(stored.key, stored.path) if stored else ModelState(stage.key, self.store.path(stage))
+        )
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sprec.llm.adapters import AdaptedWeights
 from sprec.llm.engines.choice import EngineChoice, choose_engine, report_choice
 from sprec.llm.language_model import LanguageModel
+from sprec.store.code_digest import code_digest, library_versions
 from sprec.store.stage import JSON, Stage
 from sprec.store.store import Store
 
@@ -49,9 +50,11 @@ def load_or_choose_engine(
         requested: "auto", "fast" or "plain".
         load: Loads the model; called unless the choice is stored.
         settings: What the choice depends on beside the weights.
-        weights: The digest of the base model's weights.
+        weights: The key of the base model's weights.
     """
-    stage = Stage("engine", 1, {"requested": requested, **settings}, {"weights": weights})
+    code = code_digest(choose_engine, AdaptedWeights, LanguageModel)
+    settings = {"requested": requested, **settings}
+    stage = Stage("engine", settings, {"weights": weights}, code, library_versions())
 
     def work(folder: Path) -> None:
         """Compare both engines."""

@@ -16,6 +16,7 @@ from sprec.llm.chat_template import apply_chat_template
 from sprec.llm.language_model import LanguageModel
 from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.seeds import derive_seed, stream
+from sprec.store.code_digest import code_digest, library_versions
 from sprec.store.stage import JSON
 from sprec.store.store import Stage
 from sprec.training.context import ModelState, StageContext
@@ -26,9 +27,10 @@ ENTROPY_BITS = 53  # any reader of JSON gets integers of this size exactly
 
 def load_or_build_dataset(components: Components) -> Dataset:
     """Return the dataset with all its rows; raw data is read once and stored."""
-    stage = Stage("dataset", 1, {}, {"reader": components.reader.digest()})
-    folder = components.store.run(stage, lambda place: components.reader.build().save(place)).path
-    return Dataset.load(folder)
+    reader = components.reader
+    code = code_digest(reader, Dataset.save)
+    stage = Stage("dataset", {}, {"reader": reader.digest()}, code, library_versions(("numpy", "polars")))
+    return Dataset.load(components.store.run(stage, lambda folder: reader.build().save(folder)).path)
 
 
 def sample_eval_rows(dataset: Dataset, settings: Settings) -> Dataset:
@@ -49,14 +51,15 @@ def build_context(
     processes of the group.
     """
     dataset = sample_eval_rows(whole, settings)
-    weights = components.weights.digest(tokenizer_texts(dataset))
+    weights = _base_model_stage(components, dataset)
+    stored = components.store.find(weights)
+    base = ModelState(stored.key if stored else weights.key, None)
     engine = None
     if not isinstance(components.method, BaselineAlgorithm):
-        engine = _choose_engine(components, settings, dataset, weights)
+        engine = _choose_engine(components, settings, dataset, base.key)
     load = partial(_load_model, components, settings, dataset, engine)
     context = StageContext(
         dataset=dataset,
-        training_data_digest=whole.digest,  # training must not depend on how many rows are evaluated
         load=partial(load, nf4=components.precision.nf4, sharded=sharded),
         load_inference_model=partial(load, fp16=True) if components.precision.fp16 else None,
         embedder=components.embedder,
@@ -65,12 +68,13 @@ def build_context(
         numerics={**_numerics(components, settings), **(engine.numerics() if engine else {})},
         trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
         engine=engine.describe() if engine else {},
+        model_code=(_load_model, LanguageModel, Lora, build_prompt, Prompt, components.layout),
     )
-    return context, ModelState(weights, None)
+    return context, base
 
 
 def _choose_engine(components: Components, settings: Settings, dataset: Dataset, weights: str) -> RunEngine:
-    """Return what computes the base LLM, whose weights have this digest."""
+    """Return what computes the base LLM, whose weights have this key."""
     llm = settings.base_llm
 
     def load() -> LanguageModel:
@@ -154,8 +158,19 @@ def build_prompt(components: Components, dataset: Dataset, folder: Path, name: s
 def store_base_model(components: Components, dataset: Dataset) -> Path:
     """Return the folder of the base LLM's weights and tokenizer in the store; writes them once."""
     texts = tokenizer_texts(dataset)
-    stage = Stage("weights", 1, {}, {"weights": components.weights.digest(texts)})
-    return components.store.run(stage, lambda place: components.weights.write(place, texts)).path
+    stage = _base_model_stage(components, dataset)
+    return components.store.run(stage, lambda folder: components.weights.write(folder, texts)).path
+
+
+def base_model_digest(components: Components, dataset: Dataset) -> str:
+    """Return the digest of the base LLM's source and settings, whatever code reads them."""
+    return components.weights.digest(tokenizer_texts(dataset))
+
+
+def _base_model_stage(components: Components, dataset: Dataset) -> Stage:
+    inputs = {"weights": base_model_digest(components, dataset)}
+    code = code_digest(components.weights)  # the texts are in the digest
+    return Stage("weights", {}, inputs, code, library_versions())
 
 
 def tokenizer_texts(dataset: Dataset) -> list[str]:

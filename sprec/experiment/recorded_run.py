@@ -121,12 +121,21 @@ class RecordedRun:
 
     def _record_stage(self, label: str, stage: Stage, result: StageResult) -> None:
         """Record a stage that is done, what it dropped, and its curve."""
-        entry = StageEntry(stage.name, label, stage.key, result.seconds, result.reused)
+        entry = StageEntry(
+            *(stage.name, label, result.key, result.seconds, result.reused),
+            commit=result.made.get("commit"),
+            dirty=bool(result.made.get("dirty")),
+            code=result.code,
+            versions=result.versions,
+            other_code=result.other_code,
+        )
         self.record = self.record.with_stage(entry)
         drops, curve = result.path / DROPS, result.path / CURVE
         if drops.is_file():
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))
-        log.info("%s: %s, %.1f s", label, "stored" if result.reused else "done", result.seconds)
+        origin = self.record.foreign_origin(entry)
+        state = "stored" if result.reused else "done"
+        log.info("%s: %s, %.1f s%s", label, state, result.seconds, origin and f", made by {origin}")
         if curve.is_file():
             self.record = self.record.with_curve(label, thin_curve(curve))
             self._track_training(stage.name, label, result.path)

@@ -14,7 +14,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings, validate_settings
-from sprec.experiment.prepare import build_context, load_or_build_dataset
+from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import TUNED_FILE, LanguageModel
 from sprec.records.run_record import RunRecord
@@ -61,9 +61,11 @@ class ReloadedRun:
         """
         settings = _recorded_settings(record)
         components = build_components(settings)
-        context, base = build_context(components, settings, load_or_build_dataset(components))
+        context, _ = build_context(components, settings, load_or_build_dataset(components))
         _check_digest("dataset", record.dataset.digest, context.dataset.digest, record)
-        _check_digest("base LLM", record.weights.digest, base.key, record)
+        _check_digest(
+            "base LLM", record.weights.digest, base_model_digest(components, context.dataset), record
+        )
         return cls(record, components, context)
 
     @property

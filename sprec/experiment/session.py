@@ -10,14 +10,19 @@ from sprec.data.facts import dataset_facts
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings
 from sprec.experiment.plan import show_plan
-from sprec.experiment.prepare import build_context, build_row_sampling, load_or_build_dataset
+from sprec.experiment.prepare import (
+    base_model_digest,
+    build_context,
+    build_row_sampling,
+    load_or_build_dataset,
+)
 from sprec.experiment.recorded_run import RecordedRun
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
 from sprec.report.tables.formats import print_table
 from sprec.report.tables.table import Table
-from sprec.training.context import ModelState, StageContext, TestSetup
+from sprec.training.context import StageContext, TestSetup
 from sprec.training.row_sampling import RowSampling
 
 
@@ -48,7 +53,7 @@ class Session:
             show_plan(components, settings, context, base, test, self.console)
             return None
         sampling = build_row_sampling(settings)
-        record = self._open_record(components, context, base, sampling)
+        record = self._open_record(components, context, sampling)
         run = RecordedRun(settings, components, context, self.folder, record, self.console)
         return run.run_stages(base, test, sampling)
 
@@ -58,9 +63,7 @@ class Session:
         source = f"dataset {dataset.name} ({dataset.digest[:12]})"
         print_table(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 
-    def _open_record(
-        self, components: Components, context: StageContext, base: ModelState, sampling: RowSampling
-    ) -> RunRecord:
+    def _open_record(self, components: Components, context: StageContext, sampling: RowSampling) -> RunRecord:
         """Return the record as it is before the first stage, with the seed of unseeded rows."""
         settings, dataset = self.settings, context.dataset
         split = dataset.split
@@ -77,7 +80,7 @@ class Session:
             precision=str(components.precision),
             engine=context.engine,
             dataset=DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), counts),
-            weights=WeightsEntry(settings.base_llm.name, base.key),
+            weights=WeightsEntry(settings.base_llm.name, base_model_digest(components, dataset)),
             method=settings.method.name,
             negatives=components.method.negatives_label,
         )

@@ -108,7 +108,8 @@ class SamplerContext:
 class NegativeSampler(Protocol):
     """Proposes the rejected titles of each example: a frozen dataclass, whose repr names its settings.
 
-    A sampler that asks the model or the embedder says so in `work`: stage keys and estimates read it.
+    A sampler that asks the model or the embedder says so in `work`, one that reads the selected genres in
+    `uses_genres`: stage keys and estimates read them.
     """
 
     @property
@@ -135,6 +136,11 @@ class NegativeSampler(Protocol):
     def uses_embeddings(self) -> bool:
         """Whether titles are embedded."""
         return self.work.embedded > 0
+
+    @property
+    def uses_genres(self) -> bool:
+        """Whether the dataset's selected genres count."""
+        return False
 
     @property
     def titles_per_prompt(self) -> int:

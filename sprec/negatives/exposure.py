@@ -45,6 +45,11 @@ class Exposure(NegativeSampler):
         """One beam search."""
         return ModelWork(beam_widths={self.width: 1.0})
 
+    @property
+    def uses_genres(self) -> bool:
+        """Whether a cluster of genres is chosen."""
+        return self.cluster != "any"
+
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` titles per example, most extreme first; fewer where the cluster has fewer."""
         ordered = beams_by_exposure(examples, context, width=self.width)

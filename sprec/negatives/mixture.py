@@ -38,6 +38,11 @@ class Mixture(NegativeSampler):
         return ModelWork.mean((self.shares[name] / total, part.work) for name, part in self.parts.items())
 
     @property
+    def uses_genres(self) -> bool:
+        """Whether the selected genres count for any part."""
+        return any(part.uses_genres for part in self.parts.values())
+
+    @property
     def titles_per_prompt(self) -> int:
         """The most that any part needs."""
         return max(part.titles_per_prompt for part in self.parts.values())

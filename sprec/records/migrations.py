@@ -58,12 +58,31 @@ ADDED_KEYS: Mapping[str, object] = {}
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 
 
+ADDED_FIELDS: Mapping[str, Mapping[str, object]] = {
+    "": {},
+    "stages": {"commit": None, "dirty": False, "code": "", "versions": {}, "other_code": False},
+    "evaluations": {},
+}
+"""Fields that records lack which were written before there were these: of the record itself (""), and of the
+entries of its lists; with the value that means "unknown"."""
+
+
 def migrated(document: Document, schema: int) -> Document:
     """Return the document as `schema` has it; one that is newer, or has no way there, comes back as it is."""
     while type(number := document.get("schema")) is int and number != schema and number in STEPS:
         document = STEPS[number](document)
+    document = _with_added_fields(document)
     config = document.get("config")
     return {**document, "config": present_config(config)} if isinstance(config, Mapping) else document
+
+
+def _with_added_fields(document: Document) -> Document:
+    filled = {**ADDED_FIELDS[""], **document}
+    for name, fields in ADDED_FIELDS.items():
+        entries = document.get(name)
+        if isinstance(entries, list):
+            filled[name] = [{**fields, **entry} if isinstance(entry, dict) else entry for entry in entries]
+    return filled
 
 
 def present_config(config: Mapping[str, object]) -> dict[str, Any]:

@@ -1,13 +1,20 @@
 """What code a run was computed with: the commit, and the versions of the packages that matter."""
 
+import getpass
 import os
+import platform
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
-PACKAGES = ("sprec", "torch", "transformers", "peft", "lightning", "polars", "wandb", "hydra-core")
+PACKAGES = (
+    *("sprec", "torch", "transformers", "peft", "tokenizers", "numpy"),
+    *("lightning", "polars", "wandb", "hydra-core"),
+)
 """Distributions whose versions are recorded."""
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent
@@ -32,6 +39,22 @@ def read_provenance() -> Provenance:
     # Untracked files count as dirty: a new dataset or method is one.
     dirty = commit is not None and bool(_git("status", "--porcelain", "--", ":/"))
     return Provenance(commit=commit, dirty=dirty, versions=package_versions())
+
+
+@cache
+def describe_maker() -> Mapping[str, Any]:
+    """Return what `stage.json` says about this process: commit, dirty flag, versions, user and host.
+
+    It is read once: code that is edited after the process has started is not what runs.
+    """
+    return {**read_provenance(), "user": _user(), "host": platform.node()}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number that has no name
+        return str(os.getuid())
 
 
 def package_versions() -> dict[str, str]:

@@ -56,13 +56,22 @@ class WeightsEntry:
 
 @dataclass(frozen=True)
 class StageEntry:
-    """A stage, and the seconds it took to compute: in this run or, if `reused`, in an earlier one."""
+    """A stage, the seconds it took to compute (now or, if `reused`, in an earlier run), and who made it.
+
+    `code` is the digest of the code that computed it, `versions` are those of its libraries. `other_code` is
+    true where the run reused on purpose what its own code would have computed anew.
+    """
 
     name: str
     label: str
     key: str
     seconds: float
     reused: bool
+    commit: str | None = None
+    dirty: bool = False
+    code: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    other_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,17 @@ class RunRecord:
     finished: str | None = None
     error: str | None = None
     schema: int = SCHEMA
+
+    def foreign_origin(self, stage: StageEntry) -> str:
+        """Return who made a stage, as far as that differs from this run itself; "" if nothing does."""
+        if not stage.code:
+            return ""  # an older record, which does not say
+        parts = ["other code"] if stage.other_code else []
+        if (stage.commit, stage.dirty) != (self.commit, self.dirty):
+            parts.append(f"commit {(stage.commit or 'unknown')[:10]}{' (dirty)' * stage.dirty}")
+        now = self.versions
+        parts += [f"{name} {old}" for name, old in stage.versions.items() if old != now.get(name, old)]
+        return ", ".join(parts)
 
     def with_stage(self, stage: StageEntry) -> "RunRecord":
         """Return the record with this stage added."""

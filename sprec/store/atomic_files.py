@@ -2,7 +2,27 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; when the block ends well, what is there replaces `path` in one step.
+
+    Creates the folder of `path` if needed. If the block raises, the old file stays and nothing else is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two threads of one process must not share a partial file either.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    try:
+        yield partial
+        sync_path(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_path(path.parent)  # without this the rename itself can be lost in a power failure
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -10,23 +30,8 @@ def write_atomically(path: Path, text: str) -> None:
 
     Readers see the old file or the new one, never a mixture. Raises `OSError` if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two threads of one process must not share a partial file either.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    try:
-        write_synced(partial, text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_path(path.parent)  # without this the rename itself can be lost in a power failure
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write `text` in UTF-8 to `path` and wait until it is on disk."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sync_path(path: Path) -> None:

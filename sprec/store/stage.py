@@ -5,29 +5,31 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 JSON: TypeAlias = "Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | str | int | float | bool | None"
 """The types that settings may hold."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_KEY_LENGTH = 32  # 128 bits: collisions are out of the question, and the folder name stays readable
+# 128 bits in all: collisions are out of the question, and the folder name stays readable.
+RECIPE_DIGITS, _CODE_DIGITS = 20, 12
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of a method with its settings and inputs.
+    """A step of a method: its settings and inputs, and the code that computes it.
 
-    `version` is the code's: raise it when the same settings give another output. `inputs` maps everything the
-    step reads to a digest or key. The constructor raises `ValueError` for a name that cannot be a folder's
-    and for settings that JSON cannot hold.
+    `inputs` maps everything the step reads to a digest or key. `code` is the digest of the code that computes
+    it (`sprec.store.code_digest`), `versions` are those of the libraries that its numbers depend on. The
+    constructor raises `ValueError` for a name that cannot be a folder's and settings that JSON cannot hold.
     """
 
     name: str
-    version: int
     settings: Mapping[str, JSON]
     inputs: Mapping[str, str]
+    code: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -38,22 +40,30 @@ class Stage:
     def key(self) -> str:
         """32 hexadecimal digits, equal for equal stages.
 
+        The first 20 stand for name, settings and inputs: stages that differ by their code alone share them.
         The order of mappings does not matter, 1.0 equals 1, and a tuple equals a list of the same items.
 
-        >>> Stage("sft", 1, {"a": 8, "b": 1.0}, {}).key == Stage("sft", 1, {"b": 1, "a": 8}, {}).key
+        >>> Stage("sft", {"a": 8, "b": 1.0}, {}).key == Stage("sft", {"b": 1, "a": 8}, {}).key
         True
         """
-        text = json.dumps(self.describe(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+        description = self.describe()
+        code = {name: description.pop(name) for name in ("code", "versions")}
+        return _digest(description)[:RECIPE_DIGITS] + _digest(code)[:_CODE_DIGITS]
 
     def describe(self) -> dict[str, JSON]:
         """Return the fields as plain JSON, of which the key is a hash."""
         return {
             "name": self.name,
-            "version": self.version,
             "settings": _to_json(self.settings, f"{self.name}.settings"),
             "inputs": _to_json(self.inputs, f"{self.name}.inputs"),
+            "code": self.code,
+            "versions": _to_json(self.versions, f"{self.name}.versions"),
         }
+
+
+def _digest(document: Mapping[str, JSON]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _to_json(value: object, where: str) -> JSON:

@@ -1,21 +1,30 @@
-"""The stage store: what was computed once for the same settings and inputs is not computed again."""
+"""The stage store: what was computed once from the same settings, inputs and code is not computed again."""
 
-import json
 import logging
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
-from sprec.store.atomic_files import sync_path, sync_tree, write_synced
-from sprec.store.stage import Stage
+from sprec.store.atomic_files import sync_path, sync_tree
+from sprec.store.errors import StoreError, explain_store_errors
+from sprec.store.stage import JSON, RECIPE_DIGITS, Stage
+from sprec.store.stage_files import (
+    DESCRIPTION,
+    Description,
+    find_damage,
+    follow_umask,
+    read_description,
+    write_description,
+)
 
 __all__ = ["Stage", "StageResult", "Store", "StoreError"]
 
@@ -24,32 +33,41 @@ log = logging.getLogger(__name__)
 LockKind: TypeAlias = Literal["flock", "lease"]
 """How processes agree on who computes a stage (see `Store`)."""
 
+Accept: TypeAlias = Literal["same_code", "any_code"]
+"""Which stored stages are reused: those of the same code and library versions, or those of any."""
+
 LEASE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_DESCRIPTION = "stage.json"
-
-
-class StoreError(RuntimeError):
-    """The store cannot be used; the message is one line that names the folder and the remedy."""
+_PARTIAL, _LOCKS, _CHECKPOINTS = ".partial", ".locks", ".checkpoints"
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A finished stage: its folder, and the seconds it took to compute, in this run or an earlier one."""
+    """A finished stage: its folder and key, and the seconds it took to compute, now or in an earlier run.
+
+    `code` and `versions` are the digest of the code and the libraries that computed it, `made` says who did.
+    `other_code` is true where they are not those of now, which only a store that accepts any code returns.
+    """
 
     path: Path
+    key: str
     seconds: float
     reused: bool
+    code: str
+    versions: Mapping[str, str]
+    made: Mapping[str, Any]
+    other_code: bool = False
 
 
 class Store:
     """Finished stages below `root`, each in a folder `root/name/key`.
 
     Such a folder is complete: it appears by a single rename after its files have reached the disk, and is
-    never written again. Beside the stage's own files it holds `stage.json`: name, version, settings, inputs,
-    seconds and the size in bytes of every file. If the folder and its `stage.json` disagree (another key, a
-    file missing or of another size), the stage is damaged and computed again. Stages in progress are in
-    `root/.partial`, and `root/.locks` holds one lock per key.
+    never written again. Beside the stage's own files it holds `stage.json`: what the key is made of, seconds,
+    who made it, and the size and SHA-256 of every file. If the folder and its `stage.json` disagree (another
+    key, a file missing or changed), the stage is damaged and computed again; contents are compared when a
+    process first reads the stage. `root/.partial` holds stages in progress, `root/.checkpoints` what they
+    would go on from after a kill, and `root/.locks` one lock per key.
 
     Processes on several hosts can share a root. With `lock="flock"` the kernel releases the lock of a dead
     process; the file system must pass `flock` on to other hosts (NFS on Linux does since 2.6.12, flock(2);
@@ -58,55 +76,112 @@ class Store:
     the owner has died on this host, or its file has not been touched for that long. An owner that was
     suspended and wakes up takes its successor's result, or raises `StoreError` if there is none yet. All
     processes that share a root must use the same `lock` and `lease_seconds`.
+
+    Args:
+        root: The folder; it is created when the first stage is computed.
+        lock: How processes agree on who computes a stage.
+        accept: Whether stages that other code made are reused too.
+        describe_maker: Returns what `stage.json` says about who makes a stage now.
+        lease_seconds: How long an untouched lease is respected.
     """
 
-    def __init__(self, root: Path, lock: LockKind = "flock", *, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        root: Path,
+        lock: LockKind = "flock",
+        *,
+        accept: Accept = "same_code",
+        describe_maker: Callable[[], Mapping[str, JSON]] = dict,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.root, self.lock, self.lease_seconds = root, lock, lease_seconds
+        self.accept, self.describe_maker = accept, describe_maker
+        self._verified: set[Path] = set()
+        self._cleaned = False
 
     def path(self, stage: Stage) -> Path:
         """Return the folder of the finished stage, which need not exist yet."""
         return self.root / stage.name / stage.key
 
-    def has(self, stage: Stage) -> bool:
-        """Return whether the stage is finished and undamaged, without writing anything."""
-        return self._load_finished(stage) is not None
+    def find(self, stage: Stage) -> StageResult | None:
+        """Return the stage if it is stored; compares no contents of files and writes nothing."""
+        with explain_store_errors(self.root, "read"):
+            return self._load_finished(stage, contents=False)
+
+    def checkpoint_folder(self, stage: Stage) -> Path:
+        """Return the folder where `work` may keep what a killed stage goes on from; it need not exist yet.
+
+        It outlives kills, interrupts and errors, is found again by the next attempt at the same key, and is
+        removed once the stage is finished. Files must be written whole (`atomic_files.atomic_path`).
+        """
+        return self.root / _CHECKPOINTS / f"{stage.name}.{stage.key}"
+
+    def open(self, name: str, key: str) -> Path:
+        """Return the folder of a stored stage by its key, as records name it.
+
+        Raises `StoreError` if it is not stored, or damaged.
+        """
+        folder = self.root / name / key
+        with explain_store_errors(self.root, "read"):
+            description = read_description(folder)
+            if description is None:
+                raise StoreError(f"the stage {name} is not stored at {folder}")
+            if damage := self._find_damage(folder, description, contents=True):
+                raise StoreError(f"the stage {name} at {folder} is damaged: {damage}")
+        return folder
 
     def run(self, stage: Stage, work: Callable[[Path], None]) -> StageResult:
         """Return the finished stage, calling `work` to fill an empty folder if the stage is not stored.
 
         The folder is renamed after `work` returns, so its files must not contain its path. While another
-        process computes the same key, this one waits and logs whom it is waiting for. If `work` raises,
-        nothing is left behind; after a kill the next run starts the stage afresh. A read-only store serves
-        finished stages. Raises `StoreError` if a stage must be computed and `root` cannot be written.
+        process computes the same key, this one waits and logs whom it is waiting for. If `work` raises or is
+        killed, nothing is left behind but its checkpoints. A read-only store serves finished stages. Raises
+        `StoreError` if the disk fails, is full or may not be written, be it in `work` or here.
         """
-        if (finished := self._load_finished(stage)) is not None:
-            return finished  # without the lock, which a read-only store could not create
-        with self._locked(stage):
+        with explain_store_errors(self.root, "read"):
+            if (finished := self._load_finished(stage)) is not None:
+                return finished  # without the lock, which a read-only store could not create
+        with explain_store_errors(self.root, "written"), self._locked(stage):
             # Another process may have finished it while this one waited for the lock.
             return self._load_finished(stage) or self._compute(stage, work)
 
-    def _load_finished(self, stage: Stage) -> StageResult | None:
-        folder = self.path(stage)
-        try:
-            description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-            sizes = description.pop("sizes")
-            result = StageResult(folder, float(description.pop("seconds")), reused=True)
-            # A subset: files that somebody added later do no harm.
-            whole = description == stage.describe() and sizes.items() <= _file_sizes(folder).items()
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-            return None  # not stored, or with a description that this store did not write
-        return result if whole else None
+    def _load_finished(self, stage: Stage, *, contents: bool = True) -> StageResult | None:
+        any_code = self.accept == "any_code"
+        for folder in [self.path(stage), *(self._made_by_other_code(stage) if any_code else [])]:
+            description = read_description(folder)
+            if description is None or not description.describes(stage, any_code=any_code):
+                continue
+            if self._find_damage(folder, description, contents=contents):
+                continue
+            if contents:  # the time of last use, for those who prune; a read-only store keeps none
+                with suppress(OSError):
+                    os.utime(folder / DESCRIPTION)
+            return _reused(folder, description, other_code=folder.name != stage.key)
+        return None
+
+    def _made_by_other_code(self, stage: Stage) -> list[Path]:
+        """Return the folders of the same settings and inputs, the latest made first."""
+        folders = self.path(stage).parent.glob(f"{stage.key[:RECIPE_DIGITS]}*")
+        return sorted(folders, key=lambda folder: folder.stat().st_ctime, reverse=True)
+
+    def _find_damage(self, folder: Path, description: Description, *, contents: bool) -> str:
+        """Return what is wrong with a stage's files; contents are read once in a process."""
+        damage = find_damage(folder, description, contents=contents and folder not in self._verified)
+        if contents and not damage:
+            self._verified.add(folder)
+        return damage
 
     def _compute(self, stage: Stage, work: Callable[[Path], None]) -> StageResult:
         """Fill a partial folder and rename it to the final one; the caller holds the lock of the key."""
-        with self._writable():
-            self._remove_leftovers(stage)
+        self._remove_leftovers(stage)
         partial = self._make_partial_folder(stage)
+        made = {**self.describe_maker(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
         try:
             start = time.perf_counter()
             work(partial)
             seconds = time.perf_counter() - start
-            write_synced(partial / _DESCRIPTION, _description(stage, partial, seconds))
+            write_description(partial, stage, seconds, made)
+            follow_umask(partial)
             sync_tree(partial)
             partial.rename(self.path(stage))
         except Exception as error:
@@ -117,7 +192,10 @@ class Store:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         sync_path(self.path(stage).parent)
-        return StageResult(self.path(stage), seconds, reused=False)
+        shutil.rmtree(self.checkpoint_folder(stage), ignore_errors=True)
+        self._verified.add(self.path(stage))
+        folder, code, versions = self.path(stage), stage.code, stage.versions
+        return StageResult(folder, stage.key, seconds, reused=False, code=code, versions=versions, made=made)
 
     def _take_successors_result(self, stage: Stage, error: Exception) -> StageResult:
         """Return the result of the process that took over this one's lease."""
@@ -129,27 +207,57 @@ class Store:
         ) from error
 
     def _remove_leftovers(self, stage: Stage) -> None:
-        """Remove partial folders of dead processes for this key, and a damaged final folder."""
+        """Remove what dead processes left of any stage, and a damaged folder of this one."""
         # Whoever holds the lock is the only live process with this key.
         for leftover in self._partial_folders(stage):
             shutil.rmtree(leftover, ignore_errors=True)
-        if self.path(stage).exists():
-            log.warning("%s does not agree with its %s: computing it again", self.path(stage), _DESCRIPTION)
-            shutil.rmtree(self.path(stage))
+        # A checkpoint is renamed when it is whole; what a kill interrupted has another name.
+        for leftover in self.checkpoint_folder(stage).glob(".*.partial"):
+            leftover.unlink(missing_ok=True)
+        if not self._cleaned:
+            self._cleaned = True
+            self.remove_dead_partials()
+        if (folder := self.path(stage)).exists():
+            log.warning("%s is damaged (%s): computing it again", folder, self._describe_damage(stage))
+            shutil.rmtree(folder)
+
+    def _describe_damage(self, stage: Stage) -> str:
+        folder = self.path(stage)
+        if (description := read_description(folder)) is None:
+            return f"it has no readable {DESCRIPTION}"
+        if not description.describes(stage):
+            return f"its {DESCRIPTION} describes another stage"
+        return self._find_damage(folder, description, contents=True)
+
+    def remove_dead_partials(self) -> list[Path]:
+        """Remove the partial folders of all keys that nobody is computing, and return them."""
+        removed = []
+        for folder in sorted((self.root / _PARTIAL).glob("*")):
+            # Process ids say little across hosts and containers; the lock of the key says it all.
+            lock = self._make_lock(folder.name.partition(".")[0])
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
+            finally:
+                lock.release()
+        return removed
 
     @contextmanager
     def _locked(self, stage: Stage) -> Iterator[None]:
-        with self._writable():
-            (self.root / ".locks").mkdir(parents=True, exist_ok=True)
-            lock = self._make_lock(stage)
-            self._acquire(lock, stage)
+        (self.root / _LOCKS).mkdir(parents=True, exist_ok=True)
+        lock = self._make_lock(stage.key)
+        self._acquire(lock, stage)
         try:
             yield
         finally:
             lock.release()
 
-    def _make_lock(self, stage: Stage) -> BaseFileLock:
-        path = self.root / ".locks" / f"{stage.key}.{'lease' if self.lock == 'lease' else 'lock'}"
+    def _make_lock(self, key: str) -> BaseFileLock:
+        path = self.root / _LOCKS / f"{key}.{'lease' if self.lock == 'lease' else 'lock'}"
         if self.lock == "lease":
             return SoftFileLease(path, lease_duration=self.lease_seconds, poll_interval=_POLL_SECONDS)
         return FileLock(path, poll_interval=_POLL_SECONDS)
@@ -167,34 +275,22 @@ class Store:
         return "/".join(owners[0]) if owners else "another process"
 
     def _make_partial_folder(self, stage: Stage) -> Path:
-        folder = self.root / ".partial" / f"{stage.key}.{os.getpid()}.{socket.gethostname()}"
-        with self._writable():
-            self.path(stage).parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(parents=True)
+        folder = self.root / _PARTIAL / f"{stage.key}.{os.getpid()}.{socket.gethostname()}"
+        self.path(stage).parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
         return folder
 
     def _partial_folders(self, stage: Stage) -> list[Path]:
-        return sorted((self.root / ".partial").glob(f"{stage.key}.*"))
-
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreError(
-                f"the stage store {self.root} cannot be written ({error.strerror or error}); "
-                "set SPREC_HOME or store.path to a folder that can"
-            ) from error
+        return sorted((self.root / _PARTIAL).glob(f"{stage.key}.*"))
 
 
-def _file_sizes(folder: Path) -> dict[str, int]:
-    """Return the size in bytes of every file below `folder` except the description."""
-    files = (file for file in folder.rglob("*") if file.is_file())
-    sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
-    sizes.pop(_DESCRIPTION, None)
-    return sizes
-
-
-def _description(stage: Stage, folder: Path, seconds: float) -> str:
-    description = {**stage.describe(), "seconds": seconds, "sizes": _file_sizes(folder)}
-    return json.dumps(description, indent=2, sort_keys=True) + "\n"
+def _reused(folder: Path, description: Description, *, other_code: bool) -> StageResult:
+    stage = description.stage
+    return StageResult(
+        *(folder, folder.name, description.seconds),
+        reused=True,
+        code=stage["code"],
+        versions=stage["versions"],
+        made=description.made,
+        other_code=other_code,
+    )

@@ -22,19 +22,25 @@ class ModelState:
     key: str
     folder: Path | None
 
+    @property
+    def folder_of_stage(self) -> Path:
+        """The folder, where there is one."""
+        assert self.folder is not None, "an untuned model has no stage"
+        return self.folder
+
 
 @dataclass(frozen=True)
 class StageContext:
     """What every stage shares: data, how a model is loaded, seeds, and numbers that change results.
 
-    `training_data_digest` is that of the dataset before validation and test rows were sampled: training
-    depends on no more than that. `eval_batch_tokens` bounds the padded tokens of a pass without gradients.
-    `load_inference_model` loads the copy that writes and ranks titles, where that computes in another
-    precision than training. `engine` describes what computes the model; empty where there is none.
+    `model_code` are the functions and objects that make the model and its prompts: their code is part of the
+    key of every stage that uses the model. `eval_batch_tokens` bounds the padded tokens of a pass without
+    gradients. `load_inference_model` loads the copy that writes and ranks titles, where that computes in
+    another precision than training. `engine` describes what computes the model; empty where there is
+    none.
     """
 
     dataset: Dataset
-    training_data_digest: str
     load: Callable[[], LanguageModel]
     embedder: Embedder
     seed: int
@@ -43,6 +49,7 @@ class StageContext:
     trainer: Mapping[str, Any]
     load_inference_model: Callable[[], LanguageModel] | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
+    model_code: tuple[object, ...] = ()
 
     @cached_property
     def model(self) -> LanguageModel:

@@ -19,6 +19,7 @@ from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
 from sprec.seeds import stream
+from sprec.store.code_digest import code_digest, library_versions
 from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
@@ -29,7 +30,6 @@ from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
-VERSION = 5  # of what stages compute: 5 since attention goes by blocks
 PAIRS, PREDICTIONS = "pairs.parquet", "predictions.parquet"
 """Files of stages: chosen and rejected titles, ranked lists."""
 
@@ -52,18 +52,38 @@ class Stages:
         self.context, self.store, self.row_sampling = context, store, row_sampling
         self.on_result, self.runner = on_result, runner
 
-    def run(self, label: str, stage: Stage, work: Work) -> Path:
-        """Return the stage's folder; `work` computes it unless it is stored."""
+    def run(self, label: str, stage: Stage, work: Work) -> ModelState:
+        """Return key and folder of the finished stage; `work` computes it unless it is stored."""
         log.info("%s", label)
         result = self.store.run(stage, work)
         self.on_result(label, stage, result)
-        return result.path
+        return ModelState(result.key, result.path)
 
-    def _stage(self, name: str, settings: Mapping[str, Any], **inputs: str) -> Stage:
-        """Return the stage; it depends on the training rows, or on the dataset that `inputs` name."""
-        shared = {"seed": self.context.seed, **self.context.numerics}
-        inputs = {"dataset": self.context.training_data_digest, **inputs}
-        return Stage(name, VERSION, {**shared, **settings}, inputs)
+    def _stage(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        code: Sequence[object],
+        data: Sequence[str] = (),
+        **inputs: str,
+    ) -> Stage:
+        """Return a stage with all that its output depends on.
+
+        Args:
+            name: the step.
+            settings: of the step.
+            code: the functions and objects that compute it.
+            data: parts of the dataset that it reads beside the training data (see `Dataset.part_digests`).
+            inputs: digests and keys of whatever else it reads.
+        """
+        digests = self.context.dataset.part_digests
+        inputs |= {part: digests[part] for part in ("training", *data)}
+        return Stage(name, settings, inputs, code_digest(*code), library_versions())
+
+    @property
+    def _shared_settings(self) -> dict[str, Any]:
+        """The settings of every stage that may ask the model."""
+        return {"seed": self.context.seed, **self.context.numerics}
 
     def rows(self, iteration: int) -> Examples:
         """Return the training rows of an iteration; iteration 0 is the initial SFT."""
@@ -88,12 +108,13 @@ class Stages:
             counterfactual: adds the effect of the history to a title's likelihood.
         """
         label = f"sft {iteration}" if iteration else "initial sft"
-        settings = {**self.row_sampling.describe(iteration), **schedule.describe()}
+        settings = {**self._shared_settings, **self.row_sampling.describe(iteration), **schedule.describe()}
         settings |= {"weighting": repr(weighting)} if weighting else {}
         settings |= {"counterfactual": asdict(counterfactual)} if counterfactual else {}
-        # Validation rows are sampled from the dataset: they count where they choose the weights, else not.
-        inputs = {"dataset": self.context.dataset.digest} if schedule.eval_every else {}
-        stage = self._stage("sft", settings, model=policy.key, **inputs)
+        # Validation rows count where they choose the weights, genres where they weigh the rows.
+        data = [*(["valid"] if schedule.eval_every else []), *(["genres"] if weighting else [])]
+        code = [Stages.sft, self.row_sampling, self.context.model_code, weighting, counterfactual]
+        stage = self._stage("sft", settings, code, data, model=policy.key)
 
         def work(folder: Path) -> None:
             """Train on the targets of the iteration's rows."""
@@ -115,7 +136,7 @@ class Stages:
                 **options,
             )
 
-        return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
+        return self.run(label, stage, self.runner(stage, work))
 
     def negatives(
         self,
@@ -135,12 +156,17 @@ class Stages:
             decoding: how the model writes titles of its own.
             keep_pairs_equal_to_target: keep rows whose target is rejected too, as the released code does.
         """
-        settings = {**self.row_sampling.describe(iteration), "sampler": repr(sampler)}
-        settings |= {"keep_pairs_equal_to_target": keep_pairs_equal_to_target}
+        settings = {**self._shared_settings, **self.row_sampling.describe(iteration)}
+        settings |= {"sampler": repr(sampler), "keep_pairs_equal_to_target": keep_pairs_equal_to_target}
         settings |= {"decoding": repr(decoding)} if sampler.uses_decoding else {}
         inputs = {"model": policy.key} if sampler.uses_model else {}
         inputs |= {"embedder": self.context.embedder.digest()} if sampler.uses_embeddings else {}
-        stage = self._stage("negatives", settings, **inputs)
+        code = [Stages.negatives, self.row_sampling, StageContext.sampler_context, sampler]
+        code += [self.context.model_code] if sampler.uses_model else []
+        code += [decoding] if sampler.uses_decoding else []
+        code += [self.context.embedder] if sampler.uses_embeddings else []
+        data = ["genres"] if sampler.uses_genres else []
+        stage = self._stage("negatives", settings, code, data, **inputs)
 
         def work(folder: Path) -> None:
             """Write the pairs, and count what was dropped."""
@@ -155,7 +181,7 @@ class Stages:
                 drops |= {"prompts_cut": self.context.inference_model.truncated_prompts}
             write_drops(folder, drops)
 
-        return ModelState(stage.key, self.run(f"negatives {iteration}", stage, work))
+        return self.run(f"negatives {iteration}", stage, work)
 
     def dpo(
         self,
@@ -175,18 +201,19 @@ class Stages:
             objective: the loss with its settings.
         """
         loss = f"{objective.func.__module__}.{objective.func.__qualname__}"
-        settings = {**schedule.describe(), "objective": loss, **objective.keywords}
-        stage = self._stage("dpo", settings, model=policy.key, pairs=pairs.key)
+        settings = {**self._shared_settings, **schedule.describe()}
+        settings |= {"objective": loss, **objective.keywords}
+        code = [Stages.dpo, self.context.model_code, objective]
+        stage = self._stage("dpo", settings, code, model=policy.key, pairs=pairs.key)
         label = f"dpo {iteration}"
 
         def work(folder: Path) -> None:
             """Train on the stored pairs."""
-            assert pairs.folder is not None
-            frame = pl.read_parquet(pairs.folder / PAIRS)
+            frame = pl.read_parquet(pairs.folder_of_stage / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
             train_policy(self.context, policy, rows, objective, schedule, label, folder, step="dpo")
 
-        return ModelState(stage.key, self.run(label, stage, self.runner(stage, work)))
+        return self.run(label, stage, self.runner(stage, work))
 
     def assistant(self, test: TestSetup) -> ModelState | None:
         """Return the trained recommender of item ids that the test's ranker asks, or None."""
@@ -194,23 +221,25 @@ class Stages:
         if assistant is None:
             return None
         settings = {"seed": context.seed, "threads": context.numerics.get("threads"), **assistant.describe()}
-        stage = Stage("assistant", VERSION, settings, {"dataset": context.dataset.digest})
+        stage = self._stage("assistant", settings, [Stages.assistant, assistant], ["valid"])
 
         def work(folder: Path) -> None:
             """Train on item ids."""
             assistant.train(context.dataset, folder, rng=stream(context.seed, "assistant"))
 
-        return ModelState(stage.key, self.run("assistant", stage, work))
+        return self.run("assistant", stage, work)
 
     def evaluate(
         self, policy: ModelState, label: str, test: TestSetup, assistant: ModelState | None = None
     ) -> Path:
         """Return the folder with the policy's ranked lists of the test's rows (`PREDICTIONS`)."""
         rows, context = test.rows(self.context.dataset), self.context
-        settings = {"ranker": repr(test.ranker), "split": test.split, "k": test.k}
+        settings = {**self._shared_settings, "ranker": repr(test.ranker), "split": test.split, "k": test.k}
         inputs = {"embedder": context.embedder.digest()} if test.ranker.uses_embeddings else {}
         inputs |= {"assistant": assistant.key} if assistant else {}
-        stage = self._stage("evaluate", settings, model=policy.key, dataset=context.dataset.digest, **inputs)
+        code = [Stages.evaluate, test.ranker, context.model_code]
+        code += [context.embedder] if test.ranker.uses_embeddings else []
+        stage = self._stage("evaluate", settings, code, [test.split], model=policy.key, **inputs)
 
         def work(folder: Path) -> None:
             """Rank with the tuned model."""
@@ -221,7 +250,7 @@ class Stages:
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             write_drops(folder, {"prompts_cut": model.truncated_prompts})
 
-        return self.run(f"evaluate {label}", stage, work)
+        return self.run(f"evaluate {label}", stage, work).folder_of_stage
 
     def baseline(self, label: str, baseline: Baseline, settings: Mapping[str, Any], test: TestSetup) -> Path:
         """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`).
@@ -229,15 +258,16 @@ class Stages:
         `settings` name by value all that the baseline depends on.
         """
         rows, context = test.rows(self.context.dataset), self.context
-        settings = {"baseline": settings, "split": test.split, "k": test.k}
-        stage = self._stage("baseline", settings, dataset=context.dataset.digest)
+        settings = {**self._shared_settings, "baseline": settings, "split": test.split, "k": test.k}
+        code, data = [Stages.baseline, baseline], ["valid", test.split, "genres"]
+        stage = self._stage("baseline", settings, code, data)
 
         def work(folder: Path) -> None:
             """Rank without an LLM."""
             ids = baseline(context.dataset, rows, k=test.k, rng=stream(context.seed, "baseline", label))
             _predictions(rows, ids, [None] * len(rows)).write_parquet(folder / PREDICTIONS)
 
-        return self.run(label, stage, work)
+        return self.run(label, stage, work).folder_of_stage
 
 
 def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:

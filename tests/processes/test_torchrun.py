@@ -14,7 +14,7 @@ import pytest
 from sprec.processes.torchrun import GroupError, TorchrunGroup, _run_logged, in_process
 from sprec.store.stage import Stage
 
-SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
+SFT = Stage("sft", {"rows": 8}, {"data": "d1"})
 
 
 def speaking(*lines, status=0):

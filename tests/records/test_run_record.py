@@ -39,7 +39,8 @@ RECORD = RunRecord(
     method="sprec",
     negatives="self_play",
 )
-STAGE = StageEntry("sft", "SFT, iteration 1", "k1", 1.5, False)
+ORIGIN = {"commit": "c0", "dirty": True, "code": "c0de", "versions": {"torch": "2.5"}, "other_code": False}
+STAGE = StageEntry("sft", "SFT, iteration 1", "k1", 1.5, False, **ORIGIN)
 EVALUATION = Evaluation(
     *("SPRec", 1, 20, 19, {"hr@1": 0.25, "ndcg@5": 0.5}, "grounded", "test"), lists="eJxj", written=("Heat",)
 )
@@ -68,7 +69,9 @@ DOCUMENT = {
     "weights": {"name": "tiny", "digest": "w1"},
     "method": "sprec",
     "negatives": "self_play",
-    "stages": [{"name": "sft", "label": "SFT, iteration 1", "key": "k1", "seconds": 1.5, "reused": False}],
+    "stages": [
+        {"name": "sft", "label": "SFT, iteration 1", "key": "k1", "seconds": 1.5, "reused": False} | ORIGIN
+    ],
     "drops": {"DPO, iteration 1": {"no title": 3, "equal to target": 1}},
     "evaluations": [
         {
@@ -154,6 +157,26 @@ def test_schema_2_is_read_under_the_present_names(full, path):
     record = RunRecord.load(path)
     assert record.sampled_users == full.sampled_users
     assert record.config["tracker"] == {"_target_": "sprec.records.tracking.Silent"}
+
+
+def test_a_stage_of_an_older_record_has_no_known_maker(path):
+    entry = {name: value for name, value in DOCUMENT["stages"][0].items() if name not in ORIGIN}
+    record = RunRecord.load(write(path, stages=[entry]))
+    assert record.stages == (StageEntry("sft", "SFT, iteration 1", "k1", 1.5, False),)
+    assert record.foreign_origin(record.stages[0]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "origin"),
+    [
+        ({}, "commit c0 (dirty), torch 2.5"),
+        ({"commit": "c0ffee", "dirty": False}, "torch 2.5"),
+        ({"commit": "c0ffee", "dirty": False, "versions": {"torch": "2.6.0", "peft": "1"}}, ""),
+        ({"commit": None, "versions": {}, "other_code": True}, "other code, commit unknown (dirty)"),
+    ],
+)
+def test_who_made_a_stage_is_said_where_it_is_not_the_run_itself(changes, origin):
+    assert RECORD.foreign_origin(replace(STAGE, **changes)) == origin
 
 
 def test_broken_schema_1_is_named_too(path):

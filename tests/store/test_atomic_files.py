@@ -1,8 +1,10 @@
 """Files are whole or absent."""
 
+import contextlib
+
 import pytest
 
-from sprec.store.atomic_files import sync_tree, write_atomically
+from sprec.store.atomic_files import atomic_path, sync_tree, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -35,3 +37,14 @@ def test_a_tree_is_synced_files_and_folders_alike(tmp_path, monkeypatch):
     monkeypatch.setattr("sprec.store.atomic_files.sync_path", synced.append)
     sync_tree(tmp_path)
     assert synced == [tmp_path / "sub" / "file", tmp_path / "sub", tmp_path]
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "new" / "checkpoint"
+    for content, fails in ((b"one", False), (b"two", True)):
+        with contextlib.suppress(ValueError), atomic_path(path) as partial:
+            partial.write_bytes(content)
+            if fails:
+                raise ValueError
+    assert path.read_bytes() == b"one"
+    assert list(path.parent.iterdir()) == [path]

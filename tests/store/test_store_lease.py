@@ -10,7 +10,7 @@ import pytest
 
 from sprec.store.store import Stage, Store
 
-SFT = Stage("sft", 1, {"rows": 8}, {"data": "d1"})
+SFT = Stage("sft", {"rows": 8}, {"data": "d1"})
 
 # Speaks one line per event, and computes when it is told to.
 PROCESS = """
@@ -27,7 +27,7 @@ def work(folder):
 
 try:
     store = Store(Path(sys.argv[1]), "lease", lease_seconds=float(sys.argv[2]))
-    result = store.run(Stage("sft", 1, {"rows": 8}, {"data": "d1"}), work)
+    result = store.run(Stage("sft", {"rows": 8}, {"data": "d1"}), work)
     print("reused" if result.reused else "computed", flush=True)
 except RuntimeError as error:
     print(error, flush=True)

@@ -40,7 +40,7 @@ def planned(tmp_path):
     data = toy_dataset()
 
     def build(size=8, sizes=SIZES, **numerics):
-        engine = StageContext(data, data.digest, never, CharacterNgrams(size), 0, 2048, numerics, {})
+        engine = StageContext(data, never, CharacterNgrams(size), 0, 2048, numerics, {})
         return CostEstimator(engine, Store(tmp_path), sizes, model=None)
 
     return build
@@ -161,9 +161,7 @@ def prompted(make):
     data = toy_dataset().sampled(None, 4, 4, lambda name: stream(0, name))
     trainer = {"accelerator": "cpu", "devices": 1}
     options = {"load_inference_model": lambda: reader}
-    return StageContext(
-        data, data.digest, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options
-    ), asked
+    return StageContext(data, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options), asked
 
 
 def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):

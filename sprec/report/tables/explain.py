@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sprec.evaluation.registry import label_of
-from sprec.records.run_record import RunRecord
+from sprec.records.run_record import RunRecord, StageEntry
 from sprec.report.labels import find_score, same_name
 from sprec.report.tables.arms import group_by_setting
 from sprec.report.tables.columns import OFF_CATALOG
@@ -82,7 +82,7 @@ def _run_lines(seed: int, run: ScoredRun, key: str, paths: Mapping[int, Path]) -
         "W&B": record.tracker or "not tracked",
     }
     stages = [
-        f"{stage.key}  {stage.label} ({stage.seconds:.1f} s{', reused' * stage.reused})"
+        f"{stage.key}  {stage.label} ({stage.seconds:.1f} s{_origin(record, stage)})"
         for stage in record.stages
     ]
     return [
@@ -90,6 +90,12 @@ def _run_lines(seed: int, run: ScoredRun, key: str, paths: Mapping[int, Path]) -
         *(f"    {name:9}{value}" for name, value in facts.items()),
         *(f"    {'' if number else 'stages':9}{line}" for number, line in enumerate(stages)),
     ]
+
+
+def _origin(record: RunRecord, stage: StageEntry) -> str:
+    """Return whether a stage was reused, and who made it where that is not the run itself."""
+    origin = record.foreign_origin(stage)
+    return ", reused" * stage.reused + (origin and f", made by {origin}")
 
 
 def _recompute(run: ScoredRun, key: str) -> str:

@@ -21,7 +21,9 @@ def source_line(records: Sequence[RunRecord]) -> str:
         "dataset": [f"{record.dataset.name} ({record.dataset.digest[:12]})" for record in records],
         "base LLM": [f"{record.weights.name} ({record.weights.digest[:12]})" for record in records],
     }
-    return "; ".join(f"{name} {', '.join(dict.fromkeys(values))}" for name, values in parts.items())
+    line = "; ".join(f"{name} {', '.join(dict.fromkeys(values))}" for name, values in parts.items())
+    foreign = {stage.key for record in records for stage in record.stages if stage.other_code}
+    return f"{line}; {len(foreign)} stages made by other code (store.accept=any_code)" if foreign else line
 
 
 def format_commit(record: RunRecord, *, digits: int = 10) -> str:
