@@ -59,7 +59,7 @@ ADDED_KEYS: Mapping[str, object] = {}
 
 
 ADDED_FIELDS: Mapping[str, Mapping[str, object]] = {
-    "": {},
+    "": {"engine": {}},
     "stages": {"commit": None, "dirty": False, "code": "", "versions": {}, "other_code": False},
     "evaluations": {},
 }

@@ -67,6 +67,7 @@ DOCUMENT = {
         "rows": {"train": 100, "valid": 10, "test": 20},
     },
     "weights": {"name": "tiny", "digest": "w1"},
+    "engine": {},
     "method": "sprec",
     "negatives": "self_play",
     "stages": [
