@@ -15,26 +15,9 @@ from sprec.training.row_weights import GenreBalance
 
 GROUP_NAMES = (
     *("dataset", "embeddings", "ranking", "budget", "trainer"),
-    *("base_llm", "engine", "prompt", "decoding", "negatives", "method", "tracker"),
+    *("base_llm", "engine", "prompt", "decoding", "negatives", "objective", "method", "tracker"),
 )
-GROUPS = [
-    f"{group}={path.stem}"
-    for group in [
-        "dataset",
-        "embeddings",
-        "ranking",
-        "budget",
-        "trainer",
-        "base_llm",
-        "engine",
-        "prompt",
-        "decoding",
-        "negatives",
-        "method",
-        "tracker",
-    ]
-    for path in sorted((CONF / group).glob("*.yaml"))
-]
+GROUPS = [f"{group}={path.stem}" for group in GROUP_NAMES for path in sorted((CONF / group).glob("*.yaml"))]
 PATHS = {
     "dataset=released": ["dataset.path=DIR"],
     "dataset=movielens_latest_small": ["dataset.path=DIR"],
@@ -218,7 +201,7 @@ def test_each_switch_of_the_released_experiment_goes_back_alone():
         "method.keep_pairs_equal_to_target=false",
     ]
     back += ["base_llm.quantise=none", "trainer.inference_precision=same", "base_llm.lora.dropout=0.0"]
-    back += ["budget.initial.loss_on=history", "budget.sft.loss_on=title"]
+    back += ["budget.initial.loss_on=history", "budget.sft.loss_on=title", "trainer.warmup_from_zero=false"]
     assert settings("+experiment=released", *back) == settings()
 
 

@@ -149,15 +149,17 @@ def _build_method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
         counterfactual=Counterfactual(**counterfactual.model_dump()) if counterfactual else None,
         negatives=instantiate_node(settings.negatives),
         decoding=instantiate_node(settings.decoding),
-        initial=_build_schedule(settings, budget.initial),
-        sft=_build_schedule(settings, budget.sft),
-        dpo=_build_schedule(settings, budget.dpo),
+        initial=_build_schedule(settings, budget.initial, settings.trainer.loss_per),
+        sft=_build_schedule(settings, budget.sft, settings.trainer.loss_per),
+        dpo=_build_schedule(settings, budget.dpo, "row"),  # a preference is one of titles, however long
     )
 
 
-def _build_schedule(settings: Settings, tuning: Tuning) -> Schedule:
-    trainer = settings.trainer
-    return Schedule(**tuning.model_dump(), clip_norm=trainer.clip_norm, batch_tokens=trainer.batch_tokens)
+def _build_schedule(settings: Settings, tuning: Tuning, loss_per: str) -> Schedule:
+    trainer, stage = settings.trainer, tuning.model_dump()
+    stage["clip_norm"] = trainer.clip_norm if tuning.clip_norm is None else tuning.clip_norm
+    stage |= {"batch_tokens": trainer.batch_tokens, "warmup_from_zero": trainer.warmup_from_zero}
+    return Schedule(**stage, loss_per=loss_per)
 
 
 def _check_title_count(

@@ -25,12 +25,16 @@ class SettingsGroup(BaseModel):
 
 
 class Tuning(SettingsGroup):
-    """One stage's schedule: epochs, rows per step, AdamW learning rate, warm-up steps, what SFT predicts."""
+    """One stage's schedule; `clip_norm` None is the trainer's."""
 
     epochs: PositiveInt
     batch_rows: PositiveInt
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    warmup_share: float | None = Field(default=None, ge=0, lt=1)
+    decay: Literal["linear", "cosine"] = "linear"
+    optimizer: Literal["adamw", "rmsprop"] = "adamw"
+    clip_norm: float | None = Field(default=None, gt=0)
     loss_on: Literal["title", "history", "sequence"] = "title"
 
 
@@ -111,6 +115,8 @@ class TrainerSettings(SettingsGroup):
     batch_tokens: PositiveInt
     eval_batch_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
+    loss_per: Literal["token", "row"]
+    warmup_from_zero: bool
     checkpointing: bool = False
     devices: PositiveInt = 1
     nodes: PositiveInt = 1

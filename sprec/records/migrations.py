@@ -54,7 +54,10 @@ RENAMED_VALUES: tuple[tuple[str, object, object], ...] = (
 )
 """Dotted configuration keys, a value that they once had, and its present name."""
 
-ADDED_KEYS: Mapping[str, object] = {}
+ADDED_KEYS: Mapping[str, object] = {
+    "trainer.loss_per": "row",
+    "trainer.warmup_from_zero": False,
+}
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 
 

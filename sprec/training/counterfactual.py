@@ -20,7 +20,8 @@ class Counterfactual:
 
     f are logits, x is the prompt, x⁰ the same without a history; λ is `effect_weight`, and ω falls linearly
     from 1 at the first token to `last_token_weight` at the closing quote. Its negative is CFT's loss; both
-    passes have a gradient, as in the released code. That code divides by the batch's Σω; SFT here does not.
+    passes have a gradient, as in the released code. That code divides by the batch's Σω, and so does
+    `trainer.loss_per=token`.
     """
 
     effect_weight: float

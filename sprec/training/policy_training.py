@@ -9,11 +9,14 @@ from typing import Any
 
 import polars as pl
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from sprec.data.prompts import Step
+from sprec.llm.token_rows import TokenRow
 from sprec.seeds import derive_seed, stream
 from sprec.training.context import ModelState, StageContext
-from sprec.training.counterfactual import Counterfactual
+from sprec.training.counterfactual import Counterfactual, linear_weights
 from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import Objective
 from sprec.training.row_sampling import HistoryWithAnswers, encode_rows, with_targets
@@ -54,10 +57,13 @@ def train_policy(
     model, data = context.model.load(policy.folder), context.dataset
     encode = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
     rows = encode(pairs)
+    without_history: list[TokenRow] = []
     if counterfactual:
         without_history = encode([((), answers) for _, answers in pairs], loss_on="title")
         options |= {"scorer": counterfactual.scorer(model, rows, without_history)}
         schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads each row twice
+    if schedule.loss_per == "token":
+        options |= {"token_counts": count_predicted_tokens(rows, counterfactual, without_history)}
     reference = torch.zeros(len(rows), 1)  # SFT has none
     if len(rows[0].answers) > 1:
         reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
@@ -69,11 +75,24 @@ def train_policy(
         schedule,
         rng=stream(context.seed, label, "order"),
         torch_seed=derive_seed(context.seed, label, "dropout"),
+        label=label,
         trainer=context.trainer,
     )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)
     write_drops(folder, {"prompts_cut": model.truncated_prompts})
+
+
+def count_predicted_tokens(
+    rows: Sequence[TokenRow], counterfactual: Counterfactual | None, without_history: Sequence[TokenRow]
+) -> Float[Tensor, " rows"]:
+    """Return how many tokens each row predicts; those of a title that CFT weighs count as their weights."""
+    counts = torch.tensor([float(len(row.answers[0])) for row in rows])
+    if counterfactual is None:
+        return counts
+    titles = [len(row.answers[0]) for row in without_history]
+    weights = [float(linear_weights(tokens, counterfactual.last_token_weight).sum()) for tokens in titles]
+    return counts - torch.tensor(titles) + torch.tensor(weights)
 
 
 def write_drops(folder: Path, drops: Mapping[str, int]) -> None:

@@ -1,5 +1,6 @@
-"""How long and how fast a stage trains: epochs, batches, learning rate, the order of rows."""
+"""How long and how fast a stage trains: epochs, batches, optimiser, learning rate, the order of rows."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,10 +13,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW with linear warm-up over `warmup_steps` and linear decay to zero.
+    """Optimiser with linear warm-up over `warmup_steps` and a linear or cosine decay to zero.
 
-    SFT predicts what `loss_on` names: "title", "history" or "sequence" (`with_loss_on`). With `eval_every`,
-    validation loss is computed after every so many steps and after the last one; the best weights are kept.
+    `warmup_share` of all steps takes the place of `warmup_steps`. With `warmup_from_zero`, the first step has
+    the rate 0, as Hugging Face's schedules have it; without, warm-up reaches the full rate a step earlier.
+    SFT predicts what `loss_on` names: "title", "history" or "sequence" (`with_loss_on`). `loss_per` "token"
+    divides a step's summed loss by its predicted tokens, "row" by its rows. With `eval_every`, validation
+    loss is computed after every so many steps and after the last one; the best weights are kept.
     """
 
     epochs: int
@@ -26,18 +30,37 @@ class Schedule:
     batch_tokens: int
     loss_on: str = "title"
     eval_every: int | None = None
+    loss_per: str = "row"
+    optimizer: str = "adamw"
+    decay: str = "linear"
+    warmup_share: float | None = None
+    warmup_from_zero: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return the settings that are in use, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def optimizer(self, weights: Sequence[Tensor], steps: int) -> tuple[torch.optim.AdamW, LambdaLR]:
-        """Return AdamW and its learning rate over `steps` optimiser steps."""
-        optimizer = adamw(weights, self.learning_rate)
-        warmup = max(self.warmup_steps, 1)
-        decay = max(steps - warmup, 1)
-        factor = LambdaLR(optimizer, lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / decay)))
-        return optimizer, factor
+    def build_optimizer(
+        self, weights: Sequence[Tensor], steps: int
+    ) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """Return the optimiser and its learning rate over `steps` optimiser steps."""
+        optimizer = OPTIMIZERS[self.optimizer](weights, self.learning_rate)
+        return optimizer, LambdaLR(optimizer, lambda step: self.rate_factor(step, steps))
+
+    def rate_factor(self, step: int, steps: int) -> float:
+        """Return the share of `learning_rate` at a step, counted from 0, of `steps`."""
+        warmup = self.warmup_steps
+        if self.warmup_share is not None:
+            warmup = math.ceil(self.warmup_share * steps)
+        if self.warmup_from_zero:
+            return step / warmup if step < warmup else self._decayed((steps - step) / max(steps - warmup, 1))
+        warmup = max(warmup, 1)
+        return min((step + 1) / warmup, self._decayed((steps - step) / max(steps - warmup, 1)))
+
+    def _decayed(self, left: float) -> float:
+        """Return the factor where this share of the decay is left."""
+        left = max(0.0, left)
+        return left if self.decay == "linear" else 0.5 * (1 + math.cos(math.pi * (1 - min(left, 1.0))))
 
     def batches(self, rows: int, rng: Generator) -> list[list[int]]:
         """Return the row numbers of each optimiser step of the stage."""
@@ -47,6 +70,14 @@ class Schedule:
 def adamw(weights: Sequence[Tensor], learning_rate: float) -> torch.optim.AdamW:
     """Return AdamW without weight decay (Loshchilov and Hutter 2019)."""
     return torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
+
+
+def rmsprop(weights: Sequence[Tensor], learning_rate: float) -> torch.optim.RMSprop:
+    """Return RMSprop with torch's own defaults, as SPIN's released code has it."""
+    return torch.optim.RMSprop(weights, lr=learning_rate)
+
+
+OPTIMIZERS = {"adamw": adamw, "rmsprop": rmsprop}
 
 
 def index_stream(rows: int, epochs: int, batch: int, rng: Generator) -> Iterator[list[int]]:

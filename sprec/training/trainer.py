@@ -21,6 +21,7 @@ from sprec.training import distributed
 from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import Objective
 from sprec.training.schedule import Schedule
+from sprec.training.step_values import ACCURACIES, MARGINS, PREFERENCE, preference_sums, sum_values
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # otherwise it prints a greeting per stage
@@ -34,14 +35,16 @@ class TrainingRows:
     """What a stage trains on.
 
     `reference` holds the frozen model's log-probabilities, `weights` multiply the losses of rows (None: 1).
-    With `batch_weights`, every row of a step has the step's mean weight. `scorer` stands in for the answers'
-    log-probabilities. `validation` rows choose the best weights where the schedule evaluates.
+    With `batch_weights`, every row of a step has the step's mean weight. `token_counts` says how much a row
+    counts in the divisor of a step's loss: its predicted tokens (None: 1). `scorer` stands in for the
+    answers' log-probabilities. `validation` rows choose the best weights where the schedule evaluates.
     """
 
     rows: Sequence[TokenRow]
     reference: Float[Tensor, "rows answers"]
     weights: Float[Tensor, " rows"] | None = None
     batch_weights: bool = False
+    token_counts: Float[Tensor, " rows"] | None = None
     scorer: AnswerScorer | None = None
     validation: Sequence[TokenRow] = ()
 
@@ -51,6 +54,11 @@ class TrainingRows:
             return torch.ones(len(numbers))
         weights = self.weights[list(numbers)]
         return weights.mean().expand(len(numbers)) if self.batch_weights else weights
+
+    def step_divisor(self, numbers: Sequence[int]) -> float:
+        """Return what one step's summed loss is divided by: its predicted tokens, or its rows."""
+        # All rows of the step, whichever process or pass reads them: so the mean is exact under accumulation.
+        return float(len(numbers) if self.token_counts is None else self.token_counts[list(numbers)].sum())
 
 
 @dataclass(frozen=True)
@@ -73,19 +81,22 @@ class FineTuningModule(lightning.LightningModule):
         schedule: Schedule,
         *,
         steps: int,
+        label: str,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step is as many passes as its tokens need
         self.network = model.network
         self.language_model, self.data, self.objective = model, data, objective
-        self.schedule, self.steps = schedule, steps
+        self.schedule, self.steps, self.label = schedule, steps, label
+        self.beta = float(getattr(objective, "keywords", {}).get("beta", 1.0))
+        self.clipped_steps = 0
         self.log_probs = data.scorer or (lambda numbers: model.log_probs([data.rows[i] for i in numbers]))
         self.best = BestWeights()
         self.curve: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with the schedule's warm-up and decay."""
-        optimizer, rate = self.schedule.optimizer(self._trainable, self.steps)
+        """Return the schedule's optimiser and learning rate."""
+        optimizer, rate = self.schedule.build_optimizer(self._trainable, self.steps)
         return [optimizer], [rate]
 
     @property
@@ -105,20 +116,29 @@ class FineTuningModule(lightning.LightningModule):
         groups = distributed.own_microbatches(
             [row.width for row in rows], self.schedule.batch_tokens, even=self.language_model.sharded
         )
-        weights = self.data.step_weights(numbers)
+        weights, divisor = self.data.step_weights(numbers), self.data.step_divisor(numbers)
         with self._without_gradient_sync():
-            sums = [self._backward(numbers, weights, group) for group in groups]
-        values = self._means(sums, len(rows))
-        if not math.isfinite(values["loss"]):
-            raise FloatingPointError(
-                f"loss is {values['loss']} at step {batch_idx + 1}, rows {numbers}; lower the learning rate"
-            )
+            sums = [self._backward(numbers, weights, divisor, group) for group in groups]
+        values = self._means(sums, len(rows), divisor)
+        self._check_finite("loss", values["loss"], batch_idx, numbers)
         distributed.sum_gradients(self.network.parameters())
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm))
+        self._check_finite("gradient norm", norm, batch_idx, numbers)
+        values |= {"grad_norm": norm, "learning_rate": rate.get_last_lr()[0]}
+        self.clipped_steps += norm > self.schedule.clip_norm
+        self.curve.append({**values, "clipped_share": self.clipped_steps / (batch_idx + 1)})
         optimizer.step()
         rate.step()
-        self.curve.append(values)
+        finite = torch.stack([weight.isfinite().all() for weight in self._trainable]).all()
+        self._check_finite("a weight", 0.0 if finite else math.nan, batch_idx, numbers)
         self._keep_best_weights(batch_idx + 1)
+
+    def _check_finite(self, name: str, value: float, batch_idx: int, numbers: Sequence[int]) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{self.label}: {name} is {value} at step {batch_idx + 1} of {self.steps}, rows "
+                f"{list(numbers)}; nothing is stored; lower its rate of {self.schedule.learning_rate:g}"
+            )
 
     def _keep_best_weights(self, step: int) -> None:
         """Keep a copy of the weights if this step is one to evaluate and has the lowest validation loss."""
@@ -142,31 +162,29 @@ class FineTuningModule(lightning.LightningModule):
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
-    def _means(self, sums: Sequence[Mapping[str, float]], rows: int) -> dict[str, float]:
-        """Return loss and margin per row of the step, over the rows of all processes."""
-        keys = ("loss", "margin") if self.data.reference.shape[1] > 1 else ("loss",)
-        own = [sum(values[key] for values in sums) for key in keys]
-        totals = distributed.sum_over_processes(torch.tensor(own, dtype=torch.float64)).tolist()
-        return {key: total / rows for key, total in zip(keys, totals, strict=True)}
+    def _means(self, sums: Sequence[Mapping[str, float]], rows: int, divisor: float) -> dict[str, float]:
+        """Return the step's loss, and what else it reports per row, over the rows of all processes."""
+        names = (*PREFERENCE, MARGINS, ACCURACIES) if self.data.reference.shape[1] > 1 else ()
+        totals = sum_values(sums, ("loss", *names))
+        return {"loss": totals["loss"] / divisor, **{name: totals[name] / rows for name in names}}
 
     def _backward(
-        self, numbers: Sequence[int], weights: Float[Tensor, " batch"], group: Sequence[int]
+        self, numbers: Sequence[int], weights: Float[Tensor, " batch"], divisor: float, group: Sequence[int]
     ) -> dict[str, float]:
-        """Add the gradient of a group of the step's rows; return their summed loss and margin.
+        """Add the gradient of a group of the step's rows; return the sums of what they report.
 
         With no rows, run a dummy forward and backward pass so that collectives stay in step.
         """
         if not group:
             self.manual_backward(self.log_probs(numbers[:1]).sum() * 0)
-            return {"loss": 0.0, "margin": 0.0}
+            return {}
         chosen = [numbers[i] for i in group]
         policy = self.log_probs(chosen)
         reference = self.data.reference[chosen].to(policy.device)
         losses = self.objective(policy, reference) * weights[group].to(policy.device)
-        self.manual_backward(losses.sum() / len(numbers))
-        delta = (policy - reference).detach()
-        margin = (delta[:, :1] - delta[:, 1:]).mean(1).sum() if delta.shape[1] > 1 else 0.0
-        return {"loss": float(losses.detach().sum()), "margin": float(margin)}
+        self.manual_backward(losses.sum() / divisor)
+        pairs = preference_sums(policy, reference, beta=self.beta) if policy.shape[1] > 1 else {}
+        return {"loss": float(losses.detach().sum()), **pairs}
 
 
 def preallocate_gradients(weights: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -188,9 +206,12 @@ def fine_tune(
     *,
     rng: Generator,
     torch_seed: int,
+    label: str,
     trainer: Mapping[str, Any],
 ) -> list[dict[str, float]]:
-    """Train `model` in place; return loss (and preference margin, in nats) of each optimiser step.
+    """Train `model` in place; return what each optimiser step reports.
+
+    `FloatingPointError` with label and step for a loss, gradient norm or weight that is not finite.
 
     Args:
         model: the model; what is trainable of it changes.
@@ -199,10 +220,11 @@ def fine_tune(
         schedule: epochs, batches, learning rate.
         rng: draws the order of the rows.
         torch_seed: seeds dropout.
+        label: the stage's name, for errors.
         trainer: what Lightning's trainer is given of device and processes.
     """
     batches = schedule.batches(len(data.rows), rng)
-    module = FineTuningModule(model, data, objective, schedule, steps=len(batches))
+    module = FineTuningModule(model, data, objective, schedule, steps=len(batches), label=label)
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,

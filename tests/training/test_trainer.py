@@ -21,15 +21,78 @@ TRAINER = {"accelerator": "cpu", "devices": 1}
 def tuned(model, catalog, objective, schedule=SCHEDULE, **options):
     rows = [model.encode(catalog.titles[i : i + 2], catalog.titles[9 : 9 + 1]) for i in range(4)]
     data = TrainingRows(rows, torch.zeros(len(rows), 1), **options)
-    return fine_tune(model, data, objective, schedule, rng=stream(0, "t"), torch_seed=0, trainer=TRAINER)
+    return fine_tune(
+        model, data, objective, schedule, rng=stream(0, "t"), torch_seed=0, label="sft 1", trainer=TRAINER
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_rows(make, catalog):
     def broken(policy, reference):
         return sft(policy, reference) * float("nan")
 
-    with pytest.raises(FloatingPointError, match=r"loss is nan at step 1, rows \[\d, \d\]; lower"):
+    with pytest.raises(
+        FloatingPointError, match=r"^sft 1: loss is nan at step 1 of 2, rows \[\d, \d\]; nothing is stored"
+    ):
         tuned(make(4), catalog, broken)
+
+
+def test_a_weight_that_is_not_finite_stops_with_stage_and_step(make, catalog):
+    """Rates beyond float32 make the weights infinite in one step, whose loss and gradient were finite."""
+    message = r"^sft 1: a weight is nan at step 1 of 2, rows \[\d, \d\]; .*; lower its rate of 1e\+39"
+    with pytest.raises(FloatingPointError, match=message):
+        tuned(make(0), catalog, sft, replace(SCHEDULE, learning_rate=1e39))
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(make, catalog):
+    def broken(policy, reference):
+        return sft(policy, reference) + (policy[:, 0] - policy[:, 0].detach()).abs().sqrt()  # slope 1 / 0
+
+    model = make(4)
+    before = {name: value.clone() for name, value in model.tuned_weights().items()}
+    with pytest.raises(FloatingPointError, match=r"^sft 1: gradient norm is (nan|inf) at step 1 of 2"):
+        tuned(model, catalog, broken)
+    assert all(torch.equal(before[name], value) for name, value in model.tuned_weights().items())
+
+
+def uneven_rows(model, catalog):
+    """Four rows whose titles differ in length."""
+    long = " and ".join(catalog.titles[3:6])
+    titles = ["Ox", catalog.titles[9], long, f"{long} again"]
+    return [model.encode(catalog.titles[i : i + 2], [title]) for i, title in enumerate(titles)]
+
+
+def one_step(model, rows, **schedule):
+    counts = torch.tensor([float(len(row.answers[0])) for row in rows])
+    data = TrainingRows(rows, torch.zeros(len(rows), 1), token_counts=counts)
+    schedule = replace(SCHEDULE, batch_rows=4, **schedule)
+    options = {"rng": stream(0, "t"), "torch_seed": 0, "label": "sft 1", "trainer": TRAINER}
+    return fine_tune(model, data, sft, schedule, **options)[0]
+
+
+def test_loss_per_token_is_the_mean_over_the_step_whatever_its_passes(make, catalog):
+    """A mean of the means of four passes would weigh the tokens of short titles more."""
+    model = make(0)
+    rows = uneven_rows(model, catalog)
+    with torch.no_grad():
+        sums = [-float(model.log_probs([row])) for row in rows]
+    counts = [len(row.answers[0]) for row in rows]
+    assert len(set(counts)) > 1
+    mean = sum(sums) / sum(counts)
+    assert mean != pytest.approx(sum(s / c for s, c in zip(sums, counts, strict=True)) / 4, rel=1e-3)
+    in_one, apart = one_step(make(0), rows, batch_tokens=2000), one_step(make(0), rows, batch_tokens=1)
+    assert in_one["loss"] == pytest.approx(mean, rel=1e-5)
+    assert apart == pytest.approx(in_one, rel=1e-5)
+
+
+def test_a_step_reports_norm_before_clipping_rate_and_share_of_clipped_steps(make, catalog):
+    model = make(0)
+    rows = uneven_rows(model, catalog)
+    (-model.log_probs(rows).sum() / sum(len(row.answers[0]) for row in rows)).backward()
+    norm = torch.stack([weight.grad.norm() for weight in trained(model)]).norm()
+    step = one_step(make(0), rows, clip_norm=0.01, learning_rate=0.002)
+    assert step["grad_norm"] == pytest.approx(float(norm), rel=1e-4)
+    assert (step["learning_rate"], step["clipped_share"]) == (0.002, 1.0)
+    assert one_step(make(0), rows, clip_norm=100.0)["clipped_share"] == 0.0
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])

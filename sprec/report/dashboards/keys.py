@@ -14,7 +14,10 @@ ITERATION = "iteration"
 IN_TABLES = [metric.name for metric in METRICS.values() if metric.in_tables]
 
 # What the stages of each name track over their steps.
-CURVES = {"sft": ("loss",), "dpo": ("loss", "margin")}
+CURVES = {
+    "sft": ("loss", "grad_norm"),
+    "dpo": ("loss", "grad_norm", "rewards/margins", "rewards/accuracies"),
+}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,10 @@ POINTS = 60
 SMOOTHING = 0.1
 MEANINGS = {
     "loss": "lower is better",
-    "margin": "chosen over rejected, nats",
+    "margin": "chosen over rejected, nats",  # of records before rewards were recorded
+    "rewards/margins": "chosen over rejected reward, β nats",
+    "rewards/accuracies": "share of rejected titles whose reward is below the chosen one's",
+    "grad_norm": "before clipping",
 }
 
 
@@ -70,7 +73,7 @@ def _arm_curves(arm: ArmSeries) -> Iterator[tuple[CurveKind, list[Point]]]:
     for label in dict.fromkeys(label for run in arm.runs for label in run.curves):
         runs = [run.curves[label] for run in arm.runs if label in run.curves]
         stage, iteration = split_label(label)
-        for value in dict.fromkeys(name for curves in runs for name in curves):
+        for value in dict.fromkeys(name for curves in runs for name in curves if name in MEANINGS):
             curve = mean_curve([curves[value] for curves in runs if curves.get(value)])
             xs = np.linspace(iteration - 1, iteration, len(curve))
             yield (

@@ -90,7 +90,14 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
     assert status == 0
     document = json.loads(out)
     logged, begun = history(tmp_path / "run")
-    assert {"hr@5", "off_catalog", "sft/loss", "dpo/loss", "dpo/margin", "predictions/iteration_1"} <= logged
+    assert {
+        "hr@5",
+        "off_catalog",
+        "sft/loss",
+        "dpo/loss",
+        "dpo/rewards/margins",
+        "predictions/iteration_1",
+    } <= logged
     for part in ("workspace", "report"):
         names, groups = shown_names(document[part])
         assert names <= logged
