@@ -83,7 +83,11 @@ def test_record_holds_the_lists_behind_its_scores(first):
     assert {str(item) for each in found.sampled_users for item in each.history} <= set(found.items)
     assert sum(found.history_genres.values()) == pytest.approx(1)
     assert set(found.curves) == {"initial sft", "sft 1", "dpo 1"}
-    assert set(found.curves["dpo 1"]) == {"loss", "margin"}
+    shared = {"loss", "grad_norm", "learning_rate", "clipped_share"}
+    assert set(found.curves["sft 1"]) == shared
+    pairs = {f"logps/{side}" for side in ("chosen", "rejected")}
+    pairs |= {f"rewards/{name}" for name in ("chosen", "rejected", "margins", "accuracies")}
+    assert set(found.curves["dpo 1"]) == shared | pairs
 
 
 def test_second_run_reuses_every_stage(first, tmp_path):
