@@ -17,7 +17,6 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from benchmarks.measure import Step, Work
 from benchmarks.ours import count_tokens
 from benchmarks.setting import ALPHA, RANK, Setting
-from sprec.generation.decoding import MAX_TITLE_TOKENS
 from sprec.llm.adapters import ALL_LINEAR
 from sprec.llm.token_rows import TokenRow
 from sprec.training.objectives import sdpo
@@ -228,13 +227,13 @@ def generate_titles(setting: Setting, batch: int, *, stopping: bool, merged: boo
     ours = setting.model
     prompts = sorted((list(row.prompt) for row in setting.encode_rows()), key=len)
     model = _model_with_own_adapters(setting, merged=merged)
-    ends = ours.stop_tokens.nonzero()[:, 0].tolist() if stopping else ours.tokenizer.eos_token_id
+    ends = ours.tokens.stop_tokens(len(ours.tokenizer)) if stopping else ours.tokenizer.eos_token_id
     released = {
         "max_new_tokens": RELEASED_TOKENS,
         "return_dict_in_generate": True,
         "output_scores": True,
     }
-    options = {"max_new_tokens": MAX_TITLE_TOKENS} if stopping else released
+    options = {"max_new_tokens": ours.tokens.longest_title} if stopping else released
 
     @torch.no_grad()
     def run_step() -> Work:

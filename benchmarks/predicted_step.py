@@ -8,7 +8,6 @@ from sprec.costs.cost_estimator import split_into_passes
 from sprec.costs.flops import ModelShape
 from sprec.costs.machine_speed import MachineSpeed, measure_speed
 from sprec.costs.pass_costs import NO_COST
-from sprec.generation.decoding import MAX_TITLE_TOKENS
 from sprec.llm.token_rows import TokenRow
 
 
@@ -68,7 +67,7 @@ def titles_seconds(setting: Setting, model: Setting) -> float:
     shape, speed = _shape_and_speed(own)
     total = NO_COST
     for batch in split_into_passes(own.encode_rows(), setting.settings.trainer.eval_batch_tokens):
-        lengths = [min(len(row.answers[0]), MAX_TITLE_TOKENS) for row in batch]
+        lengths = [len(row.answers[0]) for row in batch]
         total += pass_costs.write_titles(shape, [row.prompt for row in batch], lengths, speed)
     return total.seconds
 

@@ -52,7 +52,7 @@ def catalog():
 @pytest.fixture(scope="session")
 def make(catalog, tmp_path_factory):
     """Build a tiny recommender with adapters of a rank (0: all weights are tuned)."""
-    prompt = Prompt(toy_dataset().wording)
+    prompt = Prompt(toy_dataset().wording, titles=catalog.titles)
     texts = [prompt.text(())] * 10 + list(catalog.titles)
 
     @cache

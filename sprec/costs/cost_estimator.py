@@ -15,7 +15,7 @@ from sprec.costs.machine_speed import MachineSpeed
 from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.examples import Examples
-from sprec.generation.decoding import MAX_TITLE_TOKENS, Decoding
+from sprec.generation.decoding import Decoding
 from sprec.llm.token_rows import TokenRow, microbatches, with_loss_on
 from sprec.negatives import ModelWork, NegativeSampler
 from sprec.store.store import Stage, Store
@@ -178,7 +178,7 @@ class CostEstimator(Stages):
         """Return the cost of writing a title per row and beam, as long as the true ones."""
         sample, cost = self._sample(model, rows), NO_COST
         for batch in split_into_passes(sample.rows, self.context.eval_batch_tokens // beams):
-            lengths = [min(len(row.answers[0]), MAX_TITLE_TOKENS) for row in batch]
+            lengths = [len(row.answers[0]) for row in batch]
             prompts = [row.prompt for row in batch]
             cost += pass_costs.write_titles(model.tokens.shape, prompts, lengths, model.speed, beams=beams)
         return cost * sample.times + pass_costs.timed(sample.seconds)

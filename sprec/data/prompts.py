@@ -1,7 +1,10 @@
 """Prompts: the text around a user's history, and how an answer states a title."""
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
 from typing import Literal, Protocol
 
 from sprec.data.catalog import normalise
@@ -9,6 +12,12 @@ from sprec.data.examples import Wording
 
 Step = Literal["sft", "dpo", "inference"]
 """What a prompt is for: tuning on titles, tuning on pairs, or writing and ranking titles."""
+Side = Literal["chosen", "rejected"]
+"""Which answer of a pair; SFT, writing and ranking have chosen ones alone."""
+AnswerEnd = Literal["quote", "line_break", "end_of_text"]
+"""What an answer ends with: its closing quote, or that and a line break or the end-of-text token."""
+FIELDS = frozenset({"instruction", "lead", "history", "close"})
+"""What a template can hold: a dataset's wording, and `history`, which it must hold once."""
 
 ALPACA = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -31,21 +40,90 @@ class PromptLayout(Protocol):
 
 
 @dataclass(frozen=True)
+class AnswerEnds:
+    """What chosen and rejected answers end with.
+
+    SPRec's released MovieLens rows have a line break after rejected titles alone, and TRL and S-DPO an
+    end-of-text token after both.
+    """
+
+    chosen: AnswerEnd = "quote"
+    rejected: AnswerEnd = "quote"
+
+    def __post_init__(self) -> None:
+        for side, end in vars(self).items():
+            if end not in AnswerEnd.__args__:  # type: ignore[attr-defined]
+                raise ValueError(
+                    f"prompt.answer_end.{side} = {end!r}; choose one of quote, line_break, end_of_text"
+                )
+
+
+QUOTED = AnswerEnds()
+
+
+@dataclass(frozen=True)
 class PromptTemplates:
     """One template per step, Alpaca's by default; the fields are instruction, lead, history and close."""
 
     sft: str = ALPACA
     dpo: str = ALPACA
     inference: str = ALPACA
+    answer_end: AnswerEnds = QUOTED
+
+    def __post_init__(self) -> None:
+        for step in ("sft", "dpo", "inference"):
+            check_template(getattr(self, step), f"prompt.{step}")
 
     def for_chat(self, apply_chat: Callable[[str], str]) -> "PromptTemplates":
         """Return these templates, which use no chat template."""
         return self
 
 
-def released_templates() -> PromptTemplates:
+def check_template(template: str, key: str) -> None:
+    """Pass where a template holds {history} once and no unknown field; else `ValueError` naming its key.
+
+    >>> check_template("Seen: {history} {x}", "prompt.text")
+    Traceback (most recent call last):
+    ValueError: prompt.text has the field {x}; use {close}, {history}, {instruction} or {lead}, {{ for a brace
+    """
+    try:
+        parsed = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}; write {{{{ and }}}} for braces of the text") from None
+    fields = [field for _, field, _, _ in parsed if field is not None]
+    if unknown := sorted(set(fields) - FIELDS):
+        raise ValueError(
+            f"{key} has the field {{{unknown[0]}}}; use {{close}}, {{history}}, {{instruction}} or {{lead}}, "
+            "{{ for a brace"
+        )
+    if fields.count("history") != 1:
+        raise ValueError(f"{key} holds {{history}} {fields.count('history')} times; put it there once")
+
+
+def one_text(
+    text: str | None = None, file: str | None = None, answer_end: AnswerEnds = QUOTED
+) -> PromptTemplates:
+    """Return templates that are the same text, or the content of a UTF-8 file, in every step.
+
+    `ValueError` naming the setting unless exactly one of `text` and `file` is set and can be read.
+    """
+    if (text is None) == (file is None):
+        raise ValueError("prompt=text: set prompt.text='… {history} …' or prompt.file=PATH, one of the two")
+    key = "prompt.text"
+    if file is not None:
+        key = f"prompt.file={file}"
+        try:
+            text = Path(file).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{key} cannot be read ({error}); name a UTF-8 text file") from None
+    assert text is not None
+    check_template(text, key)
+    return PromptTemplates(text, text, text, answer_end)
+
+
+def released_templates(answer_end: AnswerEnds = QUOTED) -> PromptTemplates:
     """Return the three of SPRec's released code: indented, without a frame, with two stray spaces."""
-    return PromptTemplates(sft=INDENTED, dpo=BARE, inference=SPACED)
+    return PromptTemplates(sft=INDENTED, dpo=BARE, inference=SPACED, answer_end=answer_end)
 
 
 @dataclass(frozen=True)
@@ -53,6 +131,10 @@ class ChatLayout:
     """The base LLM's own chat template in every step, with instruction and input as the user's message."""
 
     message: str = "{instruction}\n{lead}{history}{close}"
+    answer_end: AnswerEnds = QUOTED
+
+    def __post_init__(self) -> None:
+        check_template(self.message, "prompt.message")
 
     def for_chat(self, apply_chat: Callable[[str], str]) -> PromptTemplates:
         """Return the message in the chat template, whose own braces are escaped.
@@ -63,7 +145,7 @@ class ChatLayout:
         # A mark goes through the template in place of the message, whose fields are filled in later.
         before, _, after = apply_chat(_MARK).partition(_MARK)
         template = before.translate(_BRACES) + self.message + after.translate(_BRACES)
-        return PromptTemplates(template, template, template)
+        return PromptTemplates(template, template, template, self.answer_end)
 
 
 _MARK, _BRACES = "MESSAGE", str.maketrans({"{": "{{", "}": "}}"})
@@ -74,11 +156,20 @@ ALPACA_TEMPLATES = PromptTemplates()
 class Prompt:
     """Each step's template, filled with a dataset's wording.
 
-    The opening quote is the end of the prompt, the closing quote the end of the answer.
+    The prompt's text ends with the opening quote, the answer's title with the closing one. `titles` are those
+    that can answer it: the catalogue's.
     """
 
     wording: Wording
     templates: PromptTemplates = ALPACA_TEMPLATES
+    titles: tuple[str, ...] = field(default=(), repr=False)
+
+    def parts(self, history: Sequence[str], step: Step = "inference") -> tuple[str, str, str]:
+        """Return the step's prompt before, in and after its titles; the last part ends with the quote."""
+        template: str = getattr(self.templates, step)
+        before, after = re.split(r"(?<!{){history}", template)
+        titles = ", ".join(f'"{title}"' for title in history)
+        return self._fill(before), titles, self._fill(after) + '"'
 
     def text(self, history: Sequence[str], step: Step = "inference") -> str:
         """Return the step's prompt for these titles, oldest first.
@@ -86,28 +177,35 @@ class Prompt:
         >>> Prompt(Wording("Recommend. ", "Seen: ", "."), released_templates()).text(["Ran", "Heat"], "dpo")
         'Recommend. Seen: "Ran", "Heat"."'
         """
-        template: str = getattr(self.templates, step)
-        titles = ", ".join(f'"{title}"' for title in history)
+        return "".join(self.parts(history, step))
+
+    def _fill(self, template: str) -> str:
         wording = self.wording
-        filled = template.format(
-            instruction=wording.instruction, lead=wording.lead, history=titles, close=wording.close
-        )
-        return filled + '"'
+        return template.format(instruction=wording.instruction, lead=wording.lead, close=wording.close)
 
-    @staticmethod
-    def answer(title: str) -> str:
-        r"""Return what the model should write for a title.
+    def answer_end(self, side: Side) -> AnswerEnd:
+        """Return what an answer of this side ends with."""
+        end: AnswerEnd = getattr(self.templates.answer_end, side)
+        return end
 
-        >>> Prompt.answer('The "Real" Thing')
+    def answer(self, title: str, side: Side = "chosen") -> str:
+        r"""Return the text that the model should write for a title, but for an end-of-text token.
+
+        >>> Prompt(Wording("", "")).answer('The "Real" Thing')
         'The \'Real\' Thing"'
         """
-        return normalise(title) + '"'
+        return normalise(title) + '"' + ("\n" if self.answer_end(side) == "line_break" else "")
 
-    @staticmethod
-    def title(answer: str) -> str:
-        r"""Return the title that an answer states: what stands before its first quote or line break.
 
-        >>> Prompt.title('Heat (1995)", "Ran'), Prompt.title("\n")
-        ('Heat (1995)', '')
-        """
-        return normalise(answer.split('"')[0].split("\n")[0])
+def read_title(answer: str, *, opened: bool = True) -> str:
+    r"""Return the title that an answer states: what stands in its first quotes, or else on its first line.
+
+    `opened` says that the opening quote is not part of the answer.
+
+    >>> read_title('Heat (1995)", "Ran'), read_title("\n"), read_title(' "Heat" or "Ran', opened=False)
+    ('Heat (1995)', '', 'Heat')
+    """
+    line = answer if opened else answer.lstrip().partition("\n")[0]
+    if not opened and '"' in line:
+        line = answer.partition('"')[2]
+    return normalise(re.split('["\n]', line)[0])

@@ -60,7 +60,7 @@ def load_or_choose_engine(
         """Compare both engines."""
         model = load()
         base = model.base_model
-        choice = choose_engine(requested, base, cutoff_tokens=model.cutoff_tokens)
+        choice = choose_engine(requested, base, cutoff_tokens=model.tokens.cutoff_tokens)
         entry = RunEngine(base.config.model_type, choice, AdaptedWeights.of(base))
         (folder / CHOICE).write_text(json.dumps(asdict(entry)))
 

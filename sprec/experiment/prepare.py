@@ -152,7 +152,7 @@ def _numerics(components: Components, settings: Settings) -> dict[str, object]:
 def build_prompt(components: Components, dataset: Dataset, folder: Path, name: str) -> Prompt:
     """Return the run's texts; a layout that asks for a chat template gets that of the folder's tokenizer."""
     frame = partial(apply_chat_template, folder=folder, name=name)
-    return Prompt(dataset.wording, components.layout.for_chat(frame))
+    return Prompt(dataset.wording, components.layout.for_chat(frame), dataset.catalog.titles)
 
 
 def store_base_model(components: Components, dataset: Dataset) -> Path:

@@ -99,13 +99,14 @@ class ReloadedRun:
         catalog = self.dataset.catalog
         if not 1 <= k <= len(catalog):
             raise ValueError(f"--k {k} does not fit {len(catalog)} items; take 1 to {len(catalog)}")
-        folders = [self._model_folder(model) for model in models]  # all are checked before anything is loaded
+        folders = [self.model_folder(model) for model in models]  # all are checked before anything is loaded
         yield self._most_popular(k)
         example = Example(tuple(history[-self.history_lengths[1] :]), -1)
         for model, folder in zip(models, folders, strict=True):
             yield self._rank(model.label, self.context.inference_model.load(folder), example, k)
 
-    def _model_folder(self, model: TunedModel) -> Path:
+    def model_folder(self, model: TunedModel) -> Path:
+        """Return where the model is stored; `ValueError` with the command that makes it if it is not."""
         folder = self.components.store.root / model.stage / model.key
         if not (folder / TUNED_FILE).is_file():
             raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")

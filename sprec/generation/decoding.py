@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -11,15 +12,15 @@ from numpy.random import Generator
 from torch import Tensor
 
 from sprec.generation.beam_search import search_prompts
+from sprec.generation.finished_groups import compute_group
 from sprec.generation.guidance import UNGUIDED, Guidance
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import microbatches
+from sprec.llm.tokenization import TitleState
 from sprec.progress import track
 
 TokenPrompts = Sequence[tuple[int, ...]]
-MAX_TITLE_TOKENS = 32
-"""The longest title that is written, in tokens (released inference)."""
 BEAM_TOKENS = 8
 """What each beam adds to its prompt's tokens when prompts are grouped: about one title."""
 
@@ -86,9 +87,11 @@ def write_titles(
     rng: Generator,
     *,
     batch_tokens: int,
-    max_tokens: int = MAX_TITLE_TOKENS,
+    max_tokens: int | None = None,
 ) -> list[str]:
     """Return the title written for each prompt; a title ends at its closing quote or a line break.
+
+    Titles that do not end within `max_tokens` are cut there and counted (`PromptTokenizer.truncated_titles`).
 
     Args:
         model: what writes.
@@ -96,40 +99,51 @@ def write_titles(
         decoding: how the next token is picked.
         rng: the source of all random numbers, used before the first title is written.
         batch_tokens: the most padded prompt tokens that are read in one pass.
-        max_tokens: titles that are longer are cut here.
+        max_tokens: the longest title; None takes what the catalogue's longest title needs.
 
     """
     model.network.eval()
-    uniforms = torch.tensor(decoding.uniforms(len(prompts), max_tokens, rng), device=model.device)
+    longest = model.tokens.longest_title if max_tokens is None else max_tokens
+    uniforms = torch.tensor(decoding.uniforms(len(prompts), longest, rng), device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
     with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
-            tokens = _write_group(model, [prompts[i] for i in group], decoding, uniforms[group])
+            tokens, cut = compute_group(
+                partial(_write_group, model, [prompts[i] for i in group], decoding, uniforms[group]),
+                prompts=[prompts[i] for i in group],
+                decoding=repr(decoding),
+                uniforms=uniforms[group].tolist(),
+            )
+            model.tokens.truncated_titles += cut
             for number, answer in zip(group, tokens, strict=True):
                 answers[number] = answer
-    return [model.prompt.title(text) for text in model.tokenizer.batch_decode(answers)]
+    return model.tokens.read_titles(answers)
 
 
 def _write_group(
     model: LanguageModel, prompts: TokenPrompts, decoding: Decoding, uniforms: Float[Tensor, "rows steps"]
-) -> list[list[int]]:
-    """Return the tokens that answer each prompt."""
+) -> tuple[list[list[int]], int]:
+    """Return the tokens that answer each prompt, and how many answers were cut before their end."""
     answers: list[list[int]] = [[] for _ in prompts]
     rows = torch.arange(len(prompts), device=model.device)
     state, logits = model.prefill(prompts)
+    rule = model.tokens.stop_rule(logits.shape[-1], model.device)
+    reading = torch.full_like(rows, rule.start)
     for step in range(uniforms.shape[1]):
         tokens = decoding.pick_tokens(logits, uniforms[rows, step])
         for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
             answers[row].append(token)
-        unfinished = (~model.stop_tokens[tokens]).nonzero()[:, 0]
+        reading = rule.table[reading, tokens].long()
+        unfinished = (reading != TitleState.ENDED).nonzero()[:, 0]
         if not len(unfinished) or step + 1 == uniforms.shape[1]:
             break
         # A finished row leaves its batch at once: titles differ much in length, and a step costs by rows.
         if len(unfinished) < len(tokens):
-            rows, tokens, state = rows[unfinished], tokens[unfinished], state.select_rows(unfinished)
+            rows, tokens, reading = rows[unfinished], tokens[unfinished], reading[unfinished]
+            state = state.select_rows(unfinished)
         logits = state.step(tokens[:, None])
-    return answers
+    return answers, len(unfinished)
 
 
 @torch.no_grad()
@@ -163,7 +177,12 @@ def search_titles(
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.for_prompts(group, trie.sum_by_node) if guidance else [UNGUIDED] * len(group)
-            lists = search_prompts(model, [prompts[i] for i in group], trie, k, guides)
+            lists = compute_group(
+                partial(search_prompts, model, [prompts[i] for i in group], trie, k, guides),
+                prompts=[prompts[i] for i in group],
+                k=k,
+                alpha=guides[0].alpha,
+            )
             for number, scored_items in zip(group, lists, strict=True):
                 for place, (score, item) in enumerate(scored_items):
                     ids[number, place], scores[number, place] = item, score

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -177,6 +177,8 @@ def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokeniz
         vocab_size=vocabulary, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(texts, trainer)
+    start = SPECIAL[1]  # stands before every text, as with Llama
+    bpe.post_processor = processors.TemplateProcessing(single=f"{start} $A", special_tokens=[(start, 1)])
     wrap: Any = PreTrainedTokenizerFast  # its constructor is untyped
     tokenizer: PreTrainedTokenizerFast = wrap(
         tokenizer_object=bpe, unk_token=SPECIAL[0], bos_token=SPECIAL[1], eos_token=SPECIAL[2]

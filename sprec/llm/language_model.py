@@ -4,16 +4,15 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from sprec.data.prompts import Prompt, Step
@@ -24,6 +23,7 @@ from sprec.llm.engines.interface import DecodingState, ModelEngine
 from sprec.llm.engines.plain import PlainEngine
 from sprec.llm.precision import quantization_options
 from sprec.llm.token_rows import PredictedTokens, TokenRow
+from sprec.llm.tokenization import PromptTokenizer
 
 log = logging.getLogger(__name__)
 TUNED_FILE = "tuned.safetensors"
@@ -64,7 +64,7 @@ class LanguageModel:
 
         Args:
             folder: Weights and tokenizer in the transformers layout.
-            prompt: How histories and titles become text.
+            prompt: How histories and titles become text, and which titles there are.
             lora: The adapters; rank 0 tunes every weight.
             bf16: Multiply in bfloat16; else in float32.
             device: "cpu", "cuda" or "cuda:N".
@@ -76,9 +76,9 @@ class LanguageModel:
             engine: "fast" or "plain".
             cached: Whether the plain engine decodes with transformers' cache.
         """
-        self.prompt, self.device, self.cutoff_tokens = prompt, torch.device(device), cutoff_tokens
-        self.truncated_prompts = 0
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.device = torch.device(device)
+        self.tokens = PromptTokenizer.load(folder, prompt, cutoff_tokens=cutoff_tokens)
+        self.prompt, self.tokenizer = prompt, self.tokens.tokenizer
         half = torch.float16 if fp16 else torch.bfloat16 if bf16 or nf4 else torch.float32
         self.dtype = half if lora.rank else torch.float32
         base: Any = AutoModelForCausalLM.from_pretrained(
@@ -116,9 +116,9 @@ class LanguageModel:
     def load(self, folder: Path | None) -> "LanguageModel":
         """Set the tuned weights to a folder's, or to the initial ones for None; returns itself.
 
-        `truncated_prompts` starts at 0 again.
+        The counts of truncated prompts and titles start at 0 again.
         """
-        self.truncated_prompts = 0
+        self.tokens.reset_counts()
         self.set_tuned_weights(load_file(folder / TUNED_FILE) if folder else self._initial)
         return self
 
@@ -129,39 +129,15 @@ class LanguageModel:
             for name, weight in weights.items():
                 own[name].copy_(weight)
 
-    @cached_property
-    def stop_tokens(self) -> Bool[Tensor, " vocabulary"]:
-        """Which tokens end a title: those with a quote or a line break, and the end of text."""
-        vocabulary = self.base_model.config.vocab_size
-        pieces = self.tokenizer.batch_decode([[token] for token in range(vocabulary)])
-        ends = torch.tensor(['"' in piece or "\n" in piece for piece in pieces])
-        if self.tokenizer.eos_token_id is not None:
-            ends[self.tokenizer.eos_token_id] = True
-        return ends.to(self.device)
-
     def encode(
         self, history: Sequence[str], answers: Sequence[str] = (), *, step: Step = "inference"
     ) -> TokenRow:
-        """Return the tokens of the step's prompt and of the titles that answer it.
-
-        A prompt over the cutoff loses its oldest titles; `truncated_prompts` counts them since `load`.
-        """
-        recent = list(history)
-        tokens = self._encode_text(self.prompt.text(recent, step))
-        while len(tokens) > self.cutoff_tokens and len(recent) > 1:
-            recent = recent[1:]
-            tokens = self._encode_text(self.prompt.text(recent, step))
-        self.truncated_prompts += len(recent) < len(history)
-        first = self.tokenizer.bos_token_id
-        start = () if first in (None, tokens[0]) else (first,)  # a chat template may begin with it
-        return TokenRow((*start, *tokens), tuple(self.encode_answer(title) for title in answers))
+        """Return the tokens of the step's prompt and of the titles that answer it (`PromptTokenizer`)."""
+        return self.tokens.encode(history, answers, step=step)
 
     def encode_answer(self, title: str) -> tuple[int, ...]:
-        """Return the tokens of a title and its closing quote."""
-        return self._encode_text(self.prompt.answer(title))
-
-    def _encode_text(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        """Return the tokens that a title is written and ranked by."""
+        return self.tokens.encode_answer(title)
 
     @contextmanager
     def autocast(self) -> Iterator[None]:

@@ -80,7 +80,7 @@ def train_policy(
     )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)
-    write_drops(folder, {"prompts_cut": model.truncated_prompts})
+    write_drops(folder, model.tokens.count_truncated())
 
 
 def count_predicted_tokens(

@@ -178,7 +178,7 @@ class Stages:
             )
             frame.write_parquet(folder / PAIRS)
             if sampler.uses_model:
-                drops |= {"prompts_cut": self.context.inference_model.truncated_prompts}
+                drops |= self.context.inference_model.tokens.count_truncated()
             write_drops(folder, drops)
 
         return self.run(f"negatives {iteration}", stage, work)
@@ -248,7 +248,7 @@ class Stages:
             ranker = test.ranker.with_assistant(trained) if trained else test.ranker
             ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
-            write_drops(folder, {"prompts_cut": model.truncated_prompts})
+            write_drops(folder, model.tokens.count_truncated())
 
         return self.run(f"evaluate {label}", stage, work).folder_of_stage
 

@@ -80,10 +80,10 @@ def test_rows_without_a_model_are_those_that_the_model_reads():
     )
 
 
-def test_a_prompt_over_the_cutoff_is_counted_at_the_cutoff():
+def test_a_prompt_over_the_cutoff_is_counted_without_its_oldest_titles():
     settings, components, shared, _ = prepared("base_llm.cutoff_tokens=20")
-    row = tokens(settings, components, shared).row(shared.dataset.catalog.titles[:5], ["x"])
-    assert len(row.prompt) == 21  # the beginning of text too
+    row, titles = tokens(settings, components, shared).row, shared.dataset.catalog.titles
+    assert row(titles[:5], ["x"]) == row(titles[4:5], ["x"])
 
 
 def test_sft_costs_the_passes_that_training_will_take():

@@ -19,9 +19,9 @@ def slow_greedy(model, prompt, max_tokens):
     for _ in range(max_tokens):
         token = int(model.base_model(torch.tensor([[*prompt, *written]])).logits[0, -1].argmax())
         written.append(token)
-        if model.stop_tokens[token]:
+        if token in model.tokens.stop_tokens(len(model.tokenizer)):
             break
-    return model.prompt.title(model.tokenizer.decode(written))
+    return model.tokens.read_titles([written])[0]
 
 
 def test_greedy_titles_equal_those_of_a_plain_loop_without_cache(make, catalog):
@@ -88,7 +88,7 @@ def test_prompt_over_the_cutoff_loses_its_oldest_titles(make, catalog):
     whole = make().encode(catalog.titles[:10])
     model = make(cutoff_tokens=len(whole.prompt) - 5)
     assert len(model.encode(catalog.titles[:10]).prompt) < len(whole.prompt)
-    assert model.truncated_prompts == 1
+    assert model.tokens.truncated_prompts == 1
 
 
 def test_tuned_weights_come_back_from_safetensors(make, tmp_path):

@@ -166,9 +166,9 @@ def reference_title(model: LanguageModel, prompt: Sequence[int]) -> str:
     written: list[int] = []
     while len(written) < TITLE_TOKENS:
         written.append(int(reference_logits(model, [*prompt, *written])[-1].argmax()))
-        if model.stop_tokens[written[-1]]:
+        if written[-1] in model.tokens.stop_tokens(len(model.tokenizer)):
             break
-    return model.prompt.title(model.tokenizer.decode(written))
+    return model.tokens.read_titles([written])[0]
 
 
 def gradient(model: LanguageModel, scores: Tensor) -> Tensor:

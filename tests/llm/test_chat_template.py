@@ -1,7 +1,5 @@
 """Chat templates of base LLMs, and tokenizers that lack a token which others have."""
 
-from types import SimpleNamespace
-
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -9,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from sprec.data.examples import Wording
 from sprec.data.prompts import ChatLayout, Prompt
 from sprec.llm.chat_template import apply_chat_template
-from sprec.llm.language_model import LanguageModel
+from sprec.llm.tokenization import PromptTokenizer
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
@@ -34,19 +32,11 @@ def tokenizer(tmp_path):
     return build
 
 
-def encode(tokenizer, prompt, cutoff_tokens=512):
-    """Return what a recommender with this tokenizer reads: text and answers as text."""
-    model = object.__new__(LanguageModel)
-    model.tokenizer, model.prompt, model.cutoff_tokens, model.truncated_prompts = (
-        tokenizer,
-        prompt,
-        cutoff_tokens,
-        0,
-    )
-    model.device = "cpu"
-    model.base_model = SimpleNamespace(config=SimpleNamespace(vocab_size=len(tokenizer)))
-    row = model.encode(["Ran"], ["Heat"])
-    return model, tokenizer.decode(row.prompt), tokenizer.decode(row.answers[0])
+def encode(tokenizer, prompt):
+    """Return a prompt tokenizer, and what it reads: text and answer as text."""
+    tokens = PromptTokenizer(tokenizer, prompt, cutoff_tokens=512)
+    row = tokens.encode(["Ran"], ["Heat"])
+    return tokens, tokenizer.decode(row.prompt), tokenizer.decode(row.answers[0])
 
 
 def test_message_stands_in_the_template_before_the_generation_prompt(tokenizer, tmp_path):
@@ -69,16 +59,18 @@ def test_beginning_of_text_stands_once_whether_or_not_the_template_has_it(tokeni
     _, text, answer = encode(made, chat)
     assert text == '<s><user>Recommend.\nSeen: "Ran"\n<bot 26 Jul 2024>"'
     assert answer == 'Heat"'
-    assert encode(made, Prompt(wording))[1].startswith("<s>Below is an instruction")
+    # named but not added by the tokenizer itself
+    assert encode(made, Prompt(wording))[1].startswith("Below is an instruction")
 
 
 @pytest.mark.parametrize("special", [{}, {"eos_token": "</s>"}, {"bos_token": "<s>", "pad_token": "<p>"}])
 def test_tokenizers_without_padding_beginning_or_end_are_read(tokenizer, special):
-    model, text, answer = encode(tokenizer(None, **special), Prompt(Wording("Recommend.", "Seen: ")))
-    assert text.startswith(f"{special.get('bos_token', '')}Below is an instruction")
+    tokens, text, answer = encode(tokenizer(None, **special), Prompt(Wording("Recommend.", "Seen: ")))
+    assert text.startswith("Below is an instruction")
     assert text.endswith('### Response:\n"')
     assert answer == 'Heat"'
-    quote = model.tokenizer('"').input_ids[0]
-    assert bool(model.stop_tokens[quote])
-    assert not bool(model.stop_tokens[model.tokenizer("H").input_ids[0]])
-    assert int(model.stop_tokens.sum()) == 2 + ("eos_token" in special)
+    quote = tokens.tokenizer('"').input_ids[0]
+    stops = tokens.stop_tokens(len(tokens.tokenizer))
+    assert quote in stops
+    assert tokens.tokenizer("H").input_ids[0] not in stops
+    assert len(stops) == 2 + len(special)

@@ -4,6 +4,7 @@ import pytest
 
 from sprec.data.examples import Example, Examples
 from sprec.data.prompts import Prompt, released_templates
+from sprec.llm.tokenization import PromptTokenizer
 from sprec.training.row_sampling import RowSampling, encode_rows, with_targets
 
 TRAIN = Examples.from_rows([Example((i,), i + 1) for i in range(50)])
@@ -39,10 +40,11 @@ def test_a_seed_of_their_own_draws_the_iterations_but_not_the_initial_sft():
 @pytest.mark.parametrize("step", ["sft", "dpo", "inference"])
 def test_each_step_tunes_on_its_own_prompt(make, catalog, step):
     model = make()
-    model.prompt = Prompt(model.prompt.wording, released_templates())
+    prompt = Prompt(model.prompt.wording, released_templates())
+    model.tokens = PromptTokenizer(model.tokenizer, prompt, cutoff_tokens=512)
     rows = encode_rows(model, catalog, [((3, 4), (5, "No such film"))], step=step, loss_on="title")
     decode = model.tokenizer.decode
-    expected = model.prompt.text([catalog.titles[3], catalog.titles[4]], step)
+    expected = prompt.text([catalog.titles[3], catalog.titles[4]], step)
     assert decode(rows[0].prompt[1:]) == expected
     assert [decode(answer) for answer in rows[0].answers] == [f'{catalog.titles[5]}"', 'No such film"']
 

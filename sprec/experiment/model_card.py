@@ -1,0 +1,107 @@
+"""The card of an exported model: its origin, its scores, and how to load it without this project."""
+
+from pathlib import Path
+
+from sprec.experiment.reload import ReloadedRun, TunedModel
+from sprec.llm.language_model import LanguageModel
+
+DATA_TERMS = {
+    "movielens": "GroupLens' terms: research use, no redistribution, no commercial use without permission",
+    "goodreads": "UCSD Book Graph: academic use only, no redistribution, no commercial use",
+    "steam": "UCSD Steam reviews: for research; cite Kang and McAuley 2018",
+    "cds_and_vinyl": "Amazon reviews (UCSD): for research; cite Ni et al. 2019",
+    "toy": "generated from a seed: no terms",
+}
+"""What providers ask of those who use their data, by the beginning of a dataset's name."""
+
+
+def write_card(
+    path: Path,
+    run: ReloadedRun,
+    state: TunedModel,
+    model: LanguageModel,
+    *,
+    base: str | None,
+    tokenize_options: str,
+) -> None:
+    """Write the card as Markdown.
+
+    Args:
+        path: The file.
+        run: The run that made the model.
+        state: Which of its models.
+        model: The same, loaded.
+        base: Hub name or folder of an adapter's base model, None for a whole model.
+        tokenize_options: What the tokenizer is called with beside the prompt, as Python arguments.
+
+    """
+    record = run.record
+    rows = record.dataset.rows
+    lines = [
+        f"# {record.dataset.name} × {record.weights.name}: {state.label} of {record.method}",
+        "",
+        "A language model that writes the title of the item that a user takes next, tuned with `sprec`.",
+        "",
+        f"* Data: {record.dataset.name} ({record.dataset.items} items; rows: {rows.train} train, "
+        f"{rows.valid} valid, {rows.test} test; digest `{record.dataset.digest[:12]}`)",
+        f"* Base model: {record.weights.name} (digest `{record.weights.digest[:12]}`), {record.precision}",
+        f"* Seed {record.seed}, commit {record.commit or 'unknown'}{' with changes' if record.dirty else ''}",
+        f"* Made by: `{record.command}`",
+        "",
+        "## Load",
+        "",
+        "```python",
+        *load_lines(model, base, tokenize_options),
+        "```",
+        "",
+        "Run it in this folder. A title is what is written up to its closing quote:",
+        "",
+        "```python",
+        f"ids = model.generate(ids, max_new_tokens={model.tokens.longest_title}, do_sample=False)"
+        "[0, ids.shape[1]:]",
+        f"print(tokenizer.decode(ids, skip_special_tokens=True).split('\"')[{int(not model.tokens.opened)}])",
+        "```",
+        "",
+        "## Scores",
+        "",
+        *_score_lines(run, state),
+        "",
+        "## Licence",
+        "",
+        f"The weights derive from {record.weights.name}: its licence holds for them. {_terms(run)}. "
+        "A model that writes titles may repeat its data: pass on no more than these terms allow.",
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
+
+
+def load_lines(model: LanguageModel, base: str | None, tokenize_options: str) -> list[str]:
+    """Return five lines of Python that load the model and tokenise a prompt."""
+    dtype = str(model.dtype).removeprefix("torch.")
+    place = "." if base is None else base
+    loaded = f'AutoModelForCausalLM.from_pretrained("{place}", dtype="{dtype}")'
+    titles = '"First title", "Second title"'
+    text = f'open("prompt.txt", encoding="utf-8").read().replace("{{history}}", {titles!r})'
+    return [
+        "from peft import PeftModel" if base else "import transformers  # 4.56 or later",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        'tokenizer = AutoTokenizer.from_pretrained(".")',
+        f'model = PeftModel.from_pretrained({loaded}, ".")' if base else f"model = {loaded}",
+        f'ids = tokenizer({text}, return_tensors="pt"{tokenize_options}).input_ids',
+    ]
+
+
+def _score_lines(run: ReloadedRun, state: TunedModel) -> list[str]:
+    lines = []
+    for evaluation in run.record.evaluations:
+        if evaluation.label == state.label:
+            lines += [f"On {evaluation.n} users of {evaluation.split}, ranked by {evaluation.ranking}:", ""]
+            lines += ["| metric | score |", "|---|---|"]
+            lines += [f"| {name} | {score:.4f} |" for name, score in evaluation.scores.items()]
+    return lines
+
+
+def _terms(run: ReloadedRun) -> str:
+    name = run.record.dataset.name
+    terms = next((terms for start, terms in DATA_TERMS.items() if name.startswith(start)), None)
+    return f"Data: {terms}" if terms else f"Data: ask the provider of {name}"
