@@ -7,6 +7,6 @@ python -m sprec.run dataset=toy base_llm=tiny method=sprec,random_negatives budg
   tracker=silent hydra.sweep.dir="$out" -m
 python -m sprec.report page "$out" --output "$out/page.html" --title "SPRec on generated data" >/dev/null
 echo
-python -m sprec.report "$out" --table ablation --k 5 --tests off
+python -m sprec.report "$out" --table main --k 5 --tests off
 echo
 echo "The page of these runs: $out/page.html"

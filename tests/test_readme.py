@@ -37,12 +37,20 @@ def test_switch_of_a_difference_composes(switch):
     assert composed(NEEDED_CHOICE.get(switch.split("=")[0], "seed=0"), *switch.split())
 
 
-def test_differences_are_one_line_of_three_cells_and_say_where_there_is_no_switch():
-    table = DIFFERENCES[DIFFERENCES.index("| what | here | why") :]
-    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
-    assert [row for row in rows if len(row) != 3] == []
-    without = [row[0] for row in rows if "`" not in row[2] and "no switch" not in row[2]]
+TABLE = DIFFERENCES[DIFFERENCES.index("| point | what | here | why") :].strip().splitlines()[2:]
+ROWS = [line.removeprefix("| ").removesuffix(" |").removeprefix("|").split(" | ") for line in TABLE]
+
+
+def test_differences_are_one_line_of_four_cells_and_say_where_there_is_no_switch():
+    assert [row for row in ROWS if len(row) != 4] == []
+    without = [row[1].strip() for row in ROWS if "`" not in row[3] and "no switch" not in row[3]]
     assert without == ["test rows", "weight decay"]
+
+
+def test_every_point_of_the_released_code_has_a_row():
+    listed = set(re.findall(r"^(\d+)\. ", DIFFERENCES, re.M))
+    assert listed == {str(number) for number in range(1, 17)}
+    assert {row[0].strip() for row in ROWS} - {""} == listed
 
 
 NOT_COMPOSED = ("+search", "+sweep", "+plan", "+describe", "hydra")
