@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := sprec benchmarks
 
-.PHONY: setup demo run lint test test-fast test-install bench
+.PHONY: setup demo run lint test test-fast test-install tables bench
 
 setup: .venv/.installed
 
@@ -36,6 +36,10 @@ test-install: setup
 # Pure functions and tiny models: what neither starts whole commands nor tunes for long.
 test-fast: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not install"
+
+# Every table and figure of README and docs that comes from the records in results/.
+tables: setup
+	$(BIN)/python results/make_tables.py
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)

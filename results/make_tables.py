@@ -1,0 +1,70 @@
+"""`make tables`: make every table and figure of README and docs that comes from this folder's records.
+
+A table stands in its page between `<!-- table: NAME -->` and `<!-- end -->`. `--check` changes nothing and
+fails where a page or a figure differs from what the records give.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {"over-recommendation.svg": ("results/movielens_tiny", "ranks.svg")}
+"""Figures in docs/figures: the records that they show, and the figure of `sprec.report page`."""
+TABLES = {"movielens-tiny": ("docs/results.md", ("results/movielens_tiny", "--table", "main"))}
+"""Tables: the page that holds them, and the arguments of `sprec.report`."""
+
+
+def report(*arguments: str) -> str:
+    """Return what `python -m sprec.report` prints, run in the project's root so that paths read alike."""
+    command = [sys.executable, "-m", "sprec.report", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def with_tables(page: str) -> str:
+    """Return a page's text with its tables as the records give them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, (owner, arguments) in TABLES.items():
+        if owner == page:
+            block = f"<!-- table: {name} -->\n{report(*arguments)}\n<!-- end -->"
+            pattern = rf"<!-- table: {name} -->.*?<!-- end -->"
+            text, count = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+            if count != 1:
+                raise SystemExit(f"{page} has {count} places for the table {name}, not one")
+    return text
+
+
+def figures() -> dict[Path, str]:
+    """Return the figures by file, as SVG text."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (records, kind) in FIGURES.items():
+            report("page", records, "--figures", folder, "--output", f"{folder}/page.html")
+            made[ROOT / "docs" / "figures" / name] = (Path(folder) / kind).read_text(encoding="utf-8")
+    return made
+
+
+def main() -> None:
+    """Console entry."""
+    parser = argparse.ArgumentParser(prog="python results/make_tables.py", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where something differs")
+    check = parser.parse_args().check
+    made = {ROOT / page: with_tables(page) for page, _ in TABLES.values()} | figures()
+    stale = [
+        file for file, text in made.items() if not file.is_file() or file.read_text(encoding="utf-8") != text
+    ]
+    if check and stale:
+        raise SystemExit(
+            f"differ from the records: {', '.join(map(str, stale))}; make tables makes them again"
+        )
+    for file in stale:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(made[file], encoding="utf-8")
+        print(f"made again: {file.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
