@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+
+MOST_COMMON_GENRES = 9
+"""How many genres are selected where nobody names them."""
 
 # Controls other than white space, marks that turn the direction of text, and byte order marks: nobody sees
 # them, a prompt that holds them reads otherwise than it looks, and equal titles differ by them.
@@ -70,7 +73,19 @@ class Catalog:
         return self.ids.get(normalise(title))
 
 
-def merge_titles(titles: Iterable[str], genres: Iterable[Sequence[str]]) -> tuple[Catalog, list[int], int]:
+def most_common_genres(
+    item_genres: Iterable[Sequence[str]], count: int = MOST_COMMON_GENRES
+) -> tuple[str, ...]:
+    """Return the genres that most items have, the commonest first; of equals the first by name.
+
+    >>> most_common_genres([["War", "Drama"], ["Drama"], ["Crime"]], 2)
+    ('Drama', 'Crime')
+    """
+    counts = Counter(genre for genres in item_genres for genre in genres)
+    return tuple(sorted(counts, key=lambda genre: (-counts[genre], genre))[:count])
+
+
+def merge_titles(titles: Iterable[str], genres: Iterable[Iterable[str]]) -> tuple[Catalog, list[int], int]:
     """Return the catalogue of distinct titles, each row's item id, and how many rows were merged.
 
     Rows whose titles normalise alike become one item; its genres are the union in order of appearance.
@@ -90,7 +105,7 @@ def merge_titles(titles: Iterable[str], genres: Iterable[Sequence[str]]) -> tupl
 
 
 def number_duplicate_titles(
-    titles: Iterable[str], genres: Iterable[Sequence[str]]
+    titles: Iterable[str], genres: Iterable[Iterable[str]]
 ) -> tuple[Catalog, list[int], int]:
     """Return the catalogue of all rows, each row's item id, and how many titles got a number.
 
@@ -119,7 +134,7 @@ def _next_free_title(name: str, numbers: Iterator[int], used: set[str]) -> str:
     return title
 
 
-CatalogBuilder = Callable[[Iterable[str], Iterable[Sequence[str]]], tuple[Catalog, list[int], int]]
+CatalogBuilder = Callable[[Iterable[str], Iterable[Iterable[str]]], tuple[Catalog, list[int], int]]
 DUPLICATES: Mapping[str, CatalogBuilder] = {"merged": merge_titles, "numbered": number_duplicate_titles}
 
 

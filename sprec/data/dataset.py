@@ -13,7 +13,7 @@ import polars as pl
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sprec.data.catalog import Catalog
+from sprec.data.catalog import Catalog, most_common_genres
 from sprec.data.digests import fingerprint, hash_integers
 from sprec.data.examples import Examples, Split, Wording
 from sprec.data.filters import NO_FILTERS, Filters
@@ -29,7 +29,7 @@ from sprec.data.splits import (
 
 log = logging.getLogger(__name__)
 
-DIGESTED_SETTINGS = ("name", "history_min", "history_max", "split", "drop_repeats")
+DIGESTED_SETTINGS = ("name", "history_min", "history_max", "split", "drop_repeats", "drop_duplicates")
 CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "title": pl.String,
     "genres": pl.List(pl.String),
@@ -154,20 +154,23 @@ class DatasetReader(Protocol):
 class FromInteractions:
     """A dataset of sliding windows over a reader's interactions, by default split by time as in BIGRec.
 
-    `genres` are the selected ones, `filters` say which interactions count. `split` is a key of
-    `SPLITTERS`; `ratios` are the shares of train, valid and test of the chronological one. With
-    `drop_repeats`, rows whose target is in their history are dropped and counted.
+    `genres` are the selected ones (None: the commonest of the data), `filters` say which interactions
+    count. `split` is a key of `SPLITTERS`; `ratios` are the shares of train, valid and test of the
+    chronological one. With `drop_repeats`, rows whose target is in their history are dropped and counted;
+    with `drop_duplicates`, interactions of one user, item, time and rating are one (they are counted
+    either way).
     """
 
     name: str
     reader: InteractionReader
-    genres: Sequence[str]
+    genres: Sequence[str] | None
     wording: Wording
     history_min: int = 10
     history_max: int = 10
     ratios: Sequence[int] = (8, 1, 1)
     split: str = "chronological"
     drop_repeats: bool = False
+    drop_duplicates: bool = False
     filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
@@ -179,7 +182,7 @@ class FromInteractions:
         settings = {key: getattr(self, key) for key in DIGESTED_SETTINGS}
         settings |= {
             "filters": asdict(self.filters),
-            "genres": list(self.genres),
+            "genres": None if self.genres is None else list(self.genres),
             "ratios": list(self.ratios),
             "wording": asdict(self.wording),
         }
@@ -193,17 +196,22 @@ class FromInteractions:
         """
         log.info("%s: reading the interactions", self.name)
         read, drops = self.filters(self.reader.read())
-        check_genres(self.genres, read.catalog, self.name, origin=read.items_file)
-        rows = sliding_windows(read.frame, history_min=self.history_min, history_max=self.history_max)
+        genres = most_common_genres(read.catalog.genres) if self.genres is None else tuple(self.genres)
+        check_genres(genres, read.catalog, self.name, origin=read.items_file)
+        distinct = read.frame.unique(maintain_order=True)
+        drops["duplicate_interactions"] = read.frame.height - distinct.height
+        rows = sliding_windows(
+            distinct if self.drop_duplicates else read.frame,
+            history_min=self.history_min,
+            history_max=self.history_max,
+        )
         drops = {**read.drops, **drops, "short_users": self._count_short_users(read)}
         if self.drop_repeats:
             before, rows = rows.height, drop_repeated_targets(rows)
             drops["repeated_targets"] = before - rows.height
         split = SPLITTERS[self.split](rows, self.ratios, drops)
         counts = count_popularity(split.train, items=len(read.catalog))
-        return Dataset(
-            self.name, read.catalog, split, counts, tuple(self.genres), self.wording, self.digest()
-        )
+        return Dataset(self.name, read.catalog, split, counts, genres, self.wording, self.digest())
 
     def _count_short_users(self, read: Interactions) -> int:
         short = count_short_users(read.frame, history_min=self.history_min)

@@ -8,7 +8,7 @@ import polars as pl
 
 EXAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "user": pl.Int64,
-    "time": pl.Int64,
+    "time": pl.Float64,
     "history": pl.List(pl.Int32),
     "target": pl.Int32,
 }

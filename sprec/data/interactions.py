@@ -12,14 +12,14 @@ from sprec.data.catalog import Catalog
 INTERACTION_SCHEMA: dict[str, type[pl.DataType]] = {
     "user": pl.Int64,
     "item": pl.Int32,
-    "time": pl.Int64,
+    "time": pl.Float64,  # a fraction orders events within a second, exact to a microsecond
     "rating": pl.Float64,
 }
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """One row per interaction, in the raw file's order; `time` in seconds, `item` a catalogue id.
+    """One row per interaction, in the raw file's order; `time` in seconds since 1970, `item` a catalogue id.
 
     `drops` counts what was left out or merged on the way, by reason. `events_file` and `items_file` name the
     files that the two tables came from, for error messages.

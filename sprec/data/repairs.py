@@ -4,7 +4,13 @@ import html
 import re
 
 ENTITY = re.compile(r"&(#\d+|#x[0-9a-fA-F]+|\w+);")
-TAG = re.compile(r"</?[A-Za-z][^<>]*(>|=|$)|/>\s*$")
+HTML = (
+    "a|abbr|b|big|blockquote|body|br|button|center|code|dd|div|dl|dt|em|embed|font|form|h[1-6]|head|hr|html|i|"
+    "iframe|img|input|label|li|link|meta|object|ol|option|p|param|pre|script|select|small|span|strike|strong|"
+    "style|sub|sup|table|tbody|td|textarea|th|thead|title|tr|tt|u|ul|video"
+)
+# Only HTML's own names, in small letters as pages have them: "<COPYCAT>" is a title.
+TAG = re.compile(rf"</?({HTML})\b[^<>]*(>|=|$)|/>\s*$")
 
 
 def repair_mojibake(text: str) -> str:
@@ -35,8 +41,8 @@ def repair_entities(text: str) -> str:
 def is_html(title: str) -> bool:
     """Tell whether a title is a piece of a web page rather than a name.
 
-    >>> is_html('<span class="a-size-medium"'), is_html('Jimi Hendrix,Mini Lp" />'), is_html("I <3 You")
-    (True, True, False)
+    >>> [is_html(title) for title in ('<span class="a-size-medium"', 'Mini Lp" />', "I <3 You", "<COPYCAT>")]
+    [True, True, False, False]
     """
     return TAG.search(title) is not None
 

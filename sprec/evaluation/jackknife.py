@@ -48,7 +48,7 @@ def pseudo_values(
     for k in cutoffs:
         top, lists = ranked[:, :k], counted[:, :k]
         values = {"hr": hit(top, target), "ndcg": ndcg(top, target)}
-        if (lists >= 0).any():
+        if (lists >= 0).any() and masses.shape[1]:
             excess = _genre_shares(lists, masses) - history_share
             places = _count_places(target, k)
             values |= {

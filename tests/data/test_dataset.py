@@ -52,7 +52,7 @@ def test_windows_are_split_by_time_and_all_drops_are_counted():
     assert list(split.train) == [Example((0,), 1), Example((0, 1), 2)]
     assert list(split.valid) == [Example((1, 2), 3)]
     assert list(split.test) == [Example((2, 3), 0)]
-    assert split.drops == {"no_title": 7, "short_users": 1}
+    assert split.drops == {"no_title": 7, "duplicate_interactions": 0, "short_users": 1}
 
 
 def test_popularity_counts_each_training_interaction_of_a_user_once():
@@ -147,7 +147,7 @@ def test_missing_rows_of_a_sample_are_counted():
     small = toy_dataset().sampled(100, 20, 1000, lambda _: np.random.default_rng(0))
     rows = len(toy_dataset().split.test)
     assert len(small.split.test) == rows
-    assert small.split.drops == {"short_users": 0, "test_short": 1000 - rows}
+    assert small.split.drops == {"duplicate_interactions": 0, "short_users": 0, "test_short": 1000 - rows}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,37 @@ def test_each_users_last_rows_are_for_testing_where_that_split_is_chosen():
 def test_repeated_targets_are_dropped_and_counted_where_asked_for():
     dataset = fixed(history_max=4, drop_repeats=True).build()
     assert [row.target for row in dataset.split.test] == [3]
-    assert dataset.split.drops == {"no_title": 7, "short_users": 1, "repeated_targets": 1}
+    counts = {"no_title": 7, "duplicate_interactions": 0, "short_users": 1, "repeated_targets": 1}
+    assert dataset.split.drops == counts
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """The interactions of `Fixed`, the first of them twice."""
+
+    def digest(self):
+        return "doubled"
+
+    def read(self):
+        read = Fixed().read()
+        return Interactions(pl.concat([read.frame[:1], read.frame]), read.catalog)
+
+
+@pytest.mark.parametrize(("drop", "rows"), [(False, 5), (True, 4)])
+def test_duplicates_are_counted_and_dropped_where_asked_for(drop, rows):
+    dataset = FromInteractions(
+        *("doubled", Doubled(), ("x",), Wording("i", "l")),
+        history_min=1,
+        ratios=(2, 1, 1),
+        drop_duplicates=drop,
+    ).build()
+    split = dataset.split
+    assert split.drops["duplicate_interactions"] == 1
+    assert len(split.train) + len(split.valid) + len(split.test) == rows
+
+
+def test_genres_default_to_the_commonest_of_the_data():
+    assert fixed(genres=None).build().genres == ("x", "y")
 
 
 def test_filters_shrink_the_catalogue_and_count_what_they_drop():

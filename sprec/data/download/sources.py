@@ -90,7 +90,10 @@ class Archive:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that exists already; with `members`, only files that match one of them count."""
+    """A folder that exists already; with `members`, only files that match one of them count.
+
+    A member is a pattern, or several separated by `|` of which one must match a file.
+    """
 
     path: str | Path
     members: Sequence[str] = ()
@@ -128,6 +131,7 @@ def find_file(folder: Path, *names: str) -> Path:
 
 def _matching_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    patterns = [choice for pattern in patterns for choice in pattern.split("|")]
     return [
         p
         for p in files

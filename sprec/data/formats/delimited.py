@@ -121,16 +121,18 @@ def read_ratings(path: Path, *, separator: str, names: Mapping[str, str] | None 
     return frame.select(RATING_FIELDS).with_row_index("line", offset=1 + skip)
 
 
-def cast_columns(path: Path, frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def cast_columns(
+    path: Path, frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType], *, rating: str | None = None
+) -> pl.DataFrame:
     """Return the frame with these columns in these types.
 
     Raises `ValueError` naming file, line (from the column `line`) and field of the first value that is
-    missing, of another type, or no finite number.
+    missing, of another type, or no finite number; a `rating` may be "nan" or infinite.
     """
     for name, dtype in dtypes.items():
         raw = frame[name]
         typed = raw.cast(dtype, strict=False)
-        usable = typed.is_not_null() & (typed.is_finite() if dtype.is_float() else True)
+        usable = typed.is_finite() if dtype.is_float() and name != rating else typed.is_not_null()
         faulty = (~usable.fill_null(value=False)).arg_true()
         if len(faulty):
             value = "" if (first := raw[faulty[0]]) is None else str(first)[:40]

@@ -26,19 +26,30 @@ class TimeFormat:
 
 
 def epoch_time(per_second: int) -> TimeFormat:
-    """Return the format of times that are numbers since 1970, 1 or 1000 per second."""
-    unit = {1: "seconds", 1000: "milliseconds"}[per_second]
-    return TimeFormat(NUMBER, lambda time: (time / per_second).floor().cast(pl.Int64), f"{unit} since 1970")
+    """Return the format of times that are numbers since 1970, so many per second."""
+    unit = {1: "seconds", 1000: "milliseconds", 1_000_000: "microseconds"}[per_second]
+    return TimeFormat(NUMBER, lambda time: time / per_second, f"{unit} since 1970")
 
 
-def text_time(layout: str, example: str) -> TimeFormat:
-    """Return the format of times that are text, in strftime's notation; without a zone they are UTC."""
+def text_time(*layouts: str, example: str) -> TimeFormat:
+    """Return the format of times that are text, in strftime's notation; without a zone they are UTC.
+
+    Each text is read by the first of `layouts` that fits it.
+    """
 
     def to_seconds(time: pl.Expr) -> pl.Expr:
         """Return seconds since 1970."""
-        return time.str.strptime(pl.Datetime, layout, strict=False).dt.epoch("s")
+        parsed = (time.str.strptime(pl.Datetime("us"), layout, strict=False) for layout in layouts)
+        return pl.coalesce(moment.dt.epoch("us") for moment in parsed) / 1_000_000
 
     return TimeFormat(TEXT, to_seconds, f"a date like {example!r}")
+
+
+ISO_TIME = text_time(
+    *("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"),
+    *("%Y-%m-%d %H:%M", "%Y-%m-%d"),
+    example="2024-05-31T12:00:00.250",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class InteractionTableReader:
     all_listed: bool = False
     users: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    unlisted: list[str] = field(default_factory=list)
 
     def read(self, batches: Iterable[pl.DataFrame]) -> Interactions:
         """Return all interactions in the order of the file; raises `ValueError` naming a bad line.
@@ -85,7 +97,9 @@ class InteractionTableReader:
         frames = [self._convert(batch) for batch in batches]
         if not frames:
             raise ValueError(f"{self.path} has no rows; fetch the file anew")
-        counts = {reason: self.counts[reason] for reason in (*REASONS, "below_min_rating")}
+        if self.counts["unlisted"] and not any(frame.height for frame in frames):
+            raise ValueError(self._explain_no_item())
+        counts = {reason: self.counts[reason] for reason in (*REASONS, "no_rating", "below_min_rating")}
         drops = {**self.items.drops, **counts}
         return Interactions(
             pl.concat(frames), self.items.catalog, drops, str(self.path), str(self.items.path)
@@ -96,8 +110,11 @@ class InteractionTableReader:
         self._check_times(coded)
         self._count_left_out(coded)
         usable = coded.filter(pl.col("item") >= 0)
-        rated = usable.filter(pl.col("rating") >= self.min_rating) if self.min_rating else usable
-        self.counts["below_min_rating"] += usable.height - rated.height
+        # First, since polars takes not-a-number for more than any number.
+        with_rating = usable.filter(pl.col("rating").is_finite()) if self.fields.rating else usable
+        self.counts["no_rating"] += usable.height - with_rating.height
+        rated = with_rating.filter(pl.col("rating") >= self.min_rating) if self.min_rating else with_rating
+        self.counts["below_min_rating"] += with_rating.height - rated.height
         users = (
             pl.col("user")
             if self.numbered_users
@@ -120,6 +137,14 @@ class InteractionTableReader:
             rating.cast(pl.Float64).alias("rating"),
         )
 
+    def _explain_no_item(self) -> str:
+        listed = ", ".join(repr(key) for key in list(self.items.codes)[:3])
+        return (
+            f"{self.path}: field {self.fields.item!r} holds no item that {self.items.path.name} lists: "
+            f"{', '.join(map(repr, self.unlisted))} here, {listed} there; "
+            "name the columns that hold the same ids"
+        )
+
     def _code_items(self, names: pl.Series) -> pl.Series:
         return _map_distinct(names, self.items.code_of)
 
@@ -140,7 +165,9 @@ class InteractionTableReader:
         by_code = dict(coded.filter(pl.col("item") < 0).group_by("item").len().iter_rows())
         counts = {reason: by_code[code] for reason, code in CODES.items() if code in by_code}
         if "unlisted" in counts and not self.counts["unlisted"]:
-            row = coded.filter(pl.col("item") == CODES["unlisted"]).row(0, named=True)
+            unlisted = coded.filter(pl.col("item") == CODES["unlisted"])
+            self.unlisted = unlisted["raw_item"].unique(maintain_order=True).head(3).to_list()
+            row = unlisted.row(0, named=True)
             if self.all_listed:
                 fault = (
                     f"field {self.fields.item!r} is {row['raw_item']}, which {self.items.path.name} does not"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sprec.data.catalog import DUPLICATES, Catalog, normalise
+from sprec.data.catalog import DUPLICATES, Catalog, clean_text, normalise
 from sprec.data.repairs import is_html
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class ItemRow:
 class ItemTable:
     """A catalogue, and the code of each raw id: a catalogue id, or a code below 0 of `CODES`.
 
-    `drops` counts titles that were merged or got a number.
+    `drops` counts titles that were merged or got a number, ids that were listed again (the first row counts),
+    and items whose title or genres lost invisible characters or another encoding of accents.
     """
 
     path: Path
@@ -70,21 +71,27 @@ def build_item_table(
     """
     usable: dict[str, ItemRow] = {}
     left_out: dict[str, tuple[str, int]] = {}
+    repeated = cleaned = 0
     for item in items:
         if item.key in usable or item.key in left_out:
+            repeated += 1
             continue
+        cleaned += any(clean_text(text) != text for text in (item.title, *item.genres))
         if reason := _reason_to_leave_out(item.title, words_max=words_max, drop_html=drop_html):
             left_out[item.key] = reason, item.line
         else:
             usable[item.key] = item
     _log_left_out(path, list(left_out.values()))
     rows = list(usable.values())
-    catalog, ids, shared = DUPLICATES[duplicates]((i.title for i in rows), (i.genres for i in rows))
+    catalog, ids, shared = DUPLICATES[duplicates](
+        (item.title for item in rows), (map(clean_text, item.genres) for item in rows)
+    )
     if shared:
         _log_shared_title(path, rows, shared, duplicates)
     codes = {key: CODES[reason] for key, (reason, _) in left_out.items()}
     codes |= dict(zip(usable, ids, strict=True))
-    return ItemTable(path, catalog, codes, {f"{duplicates}_titles": shared})
+    drops = {f"{duplicates}_titles": shared, "repeated_ids": repeated, "cleaned_items": cleaned}
+    return ItemTable(path, catalog, codes, drops)
 
 
 def _reason_to_leave_out(title: str, *, words_max: int, drop_html: bool) -> str | None:

@@ -1,18 +1,14 @@
 """A folder of released rows: its files by name, its genres, and the catalogue's spelling of its titles."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sprec.data.catalog import normalise
+from sprec.data.catalog import most_common_genres, normalise
 from sprec.data.download.sources import SourceError, find_file
 from sprec.data.formats.released_rows import ReleasedRow, read_json, read_rows
 from sprec.data.repairs import repair_entities, repair_mojibake
-
-MOST_COMMON_GENRES = 9
-"""How many genres are selected where nobody names them."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +48,6 @@ class ReleasedFolder:
         """Return the genres of `genre_dict.json`, or the commonest of the items where it is missing."""
         chosen = self.mapping("genre_dict.json")
         return most_common_genres(item_genres) if chosen is None else tuple(chosen)
-
-
-def most_common_genres(
-    item_genres: Iterable[Sequence[str]], count: int = MOST_COMMON_GENRES
-) -> tuple[str, ...]:
-    """Return the genres that most items have, the commonest first; of equals the first by name.
-
-    >>> most_common_genres([["War", "Drama"], ["Drama"], ["Crime"]], 2)
-    ('Drama', 'Crime')
-    """
-    counts = Counter(genre for genres in item_genres for genre in genres)
-    return tuple(sorted(counts, key=lambda genre: (-counts[genre], genre))[:count])
 
 
 def clean_title(title: str, *, repair: bool = True) -> str:

@@ -1,6 +1,7 @@
 """Anybody's interactions: a table of user, item and time, and a table of titles and genres."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +13,17 @@ from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, find_file
 from sprec.data.formats.delimited import cast_columns, check_width, find_columns, read_lines
-from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
+from sprec.data.formats.interactions_table import (
+    ISO_TIME,
+    InteractionFields,
+    InteractionTableReader,
+    epoch_time,
+)
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.interactions import Interactions
 
-UNITS_PER_SECOND = {"s": 1, "ms": 1000}
+WHOLE_NUMBER = r"^(-?\d+)\.0+$"  # as tables with a missing value write whole numbers
+UNITS_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,8 @@ class Custom:
 
     `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: no ratings)
     name columns of the first, `item`, `title` and `genres` (None: no genres) of the second.
-    `time_unit` is "s" or "ms" since 1970. CSV genres are separated by `genre_separator`; Parquet
+    Times are ISO dates, Parquet's own, or numbers in `time_unit` ("s", "ms", "us") since 1970. Ids may
+    be numbers: 3 and 3.0 are one id. CSV genres are separated by `genre_separator`; Parquet
     ones may be lists. `separator` stands between the fields of a CSV file; in the table of
     interactions, fields beyond those of the header are ignored.
     """
@@ -39,7 +47,7 @@ class Custom:
     rating: str | None = None
     title: str = "title"
     genres: str | None = "genres"
-    time_unit: Literal["s", "ms"] = "s"
+    time_unit: Literal["s", "ms", "us"] = "s"
     separator: str = ","
     genre_separator: str = "|"
     min_rating: float = 0.0
@@ -63,13 +71,19 @@ class Custom:
         """
         folder = self.source.fetch()
         events, items = find_file(folder, self.interactions), find_file(folder, self.items)
-        time_format = epoch_time(UNITS_PER_SECOND[self.time_unit])
-        fields = InteractionFields(self.user, self.item, self.time, self.rating, time_format)
         table = build_item_table(items, self._read_items(items), duplicates=self.duplicates)
-        frame = self._read_columns(events, list(fields.dtypes()))
+        names = [self.user, self.item, self.time, *([self.rating] if self.rating else [])]
+        frame = self._read_columns(events, names)
+        frame = frame.with_columns(_as_ids(frame[self.user]), _as_ids(frame[self.item]))
         if frame[self.time].dtype.is_temporal():
-            frame = frame.with_columns(pl.col(self.time).dt.epoch(self.time_unit))
-        frame = cast_columns(events, frame, fields.dtypes())
+            seconds = pl.col(self.time).cast(pl.Datetime("us")).dt.epoch("us") / 1_000_000
+            frame, time_format = frame.with_columns(seconds), epoch_time(1)
+        else:
+            time_format = (
+                ISO_TIME if _is_date(frame[self.time]) else epoch_time(UNITS_PER_SECOND[self.time_unit])
+            )
+        fields = InteractionFields(self.user, self.item, self.time, self.rating, time_format)
+        frame = cast_columns(events, frame, fields.dtypes(), rating=self.rating)
         return InteractionTableReader(events, fields, table, self.min_rating).read([frame])
 
     def _read_columns(self, path: Path, names: Sequence[str]) -> pl.DataFrame:
@@ -109,12 +123,15 @@ class Custom:
                     f"{path}:{line}: field {self.item!r} is missing; correct or delete this line"
                 )
             labels = raw.split(self.genre_separator) if isinstance(raw, str) else raw or ()
-            yield ItemRow(line, str(key), title or "", tuple(label for label in labels if label))
+            yield ItemRow(line, key, title or "", tuple(str(label) for label in labels if label))
 
     def _item_rows(self, path: Path) -> Iterator[tuple[int, Any, str | None, Any]]:
         names = [self.item, self.title, *([self.genres] if self.genres else [])]
         if _is_parquet(path):
-            for line, *row in self._read_columns(path, names).iter_rows():
+            frame = self._read_columns(path, names)
+            if frame[self.title].dtype.is_numeric():
+                frame = frame.with_columns(_as_ids(frame[self.title]))
+            for line, *row in frame.with_columns(_as_ids(frame[self.item])).iter_rows():
                 yield line, row[0], row[1], row[2] if self.genres else None
             return
         table = self._csv_rows(path)
@@ -123,8 +140,20 @@ class Custom:
         for fields in table:
             check_width(fields, len(header), f"{path}:{table.line_num}")
             row = [fields[columns[name]] for name in names]
-            yield table.line_num, row[0], row[1], row[2] if self.genres else None
+            yield table.line_num, re.sub(WHOLE_NUMBER, r"\1", row[0]), row[1], row[2] if self.genres else None
 
 
 def _is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet"
+
+
+def _as_ids(column: pl.Series) -> pl.Series:
+    """Return numbers as text, whole ones without a fraction, and what is no number as missing."""
+    known = column.fill_nan(None) if column.dtype.is_float() else column
+    return known.cast(pl.String).str.replace(WHOLE_NUMBER, "$1")
+
+
+def _is_date(times: pl.Series) -> bool:
+    """Tell whether the first time is written as an ISO date."""
+    first = next((time for time in times.head(1) if isinstance(time, str)), "")
+    return re.match(r"\d{4}-\d\d-\d\d", first) is not None

@@ -16,7 +16,7 @@ from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
 
-DATES = text_time("%a %b %d %H:%M:%S %z %Y", "Fri Jan 10 12:01:47 -0800 2014")
+DATES = text_time("%a %b %d %H:%M:%S %z %Y", example="Fri Jan 10 12:01:47 -0800 2014")
 FIELDS = InteractionFields(
     user="user_id", item="book_id", time="date_added", rating="rating", time_format=DATES
 )

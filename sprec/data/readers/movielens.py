@@ -74,7 +74,9 @@ class _Tables:
     def to_interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
         """Return the interactions with their catalogue; users keep their numbers."""
         items = build_item_table(self.items_file, self.items, duplicates=duplicates)
-        ratings = cast_columns(self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()})
+        ratings = cast_columns(
+            self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating"
+        )
         reader = InteractionTableReader(
             self.ratings_file, FIELDS, items, min_rating, numbered_users=True, all_listed=True
         )

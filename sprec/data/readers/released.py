@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sprec.data.catalog import Catalog, merge_titles
+from sprec.data.catalog import Catalog, clean_text, merge_titles
 from sprec.data.dataset import Dataset, check_genres, count_popularity
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source
@@ -130,7 +130,9 @@ class _TitleCleaner:
         self.repair, self.drop_html = repair, drop_html
         self.spellings: dict[str, str] = {}
         self.counts = Counter(
-            dict.fromkeys(("repaired_mojibake", "repaired_entities", "empty_titles", "html_titles"), 0)
+            dict.fromkeys(
+                ("repaired_mojibake", "repaired_entities", "cleaned_titles", "empty_titles", "html_titles"), 0
+            )
         )
 
     def clean(self, raw: str) -> str:
@@ -150,10 +152,13 @@ class _TitleCleaner:
         return replace(row, history=usable, target=self.clean(row.target))
 
     def _count_repairs(self, titles: Iterable[str]) -> None:
-        for title in titles if self.repair else ():
-            fixed = repair_mojibake(title)
-            self.counts["repaired_mojibake"] += fixed != title
-            self.counts["repaired_entities"] += repair_entities(fixed) != fixed
+        for title in titles:
+            if self.repair:
+                fixed = repair_mojibake(title)
+                self.counts["repaired_mojibake"] += fixed != title
+                title, fixed = repair_entities(fixed), fixed
+                self.counts["repaired_entities"] += title != fixed
+            self.counts["cleaned_titles"] += clean_text(title) != title
 
 
 def _to_example(row: ReleasedRow, catalog: Catalog) -> Example:

@@ -21,7 +21,7 @@ FIELDS = InteractionFields(
     item="product_id",
     time="date",
     rating=None,
-    time_format=text_time("%Y-%m-%d", "2017-12-17"),
+    time_format=text_time("%Y-%m-%d", example="2017-12-17"),
 )
 GAMES: dict[str, pl.DataType] = {"id": TEXT, "app_name": TEXT, "title": TEXT, "genres": TEXTS}
 

@@ -6,6 +6,7 @@ import pytest
 
 from sprec.data.download.sources import Folder
 from sprec.data.readers.custom import Custom
+from sprec.data.splits import sliding_windows
 
 ITEMS = 'id,name,tags,price\n7,Heat,Crime|Action,1\n8,"Ran,\nor ""Chaos""",,2\n9,Emma,Romance,3\n'
 EVENTS = "who,note,id,when,stars\nann,x,8,1500000000,4.5\nbob,y,7,1500086400,1\n"
@@ -112,3 +113,100 @@ def test_every_setting_changes_the_digest_and_units_are_known(tmp_path):
         assert write(tmp_path, **change).digest() != reader.digest()
     with pytest.raises(ValueError, match="time_unit = 'h'; choose one of s, ms"):
         write(tmp_path, time_unit="h")
+
+
+def plain(folder, events, items="item,title,genres\na,Heat,A\nb,Ran,B\n", **settings):
+    """Write two tables with the default column names."""
+    (folder / "interactions.csv").write_text(events)
+    (folder / "items.csv").write_text(items)
+    return Custom(Folder(folder), **settings)
+
+
+@pytest.mark.parametrize(
+    ("unit", "times"),
+    [
+        ("s", ["1600000000.75", "1600000000.25"]),
+        ("ms", ["1600000000750", "1600000000250"]),
+        ("us", ["1600000000750000", "1600000000250000"]),
+        ("s", ["2020-09-13T12:26:40.750", "2020-09-13 12:26:40.250"]),
+        ("s", ["2020-09-13T14:26:40.750+02:00", "2020-09-13T12:26:40.250Z"]),
+    ],
+    ids=["seconds", "milliseconds", "microseconds", "ISO dates", "zones"],
+)
+def test_order_within_a_second_is_that_of_the_times(tmp_path, unit, times):
+    events = "user,item,time\n" + "".join(
+        f"u,{item},{time}\n" for item, time in zip("ab", times, strict=True)
+    )
+    read = plain(tmp_path, events, time_unit=unit).read()
+    assert read.frame["time"].to_list() == [1_600_000_000.75, 1_600_000_000.25]
+    rows = sliding_windows(read.frame, history_min=1, history_max=1)
+    assert rows.select("history", "target").rows() == [([1], 0)]
+
+
+def test_ties_keep_the_order_of_the_file(tmp_path):
+    rows = plain(tmp_path, "user,item,time\nu,b,2020-09-13\nu,a,2020-09-13\n").read().frame
+    windows = sliding_windows(rows, history_min=1, history_max=1)
+    assert windows.select("history", "target").rows() == [([1], 0)]
+
+
+def test_ratings_that_are_no_number_are_dropped_and_counted(tmp_path):
+    events = (
+        "user,item,time,rating\nu,a,1600000000,5\nu,b,1600000001,NaN\nu,a,1600000002,inf\nu,b,1600000003,1\n"
+    )
+    read = plain(tmp_path, events, rating="rating", min_rating=4).read()
+    assert read.frame.rows() == [(0, 0, 1_600_000_000, 5.0)]
+    assert (read.drops["no_rating"], read.drops["below_min_rating"]) == (2, 1)
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-inf", "", "soon"])
+def test_times_that_are_no_number_are_refused_with_their_line(tmp_path, time):
+    with pytest.raises(ValueError, match=r"interactions\.csv:3: field 'time' is '.*', expected a number"):
+        plain(tmp_path, f"user,item,time\nu,a,1600000000\nu,b,{time}\n").read()
+
+
+def test_dates_that_are_none_are_refused_with_their_line(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"interactions\.csv:3: field 'time' is '2020-13-40', expected a date"
+    ):
+        plain(tmp_path, "user,item,time\nu,a,2020-09-13\nu,b,2020-13-40\n").read()
+
+
+@pytest.mark.parametrize("ids", [[0.0, 1.0], [0, 1]], ids=["floats", "integers"])
+@pytest.mark.parametrize(
+    ("titles", "known"),
+    [([300, 1984], ("300", "1984")), ([1984.0, float("nan")], ("1984",)), (["Heat", "Ran"], ("Heat", "Ran"))],
+    ids=["integer titles", "a missing title", "texts"],
+)
+def test_parquet_numbers_are_titles_and_ids(tmp_path, ids, titles, known):
+    pl.DataFrame({"item": ids, "title": titles}).write_parquet(tmp_path / "items.parquet")
+    events = pl.DataFrame({"user": ["u", "u"], "item": [0, 1], "time": [1_600_000_000, 1_600_000_001]})
+    events.write_parquet(tmp_path / "interactions.parquet")
+    names = {"interactions": "interactions.parquet", "items": "items.parquet", "genres": None}
+    read = Custom(Folder(tmp_path), **names).read()
+    assert read.catalog.titles == known
+    assert read.drops["no_title"] == 2 - len(known)
+    assert read.frame.height == len(known)
+
+
+def test_whole_numbers_with_a_fraction_are_the_ids_without_it(tmp_path):
+    items = "item,title,genres\n1,Heat,A\n2.0,Ran,B\n"
+    read = plain(tmp_path, "user,item,time\n7.0,1.0,1600000000\n7,2,1600000001\n", items).read()
+    assert read.frame.select("user", "item").rows() == [(0, 0), (0, 1)]
+
+
+def test_ids_that_no_item_has_are_an_error_that_shows_some(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"no item that items\.csv lists: 'x', 'y' here, 'a', 'b' there; name"
+    ):
+        plain(tmp_path, "user,item,time\nu,x,1600000000\nu,y,1600000001\n").read()
+
+
+def test_titles_and_genres_lose_what_nobody_sees_and_are_counted(tmp_path):
+    items = "item,title,genres\na,Ame\u0301lie\u202e,Dra\u200fma\nb,Am\u00e9lie,Drama\nb,Other,X\nc,Ran,War\n"
+    read = plain(tmp_path, "user,item,time\nu,a,1600000000\nu,b,1600000001\n", items).read()
+    assert (read.catalog.titles, read.catalog.genres) == (("Am\u00e9lie", "Ran"), (("Drama",), ("War",)))
+    assert {name: read.drops[name] for name in ("merged_titles", "repeated_ids", "cleaned_items")} == {
+        "merged_titles": 1,
+        "repeated_ids": 1,
+        "cleaned_items": 1,
+    }

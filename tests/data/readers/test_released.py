@@ -290,6 +290,7 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}")
             13_103,
             (4028, 508, 985),
             {
+                "cleaned_titles": 7,
                 "html_titles": 668,
                 "train_html_target": 68,
                 "valid_html_target": 4,
