@@ -106,7 +106,7 @@ def test_weights_that_cannot_be_shared_out_are_refused(option, said):
     [
         ("dpo", {"beta": 0.1}, "Random", 1),
         ("sdpo", {"beta": 1.0}, "Random", 3),
-        ("dmpo", {"beta": 0.1, "averaged": True}, "Random", 3),
+        ("dmpo", {"beta": 0.1, "scaled_by_count": False}, "Random", 3),
         ("rosepo", {"beta": 0.1, "epsilon": 0.1}, "Beams", 1),
         ("spin", {"beta": 0.1}, "SelfPlay", 1),
     ],
@@ -211,8 +211,8 @@ def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_re
     rw, dmpo, rosepo = (
         settings("+experiment=released", f"method={name}_released") for name in ("rw", "dmpo", "rosepo")
     )
-    assert _build_method(rw).weighting == GenreBalance(accumulated=True, per_batch=True)
+    assert _build_method(rw).weighting == GenreBalance(True, True, True, True)
     assert rw.base_llm.lora.rank == 64
-    assert _build_method(dmpo).objective.keywords == {"beta": 0.1, "averaged": False}
+    assert _build_method(dmpo).objective.keywords == {"beta": 0.1, "scaled_by_count": True}
     assert _build_method(rosepo).negatives == Semantic(similar=False, to="history")
     assert _build_method(settings("method=rw")).weighting == GenreBalance()

@@ -21,7 +21,7 @@ SWITCHES = [code for code in CODES if all("=" in word for word in code.split())]
 NEEDED_CHOICE = {
     **dict.fromkeys(("dataset.repair", "dataset.drop_html", "dataset.extend_catalog"), "dataset=released"),
     "dataset.reader.drop_html": "dataset=cds_and_vinyl",
-    "objective.averaged": "method=dmpo",
+    "objective.scaled_by_count": "method=dmpo",
     "ranking.width": "method=d3",
 }
 """The option that a switch belongs to."""

@@ -44,6 +44,7 @@ RENAMED_KEYS: tuple[tuple[str, str | None], ...] = (
     ("budget.dpo.learns", "budget.dpo.loss_on"),
     ("prompt.reading", "prompt.inference"),
     ("method.objective", "objective"),
+    ("objective.averaged", None),
     ("method.counterfactual.effect", "method.counterfactual.effect_weight"),
     ("method.counterfactual.last", "method.counterfactual.last_token_weight"),
 )

@@ -56,15 +56,14 @@ def dmpo(
     reference: Float[Tensor, "batch answers"],
     *,
     beta: float,
-    averaged: bool = True,
+    scaled_by_count: bool = False,
 ) -> Float[Tensor, " batch"]:
     """Return −log σ(βΔ_w − (1/k) Σ_l βΔ_l) (DMPO: Bai et al. 2024); with one rejected answer it is `dpo`.
 
-    `averaged=False` leaves out 1/k, as the released code does.
+    `scaled_by_count` multiplies β by k, as the released code does: −log σ(β Σ_l (Δ_w − Δ_l)).
     """
-    delta = policy - reference
-    rejected = delta[:, 1:].mean(1) if averaged else delta[:, 1:].sum(1)
-    return -F.logsigmoid(beta * (delta[:, 0] - rejected))
+    margins = _margins(policy, reference)
+    return -F.logsigmoid(beta * (margins.sum(1) if scaled_by_count else margins.mean(1)))
 
 
 def rosepo(

@@ -8,7 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from sprec.data.examples import Example
-from sprec.evaluation.metrics import genre_share
+from sprec.evaluation.metrics import genre_masses, genre_share
+
+
+@dataclass(frozen=True)
+class ItemGenres:
+    """Each item's genres, and which genres the dataset selects for its metrics."""
+
+    of_items: Sequence[Sequence[str]]
+    selected: tuple[str, ...]
+
+    def masses(self, *, all_genres: bool) -> Float[np.ndarray, "items genres"]:
+        """Return each item's unit of mass, split over its selected genres, or over all that it has."""
+        every = tuple(dict.fromkeys(genre for genres in self.of_items for genre in genres))
+        return genre_masses(self.of_items, every if all_genres else self.selected)
 
 
 class RowWeighting(Protocol):
@@ -20,9 +33,9 @@ class RowWeighting(Protocol):
         return False
 
     def __call__(
-        self, examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+        self, examples: Sequence[Example], train: Sequence[Example], genres: ItemGenres
     ) -> Float[np.ndarray, " rows"]:
-        """Return one weight per row; `masses` splits each item over the selected genres."""
+        """Return one weight per row of `examples`, which are a stage's sample of the rows `train`."""
         ...
 
 
@@ -30,22 +43,31 @@ class RowWeighting(Protocol):
 class GenreBalance:
     """RW (IFairLRS, Jiang et al. 2024): see `genre_balance`.
 
-    As released, `accumulated` compares histories with histories and targets together, and `per_batch` lets
-    weights scale a step's mean loss instead of its rows.
+    As released, `accumulated` compares histories with histories and targets together, `per_batch` lets
+    weights scale a step's mean loss instead of its rows, `all_genres` splits an item over all its genres, and
+    `whole_training_data` counts shares in all training rows.
     """
 
     accumulated: bool = False
     per_batch: bool = False
+    all_genres: bool = False
+    whole_training_data: bool = False
 
     def __call__(
-        self, examples: Sequence[Example], masses: Float[np.ndarray, "items genres"]
+        self, examples: Sequence[Example], train: Sequence[Example], genres: ItemGenres
     ) -> Float[np.ndarray, " rows"]:
         """Return one weight per row."""
-        return genre_balance(examples, masses, accumulated=self.accumulated)
+        counted = train if self.whole_training_data else examples
+        masses = genres.masses(all_genres=self.all_genres)
+        return genre_balance(examples, masses, accumulated=self.accumulated, counted=counted)
 
 
 def genre_balance(
-    examples: Sequence[Example], masses: Float[np.ndarray, "items genres"], *, accumulated: bool = False
+    examples: Sequence[Example],
+    masses: Float[np.ndarray, "items genres"],
+    *,
+    accumulated: bool = False,
+    counted: Sequence[Example] | None = None,
 ) -> Float[np.ndarray, " rows"]:
     """Return the mean, over the target's genres, of a genre's share in histories over its share in targets.
 
@@ -62,13 +84,14 @@ def genre_balance(
 
     >>> genre_balance(rows, np.eye(2), accumulated=True).round(3).tolist()
     [0.857, 0.857, 0.857, 1.2]
+
+    Shares are those of the `counted` rows, or of the examples themselves.
     """
+    rows = examples if counted is None else counted
+    histories = [row.history for row in rows]
+    items = [[*row.history, row.target] if accumulated else [row.target] for row in rows]
+    ratio = genre_share(histories, masses) / np.maximum(genre_share(items, masses), 1e-12)
     targets = np.array([example.target for example in examples])
-    in_histories = genre_share([example.history for example in examples], masses)
-    counted = (
-        [[*example.history, example.target] for example in examples] if accumulated else targets[:, None]
-    )
-    ratio = in_histories / np.maximum(genre_share(counted, masses), 1e-12)
     has_genre = masses[targets] > 0
     genres = has_genre.sum(axis=1)
     mean_ratio = (has_genre * ratio).sum(axis=1) / np.maximum(genres, 1)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from sprec.data.examples import Examples
-from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
@@ -26,7 +25,7 @@ from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import sft
 from sprec.training.policy_training import train_policy, write_drops
 from sprec.training.row_sampling import RowSampling, with_targets
-from sprec.training.row_weights import RowWeighting
+from sprec.training.row_weights import ItemGenres, RowWeighting
 from sprec.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -121,7 +120,8 @@ class Stages:
             rows, data = self.rows(iteration), self.context.dataset
             options: dict[str, Any] = {}
             if weighting:
-                weights = weighting(list(rows), genre_masses(data.catalog.genres, data.genres))
+                genres = ItemGenres(data.catalog.genres, data.genres)
+                weights = weighting(list(rows), list(data.split.train), genres)
                 options = {"weights": torch.tensor(weights).float(), "batch_weights": weighting.per_batch}
             train_policy(
                 self.context,

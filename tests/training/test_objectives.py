@@ -1,5 +1,7 @@
+import json
 import math
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,11 +9,12 @@ import torch.nn.functional as F
 
 from sprec.training.objectives import dmpo, dpo, rosepo, sdpo, sft
 
+RELEASED = json.loads(Path(__file__).with_name("released_losses.json").read_text())["cases"]
 FORMS = {
     "dpo": partial(dpo, beta=0.7),
     "sdpo": partial(sdpo, beta=0.7),
     "dmpo": partial(dmpo, beta=0.7),
-    "dmpo as released": partial(dmpo, beta=0.7, averaged=False),
+    "dmpo as released": partial(dmpo, beta=0.7, scaled_by_count=True),
     "rosepo": partial(rosepo, beta=0.7, epsilon=0.2),
 }
 
@@ -54,7 +57,7 @@ def test_dpo_with_rejected_equal_to_chosen_has_no_gradient():
         (partial(dpo, beta=1.0), (math.log1p(math.exp(-2)) + math.log1p(math.exp(1))) / 2),
         (partial(sdpo, beta=1.0), math.log1p(math.exp(-2) + math.exp(1))),
         (partial(dmpo, beta=1.0), math.log1p(math.exp(-0.5))),
-        (partial(dmpo, beta=1.0, averaged=False), math.log1p(math.exp(0))),
+        (partial(dmpo, beta=1.0, scaled_by_count=True), math.log1p(math.exp(-1))),
         (partial(rosepo, beta=1.0, epsilon=0.25), 0.75 * 0.720095 + 0.25 * (0.720095 + 0.5)),
     ],
     ids=FORMS,
@@ -66,7 +69,7 @@ def test_two_rejected_answers_by_hand(form, expected):
 
 @pytest.mark.parametrize(
     "form",
-    [sdpo, dmpo, partial(dmpo, averaged=False), partial(rosepo, epsilon=0.0)],
+    [sdpo, dmpo, partial(dmpo, scaled_by_count=True), partial(rosepo, epsilon=0.0)],
     ids=["sdpo", "dmpo", "dmpo as released", "rosepo without smoothing"],
 )
 def test_each_is_dpo_against_one_answer(form):
@@ -92,6 +95,15 @@ def test_dmpo_is_dpo_against_an_answer_of_the_mean_gain():
     policy, reference = scores(4)
     pair = [torch.stack([each[:, 0], each[:, 1:].mean(1)], 1) for each in (policy, reference)]
     torch.testing.assert_close(dmpo(policy, reference, beta=0.3), dpo(*pair, beta=0.3))
+
+
+@pytest.mark.parametrize("case", RELEASED, ids=["k=1", "k=2", "k=3", "k=10"])
+def test_losses_equal_those_of_the_released_functions(case):
+    policy, reference = (torch.tensor(case[name], dtype=torch.float64) for name in ("policy", "reference"))
+    ours = {"sdpo": sdpo, "dmpo": partial(dmpo, scaled_by_count=True)}
+    for loss in case["losses"]:
+        actual = ours[loss["name"]](policy, reference, beta=loss["beta"])
+        assert actual.tolist() == pytest.approx(loss["released"], abs=1e-9)
 
 
 def test_rosepo_is_the_cross_entropy_to_a_label_that_is_wrong_with_chance_epsilon():

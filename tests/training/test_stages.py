@@ -78,7 +78,7 @@ def test_pairs_depend_on_the_samplers_settings_and_on_what_is_kept(planned):
 
 def test_tuned_weights_depend_on_the_objective_and_each_of_its_settings(planned):
     forms = [partial(dpo, beta=0.1), partial(dpo, beta=1.0), partial(sdpo, beta=0.1), partial(dmpo, beta=0.1)]
-    forms += [partial(dmpo, beta=0.1, averaged=False)]
+    forms += [partial(dmpo, beta=0.1, scaled_by_count=True)]
     keys = [planned().dpo(ModelState("a", None), PAIRS, 1, SCHEDULE, each).key for each in forms]
     assert len(set(keys)) == 5
     assert planned().dpo(ModelState("a", None), PAIRS, 1, SCHEDULE, partial(dpo, beta=0.1)).key == keys[0]
