@@ -43,7 +43,7 @@ ALLOWED = {
 """Which packages each one imports (docs: imports point one way); experiment and the commands see all."""
 
 
-COMMANDS = {"__init__", "experiment", "recommend", "run", "score"}
+COMMANDS = {"__init__", "experiment", "export", "recommend", "run", "score"}
 """Experiment, and what one types: these see all."""
 
 

@@ -100,15 +100,11 @@ def check_template(template: str, key: str) -> None:
         raise ValueError(f"{key} holds {{history}} {fields.count('history')} times; put it there once")
 
 
-def one_text(
-    text: str | None = None, file: str | None = None, answer_end: AnswerEnds = QUOTED
-) -> PromptTemplates:
+def one_text(text: str, file: str | None = None, answer_end: AnswerEnds = QUOTED) -> PromptTemplates:
     """Return templates that are the same text, or the content of a UTF-8 file, in every step.
 
-    `ValueError` naming the setting unless exactly one of `text` and `file` is set and can be read.
+    `ValueError` naming the setting where the file cannot be read or the text does not hold {history} once.
     """
-    if (text is None) == (file is None):
-        raise ValueError("prompt=text: set prompt.text='… {history} …' or prompt.file=PATH, one of the two")
     key = "prompt.text"
     if file is not None:
         key = f"prompt.file={file}"
@@ -116,7 +112,6 @@ def one_text(
             text = Path(file).expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{key} cannot be read ({error}); name a UTF-8 text file") from None
-    assert text is not None
     check_template(text, key)
     return PromptTemplates(text, text, text, answer_end)
 

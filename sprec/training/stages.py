@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
+from sprec.generation.finished_groups import resume_groups
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
@@ -171,7 +172,8 @@ class Stages:
         def work(folder: Path) -> None:
             """Write the pairs, and count what was dropped."""
             examples, context = list(self.rows(iteration)), self.context.sampler_context(policy, decoding)
-            rejected = sampler(examples, context, stream(self.context.seed, "negatives", iteration))
+            with resume_groups(self.store.checkpoint_folder(stage)):
+                rejected = sampler(examples, context, stream(self.context.seed, "negatives", iteration))
             count, keep_equal = sampler.count, keep_pairs_equal_to_target
             frame, drops = build_pairs(
                 examples, rejected, context.catalog, count=count, keep_equal_to_target=keep_equal
@@ -246,7 +248,8 @@ class Stages:
             model, catalog = context.inference_model.load(policy.folder), context.dataset.catalog
             trained = assistant.folder if assistant else None
             ranker = test.ranker.with_assistant(trained) if trained else test.ranker
-            ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
+            with resume_groups(self.store.checkpoint_folder(stage)):
+                ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
             _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
             write_drops(folder, model.tokens.count_truncated())
 

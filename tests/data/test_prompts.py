@@ -1,10 +1,24 @@
 """The exact text of each kind of prompt in each step."""
 
+import gzip
+import json
+from pathlib import Path
+
 import pytest
+import yaml
 
 from sprec.data.examples import Wording
-from sprec.data.prompts import ALPACA_TEMPLATES, ChatLayout, Prompt, PromptTemplates, released_templates
+from sprec.data.prompts import (
+    ALPACA_TEMPLATES,
+    AnswerEnds,
+    ChatLayout,
+    Prompt,
+    PromptTemplates,
+    one_text,
+    released_templates,
+)
 
+ROOT = Path(__file__).parents[2]
 WORDING = Wording("Recommend a movie.", "The user has watched: ", "\n ")
 STEPS = ("sft", "dpo", "inference")
 FIRST = (
@@ -62,3 +76,60 @@ def test_braces_of_titles_and_wording_stay():
         ["{c}"], "dpo"
     )
     assert text == '{a}{b}"{c}""'
+
+
+def test_one_text_serves_every_step_and_may_come_from_a_file(tmp_path):
+    text = "{instruction} Seen: {history}.\n{{Next}}: "
+    (tmp_path / "prompt.txt").write_text(text, encoding="utf-8")
+    expected = 'Recommend a movie. Seen: "Ran", "Heat".\n{Next}: "'
+    for layout in (one_text(text), one_text("unused", file=str(tmp_path / "prompt.txt"))):
+        prompt = Prompt(WORDING, layout)
+        assert {prompt.text(["Ran", "Heat"], step) for step in STEPS} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Next: ", r"prompt\.text holds \{history\} 0 times; put it there once"),
+        ("{history} {history}", r"prompt\.text holds \{history\} 2 times"),
+        ("{history} {titles}", r"prompt\.text has the field \{titles\}; use \{close\}, \{history\}"),
+        ("{history} {", r"prompt\.text: .*; write \{\{ and \}\} for braces"),
+    ],
+)
+def test_text_is_checked_when_it_is_composed(text, line):
+    with pytest.raises(ValueError, match=line):
+        one_text(text)
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"prompt\.file=.*none\.txt cannot be read"):
+        one_text("{history}", file=str(tmp_path / "none.txt"))
+
+
+def test_unknown_end_of_answers_is_named_with_the_choices():
+    with pytest.raises(ValueError, match=r"answer_end\.rejected = 'period'; choose one of quote, line_break"):
+        AnswerEnds(rejected="period")
+
+
+def raw_movielens_wording():
+    text = (ROOT / "conf/dataset/base/movielens.yaml").read_text(encoding="utf-8")
+    node = yaml.safe_load(text)["wording"]
+    return Wording(node["instruction"], node["lead"], node["close"])
+
+
+def test_raw_movielens_prompt_is_the_released_one():
+    prompt = Prompt(raw_movielens_wording(), PromptTemplates(dpo="{instruction}|{lead}{history}{close}|"))
+    assert prompt.text(["Ran (1985)", "Heat (1995)"], "dpo") == (
+        "Given a list of movies the user has watched before, please recommend a new movie that the user "
+        'likes to the user.|The user has watched the following movies before:"Ran (1985)", "Heat (1995)"\n |"'
+    )
+
+
+def test_raw_movielens_prompt_is_that_of_released_rows_byte_for_byte():
+    file = ROOT.parent / "shared/data/movielens/test.json.gz"
+    if not file.exists():
+        pytest.skip(f"{file} is absent")
+    wording, row = raw_movielens_wording(), json.loads(gzip.decompress(file.read_bytes()))[0]
+    titles = row["input"].partition('"')[2].rpartition('"')[0].split('", "')
+    before, shown, after = Prompt(wording, PromptTemplates(dpo="{lead}{history}{close}")).parts(titles, "dpo")
+    assert (wording.instruction, before + shown + after) == (row["instruction"], row["input"] + '"')
