@@ -39,6 +39,11 @@ def test_every_option_composes_to_valid_settings(option):
     assert settings(option, *PATHS.get(option, [])).seed == 0
 
 
+def test_a_base_llm_of_a_folder_names_the_key_that_is_missing():
+    with pytest.raises(ValueError, match=r"reads a folder; name it with base_llm\.weights\.source=DIR"):
+        build_components(settings("base_llm=folder"))
+
+
 @pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_value_of_every_sweep_composes(path):
     grid = OmegaConf.load(path).hydra.sweeper.params

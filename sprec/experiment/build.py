@@ -50,6 +50,8 @@ def build_components(settings: Settings) -> Components:
     device = _resolve_device(settings.trainer.device)
     _check_device_count(settings.trainer.devices, device)
     _check_sharding(settings)
+    if settings.base_llm.weights.get("source") == "???":  # checked here, before data are read
+        raise ValueError("base_llm=folder reads a folder; name it with base_llm.weights.source=DIR")
     _set_up_torch(settings, device)
     embedder = instantiate_node(settings.embeddings)
     shared = {"embedder": embedder} if "embedder" in settings.ranking else {}  # so that it embeds titles once

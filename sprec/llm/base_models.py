@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 SPECIAL = ("<unk>", "<s>", "</s>")
 TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 """Where wrappers that see or hear keep the weights of their language model, and where that has them."""
-MISSING = "???"
-"""What a configuration has where a value must be named."""
 
 
 class WeightSource(Protocol):
@@ -88,8 +86,6 @@ class Pretrained:
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Copy model and tokenizer; reads safetensors alone and runs no code from the hub."""
-        if self.source == MISSING:
-            raise ValueError(f"base_llm={self.name} reads a folder; name it with base_llm.weights.source=DIR")
         options = {"revision": self.revision, "trust_remote_code": False}
         try:
             model, missing = _load_causal_lm(self.source, options)
