@@ -12,7 +12,10 @@ LIST_LENGTH = 5
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, float | int]:
-    """Return the figures by which datasets are compared, by name.
+    """Return the figures by which papers describe and compare datasets, by name.
+
+    `users` is 0 where rows have none, as released. `items_without_selected_genre` have no part in MGU and
+    DGU. `share of` a genre is that of the interactions whose item has it.
 
     `interactions` are the items of all rows' histories and targets; where rows have users, whose
     windows overlap, each interaction of a user counts once (see `count_popularity`). Of the items that
@@ -22,10 +25,13 @@ def dataset_facts(dataset: Dataset) -> dict[str, float | int]:
     training rows. `most_popular_hr@5` is the share of test rows whose target is among the five items
     of `most_popular`.
     """
-    parts = [getattr(dataset.split, name).frame for name in SPLIT_NAMES]
+    frames = {name: getattr(dataset.split, name).frame for name in SPLIT_NAMES}
+    parts = list(frames.values())
     counts = _counts(pl.concat(parts), items=len(dataset.catalog))
     targets = dataset.split.test.frame["target"].to_numpy()
     return {
+        **_sizes(dataset, pl.concat(parts)),
+        **{f"{name}_rows": frame.height for name, frame in frames.items()},
         "distinct_items": int((counts > 0).sum()),
         "interactions": int(counts.sum()),
         "top_1_percent_share": top_share(counts, percent=1),
@@ -33,6 +39,34 @@ def dataset_facts(dataset: Dataset) -> dict[str, float | int]:
         "gini": gini_index(counts[counts > 0]),
         "test_targets_in_train": float(np.isin(targets, _items(parts[0])).mean()),
         f"most_popular_hr@{LIST_LENGTH}": float(np.isin(targets, dataset.most_popular(LIST_LENGTH)).mean()),
+        **_genre_shares(dataset, counts),
+    }
+
+
+def _sizes(dataset: Dataset, rows: pl.DataFrame) -> dict[str, float | int]:
+    """Return counts of users and items, and the lengths of histories and titles."""
+    catalog, histories = dataset.catalog, rows["history"].list.len()
+    words = np.array([len(title.split()) for title in catalog.titles])
+    return {
+        "users": rows["user"].drop_nulls().n_unique(),
+        "items": len(catalog),
+        "items_without_genre": sum(not genres for genres in catalog.genres),
+        "items_without_selected_genre": sum(
+            not set(genres) & set(dataset.genres) for genres in catalog.genres
+        ),
+        "history_length_min": int(histories.to_numpy().min()),
+        "history_length_mean": float(histories.to_numpy().mean()),
+        "history_length_max": int(histories.to_numpy().max()),
+        "title_words_mean": float(words.mean()),
+        "title_words_max": int(words.max()),
+    }
+
+
+def _genre_shares(dataset: Dataset, counts: NDArray[np.int64]) -> dict[str, float]:
+    """Return the share of all interactions whose item has each selected genre; items may have several."""
+    has = {genre: [genre in genres for genres in dataset.catalog.genres] for genre in dataset.genres}
+    return {
+        f"share of {genre}": float(counts[np.array(mask)].sum() / counts.sum()) for genre, mask in has.items()
     }
 
 

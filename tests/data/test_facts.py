@@ -44,6 +44,16 @@ def test_figures_worked_by_hand():
         [Example((0, 1), 2), Example((0,), 2)], [Example((0,), 3)], [Example((1,), 2), Example((1,), 7)]
     )
     assert dataset_facts(dataset) == {
+        "users": 0,
+        "items": 8,
+        "items_without_genre": 8,
+        "items_without_selected_genre": 8,
+        "history_length_min": 1,
+        "history_length_mean": 1.2,
+        "history_length_max": 2,
+        "title_words_mean": 1.0,
+        "title_words_max": 1,
+        **{"train_rows": 2, "valid_rows": 1, "test_rows": 2},
         "distinct_items": 5,
         "interactions": 11,
         "top_1_percent_share": pytest.approx(3 / 11),
@@ -53,6 +63,19 @@ def test_figures_worked_by_hand():
         "test_targets_in_train": 0.5,
         "most_popular_hr@5": 0.5,
     }
+
+
+def test_shares_of_genres_are_those_of_interactions():
+    """Items A and B are dramas, B a war film too; of 4 interactions A has 1, B 2, C 1."""
+    rows = [Examples.from_rows(part) for part in ([Example((1,), 1)], [Example((), 0)], [Example((), 2)])]
+    catalog = Catalog(("A film", "B", "C"), (("Drama",), ("Drama", "War"), ()))
+    counts = count_popularity(rows[0], items=3)
+    figures = dataset_facts(
+        Dataset("d", catalog, Split(*rows), counts, ("Drama", "War", "Crime"), Wording("i", "l"), "0")
+    )
+    shares = {name: value for name, value in figures.items() if name.startswith("share of")}
+    assert shares == {"share of Drama": 0.75, "share of War": 0.5, "share of Crime": 0.0}
+    assert (figures["items_without_genre"], figures["title_words_max"]) == (1, 2)
 
 
 def test_of_equally_popular_targets_those_that_come_first_are_the_top():

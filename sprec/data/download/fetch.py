@@ -17,6 +17,8 @@ from sprec.progress import stderr_is_terminal, track
 
 CHUNK_BYTES = 1 << 20  # progress counts in these
 TIMEOUT_SECONDS = 60.0
+MOST_BYTES = 16 << 30
+"""Size of the largest download, and of all that is unpacked from one: no dataset here comes near it."""
 
 
 class SourceError(ValueError):
@@ -58,9 +60,11 @@ def url_download(url: str, folder: Path) -> Path:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as out:
             length = answer.headers.get("Content-Length")
             total = int(length) // CHUNK_BYTES + 1 if length else None
+            _check_size(url, int(length or 0))
             chunks = iter(partial(answer.read, CHUNK_BYTES), b"")
             for chunk in track(chunks, f"downloading {url}, MB", total):
                 out.write(chunk)
+                _check_size(url, out.tell())  # the header may be missing or wrong
             _check_length(url, answer, out.tell())
     except (OSError, HTTPException) as problem:
         raise SourceError(
@@ -68,6 +72,14 @@ def url_download(url: str, folder: Path) -> Path:
             "or download it elsewhere and name its unpacked folder as the source"
         ) from problem
     return part
+
+
+def _check_size(origin: str, size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise SourceError(
+            f"{origin} is larger than {MOST_BYTES} bytes, which no dataset here needs; check the address, "
+            "or fetch and unpack it yourself and name its folder as the source"
+        )
 
 
 def _check_length(url: str, answer: HTTPResponse, received_bytes: int) -> None:
@@ -99,7 +111,10 @@ def unpack(archive: Path, members: Sequence[str], folder: Path, *, origin: str) 
     if not zipfile.is_zipfile(archive):
         raise SourceError(f"{origin} is not a zip archive; name the address of a .zip or .whl file")
     with zipfile.ZipFile(archive) as bundle:
-        for name in _select_members(bundle.namelist(), members, origin):
+        names = _select_members(bundle.namelist(), members, origin)
+        # Reading a member stops at the size that it declares, so the sum bounds what is written.
+        _check_size(f"the unpacked {origin}", sum(bundle.getinfo(name).file_size for name in names))
+        for name in names:
             target = folder / _check_inside(name, origin)
             target.parent.mkdir(parents=True, exist_ok=True)
             with bundle.open(name) as stream, target.open("wb") as out:

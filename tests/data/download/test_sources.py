@@ -292,3 +292,23 @@ def test_pip_shows_its_progress_in_a_terminal_only(wheel, monkeypatch, terminal)
     )
     Wheel("tinydata", "1.0", sha256(wheel), ("tinydata/a.txt",)).fetch()
     assert ("-q" not in commands[0]) == terminal
+
+
+@pytest.mark.parametrize("lies", [False, True], ids=["declared", "undeclared"])
+def test_a_download_beyond_the_bound_is_refused(web, bundle, monkeypatch, cache, lies):
+    monkeypatch.setattr("sprec.data.download.fetch.MOST_BYTES", 20)
+    if lies:
+        web.claimed = 20
+    with pytest.raises(SourceError, match=r"http://.* is larger than 20 bytes|ended after 20|damaged"):
+        archive(web, bundle).fetch()
+    assert leftovers(cache) == []
+
+
+def test_an_archive_that_unpacks_beyond_the_bound_is_refused(web, tmp_path, monkeypatch, cache):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("movies.csv", "0" * 1_000_000)
+    monkeypatch.setattr("sprec.data.download.fetch.MOST_BYTES", 100_000)
+    with pytest.raises(SourceError, match=r"the unpacked http://.* is larger than 100000 bytes"):
+        archive(web, path, members=("movies.csv",)).fetch()
+    assert leftovers(cache) == []
