@@ -185,7 +185,7 @@ def test_model_that_is_not_stored_names_the_command_that_makes_it(beams, sprec_h
     place.rename(place.with_suffix(".away"))
     told = refused(capsys, beams, "--history", TITLES[0])
     place.with_suffix(".away").rename(place)
-    assert "iteration_1 is not stored at" in told
+    assert "iteration_1: the stage dpo is not stored at" in told
     assert "make it: python -m sprec.run HERE" in told
 
 

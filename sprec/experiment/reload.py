@@ -1,7 +1,7 @@
 """From the record of a run to what its models recommend: data and weights are those that the record names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.offered_targets import check_offered
 from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker
-from sprec.llm.language_model import TUNED_FILE, LanguageModel
+from sprec.llm.language_model import LanguageModel
 from sprec.records.run_record import RunRecord
+from sprec.store.errors import StoreError
 from sprec.training.context import StageContext
 
 TUNING_STAGES = ("sft", "dpo")
@@ -59,8 +61,11 @@ class ReloadedRun:
 
         A dataset or base LLM that is not stored is made again, as the run did.
         """
+        check_offered(record.config)
         settings = _recorded_settings(record)
         components = build_components(settings)
+        if settings.store.path is not None:  # nothing is written where a record says
+            components = replace(components, store=components.store.as_read_only())
         context, _ = build_context(components, settings, load_or_build_dataset(components))
         _check_digest("dataset", record.dataset.digest, context.dataset.digest, record)
         _check_digest(
@@ -107,10 +112,10 @@ class ReloadedRun:
 
     def model_folder(self, model: TunedModel) -> Path:
         """Return where the model is stored; `ValueError` with the command that makes it if it is not."""
-        folder = self.components.store.root / model.stage / model.key
-        if not (folder / TUNED_FILE).is_file():
-            raise ValueError(f"{model.label} is not stored at {folder}; make it: {self.record.command}")
-        return folder
+        try:
+            return self.components.store.open(model.stage, model.key)
+        except StoreError as error:
+            raise ValueError(f"{model.label}: {error}; make it: {self.record.command}") from error
 
     def _most_popular(self, k: int) -> Recommendation:
         ids = self.dataset.most_popular(k)

@@ -7,6 +7,9 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_BYTES = 128 << 20
+"""Lists of 1.6 million users, each of 20 items; a few kilobytes of text could unpack to gigabytes."""
+
 
 def encode_ids(lists: NDArray[np.integer]) -> str:
     """Return ids `[rows, width]` as base64 of zlib of little-endian int32, row by row; -1 means no item.
@@ -27,7 +30,10 @@ def decode_ids(text: str, width: int) -> NDArray[np.int32]:
     [[7, 3], [2, -1]]
     """
     try:
-        raw = zlib.decompress(base64.b64decode(text, validate=True)) if text else b""
+        decoder = zlib.decompressobj()
+        raw = decoder.decompress(base64.b64decode(text, validate=True), MOST_BYTES) if text else b""
+        if text and not decoder.eof:
+            raise ValueError(f"they are cut short, or have over {MOST_BYTES >> 20} MB")
         return np.frombuffer(raw, dtype="<i4").astype(np.int32, copy=False).reshape(-1, width)
     except (binascii.Error, zlib.error, ValueError) as error:
         raise ValueError(f"these are no encoded lists of {width} items ({error}); run again") from error

@@ -5,13 +5,14 @@ reading a few hundred records, and it takes a missing field for its default.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_LARGEST = 2**53  # beyond it a reader of JSON may get another integer; infinity and NaN are not below it
 
 
 def encode_json(value: object) -> Any:
@@ -80,7 +81,7 @@ def _decode_value(kind: Any, value: object, where: str) -> Any:
 def _decode_list(kind: Any, value: object, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise ValueError(f"field {where!r} must be a list")
-    if kind in (float, int, str) and set(map(type, value)) <= {kind}:  # the fast path of long lists
+    if _is_plain(kind, value):  # the fast path of long lists
         return tuple(value)
     return tuple(_decode_value(kind, inner, f"{where}[{index}]") for index, inner in enumerate(value))
 
@@ -88,9 +89,16 @@ def _decode_list(kind: Any, value: object, where: str) -> tuple[Any, ...]:
 def _decode_mapping(kind: Any, value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"field {where!r} must be an object")
-    if kind in (float, int, str) and set(map(type, value.values())) <= {kind}:
+    if _is_plain(kind, value.values()):
         return dict(value)
     return {name: _decode_value(kind, inner, f"{where}.{name}") for name, inner in value.items()}
+
+
+def _is_plain(kind: Any, values: Collection[Any]) -> bool:
+    """Return whether all values are of one plain type, and numbers within bounds."""
+    if kind not in (float, int, str) or not set(map(type, values)) <= {kind}:
+        return False
+    return kind is str or all(abs(value) < _LARGEST for value in values)
 
 
 def _check_choice(allowed: tuple[Any, ...], value: object, where: str) -> object:
@@ -102,6 +110,8 @@ def _check_choice(allowed: tuple[Any, ...], value: object, where: str) -> object
 def _decode_scalar(kind: Any, value: object, where: str) -> object:
     if kind is float and value is None:
         return math.nan
+    if kind in (float, int) and type(value) in (float, int) and not abs(cast("float", value)) < _LARGEST:
+        raise ValueError(f"field {where!r} is {str(value)[:40]}, which no record can hold")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:  # not isinstance: True is an int, and a record has it only by mistake

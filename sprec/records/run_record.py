@@ -16,6 +16,9 @@ from sprec.store.atomic_files import write_atomically
 SCHEMA = 3
 """The layout of `run.json` that this version writes; older ones are migrated as they are read."""
 
+MOST_BYTES = 64 << 20
+"""No record is larger: that of 10,000 users and 100,000 items has 12 MB."""
+
 BULKY = frozenset({"curves", "items", "sampled_users"})
 """Fields written on one line each, so that people can still scroll through the file."""
 
@@ -247,7 +250,13 @@ def _record_files(path: Path) -> list[Path]:
 
 def _read(path: Path) -> Mapping[str, object]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise RecordError(f"{path} has over {MOST_BYTES >> 20} MB, which no record has; leave it out")
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (RecordError, RecursionError) as error:
+        if isinstance(error, RecordError):
+            raise
+        raise RecordError(f"{path} is nested too deeply to be a record; leave it out") from error
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # broken JSON, or bytes that are not UTF-8
@@ -255,6 +264,10 @@ def _read(path: Path) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise RecordError(f"{path} holds a {type(document).__name__}, not a record; leave it out")
     return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _check_schema(document: Mapping[str, object], path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 JSON: TypeAlias = "Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | str | int | float | bool | None"
 """The types that settings may hold."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # 128 bits in all: collisions are out of the question, and the folder name stays readable.
 RECIPE_DIGITS, _CODE_DIGITS = 20, 12
 
@@ -32,7 +32,7 @@ class Stage:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not STAGE_NAME.fullmatch(self.name):
             raise ValueError(f"stage name {self.name!r} must be lower-case letters, digits, _ and -")
         self.describe()  # raises for settings without a JSON form, before anything is computed
 

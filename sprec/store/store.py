@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -16,7 +17,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from sprec.store.atomic_files import sync_path, sync_tree
 from sprec.store.errors import StoreError, explain_store_errors
-from sprec.store.stage import JSON, RECIPE_DIGITS, Stage
+from sprec.store.stage import JSON, RECIPE_DIGITS, STAGE_NAME, Stage
 from sprec.store.stage_files import (
     DESCRIPTION,
     Description,
@@ -98,6 +99,13 @@ class Store:
         self.accept, self.describe_maker = accept, describe_maker
         self._verified: set[Path] = set()
         self._cleaned = False
+        self._read_only = False
+
+    def as_read_only(self) -> "Store":
+        """Return the same store for one who must not write to it: what is not stored there is an error."""
+        store = Store(self.root, self.lock, accept=self.accept, lease_seconds=self.lease_seconds)
+        store._read_only = True
+        return store
 
     def path(self, stage: Stage) -> Path:
         """Return the folder of the finished stage, which need not exist yet."""
@@ -122,6 +130,8 @@ class Store:
         Raises `StoreError` if it is not stored, or damaged.
         """
         folder = self.root / name / key
+        if not (STAGE_NAME.fullmatch(name) and re.fullmatch("[0-9a-f]{32}", key)):
+            raise StoreError(f"no stage is called {name[:40]!r} with the key {key[:40]!r}")
         with explain_store_errors(self.root, "read"):
             description = read_description(folder)
             if description is None:
@@ -141,6 +151,8 @@ class Store:
         with explain_store_errors(self.root, "read"):
             if (finished := self._load_finished(stage)) is not None:
                 return finished  # without the lock, which a read-only store could not create
+        if self._read_only:
+            raise StoreError(f"the stage {stage.name} {stage.key} is not stored in {self.root}; run again")
         with explain_store_errors(self.root, "written"), self._locked(stage):
             # Another process may have finished it while this one waited for the lock.
             return self._load_finished(stage) or self._compute(stage, work)
@@ -153,7 +165,7 @@ class Store:
                 continue
             if self._find_damage(folder, description, contents=contents):
                 continue
-            if contents:  # the time of last use, for those who prune; a read-only store keeps none
+            if contents and not self._read_only:  # the time of last use, for those who prune
                 with suppress(OSError):
                     os.utime(folder / DESCRIPTION)
             return _reused(folder, description, other_code=folder.name != stage.key)

@@ -1,0 +1,56 @@
+"""What a stranger's record may build: the objects that `conf/` offers, and the downloads that it names."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_TARGET = re.compile(r"_target_:\s*([\w.]+)")
+_DOWNLOADS = ("Archive", "Wheel")
+"""Sources whose settings decide what is fetched, and from where."""
+
+
+def check_offered(config: Mapping[str, Any]) -> None:
+    """Pass if every object of a recorded configuration is one that `conf/` offers; else raise `ValueError`.
+
+    A record is data: it may choose among what this installation offers, and name no other code to run.
+    """
+    text = _conf_text()
+    offered = set(_TARGET.findall(text))
+    for where, node in _nodes(config, ""):
+        target = node["_target_"]
+        if not isinstance(target, str) or target not in offered or "_args_" in node:
+            raise ValueError(
+                f"{where}._target_ is {str(target)[:80]!r}, which conf/ does not offer; a record may name no "
+                "other code: add an option to conf/ if it is yours"
+            )
+        if target.endswith(_DOWNLOADS):
+            for name, value in node.items():
+                if isinstance(value, str) and not re.search(
+                    rf"(?<![\w./-]){re.escape(value)}(?![\w./-])", text
+                ):
+                    raise ValueError(
+                        f"{where}.{name} is {value[:80]!r}, which conf/ does not offer; a record may name no "
+                        "other download: add an option to conf/ if it is yours"
+                    )
+
+
+def _nodes(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each mapping that names an object, with its dotted key."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield where, value
+        for name, inner in value.items():
+            yield from _nodes(inner, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _nodes(inner, f"{where}[{number}]")
+
+
+@cache
+def _conf_text() -> str:
+    # A wheel has the folder inside the package, a checkout beside it.
+    conf = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(conf.rglob("*.yaml")))

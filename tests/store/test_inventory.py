@@ -1,0 +1,100 @@
+"""`python -m sprec.store`: what is stored, and what goes."""
+
+import json
+import os
+import time
+
+import pytest
+
+from sprec.store.__main__ import main
+from sprec.store.store import Stage, Store
+
+DAY = 86400
+WEIGHTS = Stage("weights", {}, {})
+SFT = Stage("sft", {"rows": 8}, {"model": WEIGHTS.key})
+DPO = Stage("dpo", {"beta": 0.1}, {"model": SFT.key})
+OTHER = Stage("sft", {"rows": 9}, {"model": WEIGHTS.key})
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A store of four stages that were last used 0, 10, 20 and 30 days ago."""
+    store = Store(
+        tmp_path / "stages", describe_maker=lambda: {"commit": 40 * "c", "user": "ann", "host": "x"}
+    )
+    for days, stage in enumerate((WEIGHTS, SFT, DPO, OTHER)):
+        folder = store.run(stage, lambda folder: (folder / "file").write_bytes(1500 * b"x")).path
+        os.utime(folder / "stage.json", 2 * (time.time() - 10 * days * DAY,))
+    return store.root
+
+
+def record(folder, *stages):
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"stages": [{"key": stage.key} for stage in stages]}))
+    return folder
+
+
+def run(capsys, root, *arguments):
+    status = main(["--root", str(root), *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def left(root):
+    return {path.name for path in root.glob("[!.]*/*")}
+
+
+def test_stages_are_listed_with_size_age_last_use_and_maker_the_oldest_first(capsys, root):
+    status, out, _ = run(capsys, root)
+    *lines, total = out.splitlines()
+    assert status == 0
+    assert [line.split()[1] for line in lines] == [OTHER.key, DPO.key, SFT.key, WEIGHTS.key]
+    assert "used 30 d ago" in lines[0]
+    assert lines[0].endswith("cccccccccc ann@x")
+    assert total.startswith("4 stages, ")
+    assert total.endswith(f" stored; {root}")
+
+
+def test_what_was_not_used_for_long_goes(capsys, root):
+    status, out, _ = run(capsys, root, "--older-than", "15d", "--dry-run")
+    assert (status, out.splitlines()[-1].split(";")[0].endswith("would be removed")) == (0, True)
+    assert len(left(root)) == 4
+    assert run(capsys, root, "--older-than", "15d")[0] == 0
+    assert left(root) == {WEIGHTS.key, SFT.key}
+    assert list((root / ".partial").iterdir()) == []
+
+
+def test_what_no_record_uses_goes_and_what_those_that_stay_were_made_from_stays(capsys, root, tmp_path):
+    record(tmp_path / "runs" / "a", DPO)
+    status, out, _ = run(capsys, root, "--unused-by", tmp_path / "runs")
+    assert (status, out.splitlines()[0].split()[1]) == (0, OTHER.key)
+    assert left(root) == {WEIGHTS.key, SFT.key, DPO.key}
+
+
+def test_conditions_hold_together(capsys, root, tmp_path):
+    record(tmp_path / "runs", SFT)
+    run(capsys, root, "--older-than", "25d", "--unused-by", tmp_path / "runs")
+    assert left(root) == {WEIGHTS.key, SFT.key, DPO.key}
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"stages": 7}', "no record"])
+def test_a_record_that_cannot_be_read_prunes_nothing(capsys, root, tmp_path, content):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    if content != "no record" and content is not None:
+        (folder / "run.json").write_text(content)
+    status, out, err = run(capsys, root, "--unused-by", folder if content else tmp_path / "gone")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "nothing is pruned" in err
+    assert len(left(root)) == 4
+
+
+def test_an_age_is_a_number_with_a_unit(capsys, root):
+    with pytest.raises(SystemExit):
+        run(capsys, root, "--older-than", "soon")
+    assert "'soon' is no age; say 30d, 12h or 45m" in capsys.readouterr().err
+    assert len(left(root)) == 4
+
+
+def test_a_store_that_is_not_there_is_empty(capsys, tmp_path):
+    assert run(capsys, tmp_path / "none")[1].startswith("0 stages, 0 B stored; ")
