@@ -1,6 +1,6 @@
 """Print tables of the runs below some folders: `python -m sprec.report [PATHS] --table ablation`.
 
-`python -m sprec.report page …` and `python -m sprec.report dashboard …` have options of their own.
+The commands `page`, `figures`, `dashboard` and `wandb-sweep` in place of PATHS have options of their own.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 
 # Modules whose `main(arguments)` makes something other than tables.
 COMMANDS = {
+    "figures": "sprec.report.figures.write_figures",
     "page": "sprec.report.page.render",
     "dashboard": "sprec.report.dashboards.workspace",
     "wandb-sweep": "sprec.report.dashboards.sweep_export",

@@ -10,6 +10,8 @@ from sprec.report.figures.style import (
     HEIGHT,
     INK,
     MUTED,
+    NAMES_WIDTH,
+    VERDICTS,
     WIDTH,
     ModelStyle,
     axis_domain,
@@ -62,6 +64,34 @@ def iteration_chart(
         base.mark_rule(strokeWidth=1.5, opacity=0.65).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=_styled("dash", styles)),
         base.mark_point(filled=True, size=46, opacity=1).encode(y=y, shape=_styled("shape", styles)),
+    ]
+    return _with_title(alt.layer(*layers), title, subtitle)
+
+
+def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: str, subtitle: str) -> Chart:
+    """Return dots with intervals about a line at 0, a row for each arm.
+
+    Points have `arm` and `value`; single seeds have a `low` of None, others `low`, `high` and `verdict`.
+    """
+    alt = _altair()
+    means = [point for point in points if point["low"] is not None]
+    seeds = [point for point in points if point["low"] is None]
+    ends = [0.0, *(point[end] for point in means for end in ("low", "high"))]
+    domain = axis_domain([*ends, *(point["value"] for point in points)])
+    size = {"width": WIDTH - NAMES_WIDTH // 2, "height": 28 * len(names)}
+    # Long names break at their commas: one line each would leave no room for the plot on a phone.
+    axis = alt.Axis(labelExpr="split(datum.label, ', ')", labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
+    y = alt.Y("arm:N", sort=list(names), title=None, axis=axis, scale=alt.Scale(domain=list(names)))
+    x = alt.X("value:Q", title="difference", scale=alt.Scale(domain=domain, nice=False))
+    color = _styled("color", list(VERDICTS.values()), "verdict")
+    shape = _styled("shape", list(VERDICTS.values()), "verdict")
+    base = _chart(means, **size).encode(y=y)
+    zero = _chart([{"value": 0}], **size).mark_rule(strokeDash=[2, 3], color=MUTED).encode(x=x)
+    layers = [
+        zero,
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
+        _chart(seeds, **size).mark_point(size=16, filled=True, opacity=0.55, color=MUTED).encode(x=x, y=y),
+        base.mark_point(size=70, filled=True, opacity=1).encode(x=x, color=color, shape=shape),
     ]
     return _with_title(alt.layer(*layers), title, subtitle)
 
@@ -162,12 +192,9 @@ def training_chart(
     return _with_title(lines.encode(x=x, y=y, detail="iteration:N", **_line_style(styles)), title, subtitle)
 
 
-def join_panels(charts: Sequence[Chart], *, columns: int, title: str) -> Chart:
-    """Return panels side by side under one title."""
-    alt = _altair()
-    head = alt.Title(title, fontSize=16, offset=18)
-    spacing = {"row": 104, "column": 72}
-    return alt.concat(*charts, columns=columns, title=head, bounds="flush", spacing=spacing)
+def join_panels(charts: Sequence[dict[str, Any]], *, columns: int) -> dict[str, Any]:
+    """Return the specification of panels side by side."""
+    return {"concat": list(charts), "columns": columns, "spacing": {"row": 14, "column": 10}}
 
 
 def _altair() -> Any:
@@ -180,11 +207,11 @@ def _chart(points: Sequence[Point], *, width: float = WIDTH, height: float = HEI
     return alt.Chart(alt.Data(values=list(points)), width=width, height=height)
 
 
-def _styled(attribute: str, styles: Sequence[ModelStyle]) -> Any:
+def _styled(attribute: str, styles: Sequence[ModelStyle], field: str = "arm") -> Any:
     """Return the channel that tells models apart by this attribute of their styles."""
     alt = _altair()
     channel = {"color": alt.Color, "shape": alt.Shape, "dash": alt.StrokeDash}[attribute]
-    return channel("arm:N", scale=alt.Scale(**style_scale(styles, attribute)))
+    return channel(f"{field}:N", scale=alt.Scale(**style_scale(styles, attribute)))
 
 
 def _line_style(styles: Sequence[ModelStyle]) -> dict[str, Any]:

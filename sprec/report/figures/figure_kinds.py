@@ -25,7 +25,8 @@ class Panel:
 class Figure:
     """Panels side by side: `name` is a file's name, `table` holds the numbers of the charts.
 
-    `legend` has the styles of the models, which `marks` shows as lines, marks or both.
+    `legend` has the styles of the models, which `marks` shows as lines, marks or both. `names_rows` says
+    that the y axis names models, which panels beside each other need once.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Figure:
     table: Table
     legend: tuple[ModelStyle, ...]
     marks: LegendMarks = "both"
+    names_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,17 @@ class MissingPart:
 
 @dataclass(frozen=True)
 class FigureData:
-    """What figures show: runs of one setting, their arms with styles, baselines, list lengths."""
+    """What figures show: runs of one setting, their arms with styles, baselines, list lengths.
+
+    `columns` are the scores that a reader wants to see differences of, none for those that say most.
+    """
 
     records: tuple[RunRecord, ...]
     series: tuple[ArmSeries, ...]
     baselines: Mapping[str, tuple[Evaluation, ...]]
     styles: tuple[ModelStyle, ...]
     cutoffs: tuple[int, ...]
+    columns: tuple[str, ...] = ()
 
     @property
     def initial(self) -> ArmSeries | None:

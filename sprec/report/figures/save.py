@@ -10,13 +10,18 @@ from xml.etree import ElementTree
 
 from sprec.report.figures.charts import Chart, join_panels, unchecked
 from sprec.report.figures.figure_kinds import Figure
-from sprec.report.figures.style import vega_config
+from sprec.report.figures.style import NAMES_WIDTH, vega_config
 
 FileFormat: TypeAlias = Literal["svg", "png", "pdf"]
 VEGA_LITE = "6.4"
-# Pixels of a PNG per pixel of the figure: 240 dots per inch.
-SCALE = 2.5
-COLUMNS = 3
+# Pixels of a PNG per point: 300 dots per inch.
+SCALE = 300 / 72
+PaperWidth: TypeAlias = Literal["column", "page"]
+# Points of a column and of the text of the usual two-column styles, and panels beside each other in them.
+PAPER_WIDTHS = {"column": 240.0, "page": 504.0}
+COLUMNS = {"column": 2, "page": 3}
+# Points that a panel's numbers on the y axis and the space before it take.
+AXIS_WIDTH = 46
 PACKAGES = ("altair", "jinja2", "vl_convert")
 
 # Beginnings of attributes inside a drawing that a page has no use for.
@@ -42,7 +47,9 @@ def to_inline_svg(chart: Chart, alternative: str) -> str:
 
     It has no ground and no legend of its own, and no roles inside: a screen reader reads the text alone.
     """
-    root = ElementTree.fromstring(_convert(chart, "svg", page=True))
+    with unchecked():
+        specification = chart.to_dict() | {"config": vega_config(page=True)}
+    root = ElementTree.fromstring(_to_svg(specification))
     # Roles inside an image would be read aloud piece by piece, and classes would take the page's styles.
     for element in root.iter():
         for name in [name for name in element.attrib if name.startswith(UNWANTED)]:
@@ -52,13 +59,32 @@ def to_inline_svg(chart: Chart, alternative: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def save_figure(figure: Figure, path: Path, file_format: FileFormat) -> None:
-    """Write all panels of a figure with its legend to a file; `OSError` where it cannot be written."""
-    lines = math.ceil(len(figure.panels) / COLUMNS)
+def save_figure(figure: Figure, path: Path, file_format: FileFormat, *, width: PaperWidth = "page") -> None:
+    """Write all panels of a figure with its legend, as wide as a column or a page of a paper.
+
+    It has no title: captions are the paper's. `OSError` where it cannot be written.
+    """
+    total, most = PAPER_WIDTHS[width], 1 if figure.names_rows and width == "column" else COLUMNS[width]
+    lines = math.ceil(len(figure.panels) / most)
     columns = math.ceil(len(figure.panels) / lines)
     with unchecked():
-        chart = join_panels([panel.chart for panel in figure.panels], columns=columns, title=figure.title)
-    path.write_bytes(_convert(chart, file_format, page=False))
+        charts = [panel.chart.to_dict() for panel in figure.panels]
+    names = NAMES_WIDTH if figure.names_rows else 0
+    plot = (total - names - columns * AXIS_WIDTH) / columns
+    for place, chart in enumerate(charts):
+        _set_width(chart, plot)
+        # One column of names is enough for the panels of a line.
+        if figure.names_rows and place % columns:
+            _hide_names(chart)
+    specification = join_panels(charts, columns=columns) | {"config": vega_config(page=False)}
+    svg = _scale(_to_svg(specification), total)
+    converter = import_module("vl_convert")
+    content = {
+        "svg": lambda: svg.encode(),
+        "png": lambda: converter.svg_to_png(svg, scale=SCALE),
+        "pdf": lambda: converter.svg_to_pdf(svg),
+    }[file_format]()
+    path.write_bytes(content)
 
 
 def slug(text: str) -> str:
@@ -70,11 +96,31 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
-def _convert(chart: Chart, file_format: FileFormat, *, page: bool) -> bytes:
-    with unchecked():
-        specification: dict[str, Any] = chart.to_dict() | {"config": vega_config(page=page)}
+def _to_svg(specification: dict[str, Any]) -> str:
     # Imported when needed: it is large, and comes with the extra `report` only.
-    convert = getattr(import_module("vl_convert"), f"vegalite_to_{file_format}")
-    options = {"scale": SCALE} if file_format == "png" else {}
-    content: str | bytes = convert(specification, vl_version=VEGA_LITE, **options)
-    return content.encode() if isinstance(content, str) else content
+    svg: str = import_module("vl_convert").vegalite_to_svg(specification, vl_version=VEGA_LITE)
+    return svg
+
+
+def _set_width(node: Any, width: float) -> None:
+    """Give every plot of a chart this width."""
+    if isinstance(node, dict):
+        if "width" in node and ("mark" in node or "layer" in node):
+            node["width"] = round(width)
+        for inner in node.get("layer", []):
+            _set_width(inner, width)
+
+
+def _hide_names(chart: dict[str, Any]) -> None:
+    for layer in chart["layer"]:
+        y = layer["encoding"].get("y")
+        if y is not None:
+            y["axis"] = {"labels": False, "grid": False}
+
+
+def _scale(svg: str, width: float) -> str:
+    """Return an SVG of exactly this width in points; Vega's own depends on how long its labels are."""
+    root = ElementTree.fromstring(svg)
+    height = float(root.attrib["height"]) * width / float(root.attrib["width"])
+    root.attrib |= {"width": f"{width:g}", "height": f"{height:.2f}"}
+    return ElementTree.tostring(root, encoding="unicode")

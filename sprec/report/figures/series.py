@@ -13,6 +13,7 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.tables.arms import Arm, group_into_arms, rankings_of, scored_evaluations
 from sprec.report.tables.per_user_values import decode_lists, item_masses
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 # Student's t with 1 to 10 degrees of freedom at 97.5 %.
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
@@ -50,6 +51,12 @@ class ArmSeries:
         """Return the evaluations of an iteration beside the runs that they belong to."""
         owners = {id(evaluation): run for run in self.runs for evaluation in run.evaluations}
         return [(owners[id(evaluation)], evaluation) for evaluation in self.iterations[iteration]]
+
+
+def last_row(arm: ArmSeries) -> ScoreRow:
+    """Return the arm's last iteration as a row of a table."""
+    runs = arm.at(max(arm.iterations))
+    return ScoreRow((arm.name,), {run.seed: ScoredRun(run, evaluation) for run, evaluation in runs})
 
 
 def student_t(freedom: int) -> float:

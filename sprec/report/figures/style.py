@@ -30,6 +30,8 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
 # Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide.
 WIDTH, HEIGHT = 236, 176
+# Pixels that names of models take at most on an axis.
+NAMES_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class ModelStyle:
 
 # The model that all arms start from.
 INITIAL = ModelStyle("initial SFT", MUTED, "ring", (4, 3))
+
+# What a test says of a difference; the colours are the first two of the arms'.
+VERDICTS = {
+    "better": ModelStyle("better", PAIRS[0][0], "circle", (1, 0)),
+    "worse": ModelStyle("worse", PAIRS[1][0], "square", (1, 0)),
+    "unclear": ModelStyle("unclear", MUTED, "diamond", (1, 0)),
+}
 
 
 def model_styles(names: Iterable[str]) -> list[ModelStyle]:
@@ -73,19 +82,20 @@ def dark_mode_css() -> str:
 
 
 def vega_config(*, page: bool) -> dict[str, Any]:
-    """Return Vega-Lite's configuration: for a page (its ground shows, no legend), or for a file."""
+    """Return Vega-Lite's configuration: for a page (its ground shows, no legend), or for a paper's file."""
+    small = 11 if page else 8
     axis = {
-        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11,
+        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": small, "titleFontSize": small,
         "titleFontWeight": "normal", "gridColor": GRID, "domainColor": GRID, "tickColor": GRID,
         "domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5, "labelFlush": False,
     }  # fmt: skip
     title = {
-        "anchor": "start", "frame": "group", "color": INK, "fontSize": 13, "fontWeight": "bold",
-        "subtitleColor": MUTED, "subtitleFontSize": 11, "offset": 10, "subtitlePadding": 3,
+        "anchor": "start", "frame": "group", "color": INK, "fontSize": small + 2, "fontWeight": "bold",
+        "subtitleColor": MUTED, "subtitleFontSize": small, "offset": small - 1, "subtitlePadding": 3,
     }  # fmt: skip
     legend = {
         "disable": page, "orient": "bottom", "title": None, "columns": 3, "labelColor": INK,
-        "labelFontSize": 11, "labelLimit": 400, "symbolOpacity": 1, "symbolSize": 110, "symbolType": "stroke",
+        "labelFontSize": small, "labelLimit": 400, "symbolOpacity": 1, "symbolSize": 60,
     }  # fmt: skip
     # The page's own text alternatives replace Vega's, and its legend is HTML.
     return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sprec.records.run_record import RunRecord
 from sprec.report.figures.figure_kinds import Figure, MissingPart
-from sprec.report.figures.make import FigureOrMissing
+from sprec.report.figures.make import ReportGroup
 from sprec.report.figures.series import arm_series
 from sprec.report.labels import LABELS
 from sprec.report.page.runs import RunDetails, run_details, runs_table
@@ -16,15 +16,6 @@ from sprec.report.tables.assemble import run_table, score_tables
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import Table
 from sprec.report.tables.table_kinds import ABLATION, MAIN, TableKind
-
-
-@dataclass(frozen=True)
-class ReportGroup:
-    """Runs of one setting and their figures."""
-
-    setting: ComparisonSetting
-    records: tuple[RunRecord, ...]
-    figures: tuple[FigureOrMissing, ...]
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from sprec.records.run_record import RunRecord
-from sprec.report.figures.figure_kinds import Figure
-from sprec.report.figures.make import make_figures
-from sprec.report.figures.save import FileFormat, check_packages, save_figure, slug, to_inline_svg
+from sprec.report.figures.make import ReportGroup, report_groups
+from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
+from sprec.report.figures.write_figures import named_figures, save_figures
 from sprec.report.load_records import load_records
 from sprec.report.page.elements import render_html
-from sprec.report.page.parts import DETAIL_LEVELS, ReportGroup, build_page
-from sprec.report.tables.arms import group_by_setting
+from sprec.report.page.parts import DETAIL_LEVELS, build_page
 
 # The size of a page at most: mail and chat take it.
 MOST_BYTES = 1_500_000
@@ -40,20 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def report_groups(records: Sequence[RunRecord]) -> list[ReportGroup]:
-    """Return the runs of each dataset, base LLM and N with their figures; those are never mixed."""
-    settings = group_by_setting(records)
-    return [
-        ReportGroup(setting, tuple(runs), tuple(make_figures(runs))) for setting, runs in settings.items()
-    ]
-
-
 def page_that_fits(groups: Sequence[ReportGroup], *, title: str, users: Sequence[int] = ()) -> str:
     """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long."""
     # Drawings take most of the time and are the same on every level.
     drawings = {
         id(panel): to_inline_svg(panel.chart, panel.alternative)
-        for _, figure in _named_figures(groups)
+        for _, figure in named_figures(groups)
         for panel in figure.panels
     }
     for level in DETAIL_LEVELS:
@@ -62,21 +52,6 @@ def page_that_fits(groups: Sequence[ReportGroup], *, title: str, users: Sequence
         if len(text.encode()) <= MOST_BYTES:
             return text
     raise ValueError(f"a page of these runs is over {MOST_BYTES / 1e6} MB; name fewer folders")
-
-
-def save_figures(groups: Sequence[ReportGroup], folder: Path, formats: Sequence[FileFormat]) -> None:
-    """Write each figure to `folder`, once per format; its name tells the setting where there are several."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for prefix, figure in _named_figures(groups):
-        for file_format in formats:
-            save_figure(figure, folder / f"{prefix}{figure.name}.{file_format}", file_format)
-
-
-def _named_figures(groups: Sequence[ReportGroup]) -> Iterator[tuple[str, Figure]]:
-    for number, group in enumerate(groups, start=1):
-        name = slug(f"{number} {group.setting.dataset} {group.setting.base_llm}")
-        prefix = f"{name}-" if len(groups) > 1 else ""
-        yield from ((prefix, figure) for figure in group.figures if isinstance(figure, Figure))
 
 
 def _parser() -> argparse.ArgumentParser:

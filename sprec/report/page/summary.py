@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import direction_of, label_of
-from sprec.report.figures.series import ArmSeries, mean_score
+from sprec.report.figures.series import ArmSeries, last_row, mean_score
 from sprec.report.tables.columns import OFF_CATALOG
 from sprec.report.tables.comparison import FEW_RUNS
 from sprec.report.tables.differences import compare_rows
 from sprec.report.tables.per_user_values import cutoffs_of
 from sprec.report.tables.table import Difference
-from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
 
@@ -48,7 +47,7 @@ def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     tested = [key for key in keys if key != OFF_CATALOG]
     # One correction for all that the section states at a glance.
     few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
-    differences = compare_rows([_last_row(arm) for arm in iterated], None, tested) if few else {}
+    differences = compare_rows([last_row(arm) for arm in iterated], None, tested) if few else {}
     return [
         _summarize(arm, {key: differences.get((place, key)) for key in keys})
         for place, arm in enumerate(iterated)
@@ -83,12 +82,6 @@ def _change(arm: ArmSeries, key: str, difference: Difference | None) -> ScoreCha
         return None
     up = direction_of(key) > 0
     return ScoreChange(label_of(key), up, before.mean, after.mean, difference, judge(difference, up=up))
-
-
-def _last_row(arm: ArmSeries) -> ScoreRow:
-    """Return the arm's last iteration as a table's row."""
-    runs = arm.at(max(arm.iterations))
-    return ScoreRow((arm.name,), {run.seed: ScoredRun(run, evaluation) for run, evaluation in runs})
 
 
 def _headline_scores(arm: ArmSeries) -> Sequence[str]:
