@@ -200,6 +200,16 @@ def split_negatives(recorded: str) -> tuple[str, list[str]]:
     return key, [word for word in words if word not in matched]
 
 
+def method_order(key: str) -> float:
+    """Return where a method stands among others; one that the registry does not know is before self-play's.
+
+    >>> method_order("sasrec") < method_order("somebody_elses") < method_order("sprec")
+    True
+    """
+    order = list(METHODS)
+    return order.index(key) if key in METHODS else order.index("sprec") - 0.5
+
+
 def same_name(one: str, two: str) -> bool:
     """Return whether two names differ in case, spaces, hyphens and underscores at most.
 

@@ -11,6 +11,7 @@ from sprec.report.figures.style import (
     INK,
     MUTED,
     NAMES_WIDTH,
+    ROW_HEIGHT,
     VERDICTS,
     WIDTH,
     ModelStyle,
@@ -21,6 +22,11 @@ from sprec.report.figures.style import (
 Chart: TypeAlias = Any
 Point: TypeAlias = Mapping[str, Any]
 
+# A long name breaks after its method: on one line it would leave no room for the plot on a phone.
+TWO_LINES = (
+    "indexof(datum.label, ', ') < 0 ? datum.label : "
+    "[slice(datum.label, 0, indexof(datum.label, ', ')), slice(datum.label, indexof(datum.label, ', ') + 2)]"
+)
 # Marked ranks.
 RANKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 # The items that ORRatio counts.
@@ -78,11 +84,11 @@ def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: st
     seeds = [point for point in points if point["low"] is None]
     ends = [0.0, *(point[end] for point in means for end in ("low", "high"))]
     domain = axis_domain([*ends, *(point["value"] for point in points)])
-    size = {"width": WIDTH - NAMES_WIDTH // 2, "height": 28 * len(names)}
-    # Long names break at their commas: one line each would leave no room for the plot on a phone.
-    axis = alt.Axis(labelExpr="split(datum.label, ', ')", labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
+    size = {"width": WIDTH - NAMES_WIDTH // 2, "height": ROW_HEIGHT * len(names)}
+    axis = alt.Axis(labelExpr=TWO_LINES, labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
     y = alt.Y("arm:N", sort=list(names), title=None, axis=axis, scale=alt.Scale(domain=list(names)))
-    x = alt.X("value:Q", title="difference", scale=alt.Scale(domain=domain, nice=False))
+    ticks = alt.Axis(tickCount=4)
+    x = alt.X("value:Q", title="difference", scale=alt.Scale(domain=domain, nice=False), axis=ticks)
     color = _styled("color", list(VERDICTS.values()), "verdict")
     shape = _styled("shape", list(VERDICTS.values()), "verdict")
     base = _chart(means, **size).encode(y=y)
@@ -90,7 +96,10 @@ def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: st
     layers = [
         zero,
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
-        _chart(seeds, **size).mark_point(size=16, filled=True, opacity=0.55, color=MUTED).encode(x=x, y=y),
+        # Below the interval, which would hide them.
+        _chart(seeds, **size)
+        .mark_point(size=14, filled=True, opacity=0.7, color=MUTED, yOffset=8)
+        .encode(x=x, y=y),
         base.mark_point(size=70, filled=True, opacity=1).encode(x=x, color=color, shape=shape),
     ]
     return _with_title(alt.layer(*layers), title, subtitle)
@@ -194,7 +203,7 @@ def training_chart(
 
 def join_panels(charts: Sequence[dict[str, Any]], *, columns: int) -> dict[str, Any]:
     """Return the specification of panels side by side."""
-    return {"concat": list(charts), "columns": columns, "spacing": {"row": 14, "column": 10}}
+    return {"concat": list(charts), "columns": columns, "spacing": {"row": 14, "column": 10}, "align": "each"}
 
 
 def _altair() -> Any:

@@ -17,9 +17,13 @@ VEGA_LITE = "6.4"
 # Pixels of a PNG per point: 300 dots per inch.
 SCALE = 300 / 72
 PaperWidth: TypeAlias = Literal["column", "page"]
-# Points of a column and of the text of the usual two-column styles, and panels beside each other in them.
+# Points of a column and of the text of the usual two-column styles, and panels beside each other in them,
+# without and with rows of names.
 PAPER_WIDTHS = {"column": 240.0, "page": 504.0}
-COLUMNS = {"column": 2, "page": 3}
+COLUMNS = {("column", False): 2, ("page", False): 3, ("column", True): 1, ("page", True): 4}
+# A paper's letters are so much smaller than a page's, and rows of names may be as much closer.
+FONT_RATIO = 8 / 11
+NAMES_GAP = 16
 # Points that a panel's numbers on the y axis and the space before it take.
 AXIS_WIDTH = 46
 PACKAGES = ("altair", "jinja2", "vl_convert")
@@ -64,15 +68,17 @@ def save_figure(figure: Figure, path: Path, file_format: FileFormat, *, width: P
 
     It has no title: captions are the paper's. `OSError` where it cannot be written.
     """
-    total, most = PAPER_WIDTHS[width], 1 if figure.names_rows and width == "column" else COLUMNS[width]
+    total, most = PAPER_WIDTHS[width], COLUMNS[width, figure.names_rows]
     lines = math.ceil(len(figure.panels) / most)
     columns = math.ceil(len(figure.panels) / lines)
     with unchecked():
         charts = [panel.chart.to_dict() for panel in figure.panels]
-    names = NAMES_WIDTH if figure.names_rows else 0
-    plot = (total - names - columns * AXIS_WIDTH) / columns
+    if figure.names_rows:
+        plot = (total - 0.8 * NAMES_WIDTH) / columns - NAMES_GAP
+    else:
+        plot = total / columns - AXIS_WIDTH
     for place, chart in enumerate(charts):
-        _set_width(chart, plot)
+        _set_size(chart, plot, FONT_RATIO if figure.names_rows else 1.0)
         # One column of names is enough for the panels of a line.
         if figure.names_rows and place % columns:
             _hide_names(chart)
@@ -102,13 +108,11 @@ def _to_svg(specification: dict[str, Any]) -> str:
     return svg
 
 
-def _set_width(node: Any, width: float) -> None:
-    """Give every plot of a chart this width."""
-    if isinstance(node, dict):
-        if "width" in node and ("mark" in node or "layer" in node):
-            node["width"] = round(width)
-        for inner in node.get("layer", []):
-            _set_width(inner, width)
+def _set_size(chart: dict[str, Any], width: float, height_ratio: float) -> None:
+    """Give every plot of a chart this width, and this share of its height."""
+    for plot in (chart, *chart.get("layer", [])):
+        if "width" in plot:
+            plot |= {"width": round(width), "height": round(plot["height"] * height_ratio)}
 
 
 def _hide_names(chart: dict[str, Any]) -> None:

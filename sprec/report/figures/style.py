@@ -31,7 +31,9 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 # Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide.
 WIDTH, HEIGHT = 236, 176
 # Pixels that names of models take at most on an axis.
-NAMES_WIDTH = 110
+NAMES_WIDTH = 130
+# Pixels of a row of a figure of differences: two lines of a name fit.
+ROW_HEIGHT = 28
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.labels import LABELS, Labels, split_negatives
+from sprec.report.labels import LABELS, Labels, method_order, split_negatives
 
 # First parts of configuration keys that do not change what a run measures, beyond its seed.
 NOT_A_SETTING = frozenset(
@@ -135,15 +135,16 @@ def group_by_setting(
 
 
 def group_into_arms(records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> list[Arm]:
-    """Return the arms in order of their first run; runs whose settings differ are never one arm.
+    """Return the arms in the order of the registry, then of their first run.
 
-    Settings whose dotted key begins with one of `ignored` do not count; of runs with one seed those with
-    more iterations come first then.
+    Runs whose settings differ are never one arm. Settings whose dotted key begins with one of `ignored` do
+    not count; of runs with one seed those with more iterations come first then.
     """
     named: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.started):
         named.setdefault((arm_method(record), record.negatives), []).append(record)
-    return [arm for names, runs in named.items() for arm in _split_variants(*names, runs, tuple(ignored))]
+    ordered = sorted(named.items(), key=lambda entry: method_order(entry[0][0]))
+    return [arm for names, runs in ordered for arm in _split_variants(*names, runs, tuple(ignored))]
 
 
 def arm_method(record: RunRecord) -> str:

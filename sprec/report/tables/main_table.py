@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sprec.records.run_record import RunRecord
-from sprec.report.labels import METHOD_GROUPS, METHODS, Label, Labels
+from sprec.report.labels import METHOD_GROUPS, Label, Labels, method_order
 from sprec.report.tables.arms import group_by_setting, scored_evaluations
 from sprec.report.tables.columns import arrows, headline_keys
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell
@@ -76,10 +76,7 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
 def _row_names(comparisons: Sequence[Comparison]) -> list[Label]:
     """Return the names of all rows, group by group, in the order of the registry and then of the runs."""
     names = {_name(row, one.options.labels): row.key for one in comparisons for row in one.rows}
-    # A method that the registry does not know stands before self-play's own rows.
-    unknown = list(METHODS).index("sprec") - 0.5
-    places = {key: place for place, key in enumerate(METHODS)}
-    return sorted(names, key=lambda name: places.get(names[name], unknown))
+    return sorted(names, key=lambda name: method_order(names[name]))
 
 
 def _name(row: ScoreRow, labels: Labels) -> Label:

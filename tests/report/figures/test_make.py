@@ -25,8 +25,16 @@ def values(chart):
 
 
 def test_every_figure_of_the_paper_is_there(figures):
-    assert list(figures) == ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
-    assert [len(figure.panels) for figure in figures.values()] == [6, 6, 2, 2, 2, 3]
+    assert list(figures) == [
+        "differences",
+        "iterations_1",
+        "iterations_2",
+        "plane",
+        "ranks",
+        "genres",
+        "curves",
+    ]
+    assert [len(figure.panels) for figure in figures.values()] == [7, 6, 6, 2, 2, 2, 3]
 
 
 def test_metric_over_iterations_has_means_and_the_interval_of_the_change(figures):

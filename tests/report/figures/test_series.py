@@ -56,9 +56,9 @@ def test_change_compares_each_seed_with_itself():
 
 def test_traces_hold_one_evaluation_per_seed_and_iteration(make):
     value = arm_series([make(seed=0), make(seed=1), make("dpo", evaluations=evaluations(0.3, 0.4))])
-    assert [trace.name for trace in value] == ["SPRec", "DPO, self-play"]
-    assert {i: len(group) for i, group in value[0].iterations.items()} == {0: 2, 1: 2}
-    assert [each.scores["hr@1"] for each in value[1].last] == [0.4]
+    assert [trace.name for trace in value] == ["DPO, self-play", "SPRec"]
+    assert {i: len(group) for i, group in value[1].iterations.items()} == {0: 2, 1: 2}
+    assert [each.scores["hr@1"] for each in value[0].last] == [0.4]
 
 
 def test_traces_leave_failed_seeds_out_where_others_finished(make):

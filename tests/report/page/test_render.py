@@ -7,6 +7,7 @@ import pytest
 
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
+from sprec.report.figures import write_figures
 from sprec.report.page import render as page_module
 from sprec.report.page.render import main, page_that_fits, report_groups
 from tests.report.conftest import evaluations
@@ -81,10 +82,10 @@ def test_page_is_a_word_of_the_report_command(capsys, folder, tmp_path):
 
 def test_figures_are_files(capsys, folder, tmp_path, monkeypatch):
     target = tmp_path / "figures"
-    monkeypatch.setattr(page_module, "save_figure", lambda figure, path, kind: path.touch())
+    monkeypatch.setattr(write_figures, "save_figure", lambda figure, path, kind, width: path.touch())
     assert run_page(capsys, folder, "--figures", target, "--format", "svg", "pdf") == (0, "", "")
     names = {path.name for path in target.iterdir()}
-    kinds = ["iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
+    kinds = ["differences", "iterations_1", "iterations_2", "plane", "ranks", "genres", "curves"]
     assert names == {f"{kind}.{end}" for kind in kinds for end in ("svg", "pdf")}
 
 
@@ -92,7 +93,7 @@ def test_figures_are_files(capsys, folder, tmp_path, monkeypatch):
 def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, make, tmp_path, monkeypatch):
     full(make, dataset=DatasetEntry("books", "ff", 8, RowCounts(3, 2, 1))).save(folder / "2" / "run.json")
     target = tmp_path / "figures"
-    monkeypatch.setattr(page_module, "save_figure", lambda figure, path, kind: path.touch())
+    monkeypatch.setattr(write_figures, "save_figure", lambda figure, path, kind, width: path.touch())
     run_page(capsys, folder, "--figures", target, "--output", tmp_path / "page.html")
     names = {path.name for path in target.iterdir()}
     assert {"1-movie_lens-smollm2_135m-plane.svg", "2-books-smollm2_135m-plane.svg"} <= names

@@ -38,14 +38,14 @@ def test_users_are_chosen_by_row(make):
 
 
 def test_arm_without_a_run_of_the_seed_is_left_out_by_name(make):
-    examples = user_examples(arm_series([full(make, seed=1), full(make, "dpo", seed=2)]))
-    assert (examples.seed, examples.left_out) == (1, ("DPO, self-play",))
+    examples = user_examples(arm_series([full(make, seed=1), full(make, "without_sft", seed=2)]))
+    assert (examples.seed, examples.left_out) == (1, ("without SFT",))
 
 
 def test_arm_that_saw_other_users_is_left_out(make):
-    other = full(make, "dpo")
+    other = full(make, "without_sft")
     other = replace(other, sampled_users=(replace(other.sampled_users[0], target=1), other.sampled_users[1]))
-    assert user_examples(arm_series([full(make), other])).left_out == ("DPO, self-play",)
+    assert user_examples(arm_series([full(make), other])).left_out == ("without SFT",)
 
 
 def test_titles_that_were_not_written_down_leave_the_lists(make):

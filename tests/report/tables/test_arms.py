@@ -73,9 +73,11 @@ def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, number):
     assert len(group_into_arms(records)) == number
 
 
-def test_arms_stand_in_the_order_in_which_they_were_started(make):
-    late = make("dpo", started="2026-02-01T00:00:00+00:00")
-    assert [arm.method for arm in group_into_arms([late, make()])] == ["sprec", "dpo"]
+def test_arms_stand_in_the_order_of_the_registry_and_then_of_their_start(make):
+    late = make("my_method", started="2026-02-01T00:00:00+00:00")
+    assert [arm.method for arm in group_into_arms([make(), late])] == ["my_method", "sprec"]
+    again = make(negatives="popular", started="2025-01-01T00:00:00+00:00")
+    assert [arm.negatives for arm in group_into_arms([make(), again])] == ["popular", "self_play"]
 
 
 def test_run_without_scores_joins_the_settings_that_may_be_its_own(make):

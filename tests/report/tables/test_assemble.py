@@ -112,16 +112,16 @@ def test_ablation_shows_shared_models_once_and_one_row_per_method_and_negatives(
         ("most popular", "–", 1),
         ("initial SFT", "–", 1),
         ("SPRec", "Self-play", 1),
-        ("random negatives", "Random", 1),
         ("without SFT", "Self-play", 1),
+        ("random negatives", "Random", 1),
     ]
-    assert table.rows[4][4] == 0.05
+    assert table.rows[3][4] == 0.05
 
 
 def test_arm_that_failed_keeps_its_row_and_tells_how_to_run_it_again(make):
     failed = make("dpo", status="failed", error="OSError: disk full", evaluations=())
     table = ablation_table([make(), failed])
-    assert table.rows[-1] == ("DPO", "Self-play", 0, None, *["failed"] * 12)
+    assert table.rows[-2] == ("DPO", "Self-play", 0, None, *["failed"] * 12)
     assert table.notes[0].endswith(
         "(OSError: disk full); to run it again: python -m sprec.run method=dpo seed=0"
     )
