@@ -97,7 +97,7 @@ def _table(arms: Sequence[ArmSeries], keys: Sequence[str], differences: Differen
     for place, arm in enumerate(arms):
         for key in keys:
             before, after = mean_score(arm.first, key), mean_score(arm.last, key)
-            values = (before and before.mean, after and after.mean)
+            values = [None if score is None else score.mean for score in (before, after)]
             rows.append((arm.name, label_of(key), *values, differences.get((place, key))))
     heads = ("model", "score", "initial SFT", "last iteration", "difference [95\u00a0% interval]")
     return Table("Numbers of the figure, means over seeds", heads, tuple(rows), names=2)

@@ -85,11 +85,12 @@ def save_figure(figure: Figure, path: Path, file_format: FileFormat, *, width: P
     specification = join_panels(charts, columns=columns) | {"config": vega_config(page=False)}
     svg = _scale(_to_svg(specification), total)
     converter = import_module("vl_convert")
-    content = {
-        "svg": lambda: svg.encode(),
-        "png": lambda: converter.svg_to_png(svg, scale=SCALE),
-        "pdf": lambda: converter.svg_to_pdf(svg),
-    }[file_format]()
+    if file_format == "svg":
+        content = svg.encode()
+    elif file_format == "png":
+        content = converter.svg_to_png(svg, scale=SCALE)
+    else:
+        content = converter.svg_to_pdf(svg)
     path.write_bytes(content)
 
 
