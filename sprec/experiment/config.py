@@ -117,6 +117,7 @@ class TrainerSettings(SettingsGroup):
     clip_norm: float = Field(gt=0)
     loss_per: Literal["token", "row"]
     warmup_from_zero: bool
+    checkpoint_minutes: float = Field(default=5, gt=0)
     checkpointing: bool = False
     devices: PositiveInt = 1
     nodes: PositiveInt = 1

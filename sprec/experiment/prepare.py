@@ -65,6 +65,7 @@ def build_context(
         embedder=components.embedder,
         seed=settings.seed,
         eval_batch_tokens=settings.trainer.eval_batch_tokens,
+        checkpoint_minutes=settings.trainer.checkpoint_minutes,
         numerics={**_numerics(components, settings), **(engine.numerics() if engine else {})},
         trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
         engine=engine.describe() if engine else {},

@@ -48,6 +48,7 @@ class StageContext:
     numerics: Mapping[str, Any]
     trainer: Mapping[str, Any]
     load_inference_model: Callable[[], LanguageModel] | None = None
+    checkpoint_minutes: float = 5.0
     engine: Mapping[str, Any] = field(default_factory=dict)
     model_code: tuple[object, ...] = ()
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from sprec.data.prompts import Step
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import derive_seed, stream
+from sprec.training.checkpoint import TrainingCheckpoint
 from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual, linear_weights
 from sprec.training.log_probs import compute_log_probs
@@ -38,6 +39,7 @@ def train_policy(
     *,
     step: Step,
     counterfactual: Counterfactual | None = None,
+    checkpoints: Path | None = None,
     **options: Any,
 ) -> None:
     """Train the policy and write its weights, curve and drops into the folder.
@@ -52,6 +54,7 @@ def train_policy(
         folder: where the files go.
         step: which prompt is used.
         counterfactual: adds the effect of the history to a title's likelihood.
+        checkpoints: folder of what a killed stage goes on from.
         options: weights of the rows, as in `TrainingRows`.
     """
     model, data = context.model.load(policy.folder), context.dataset
@@ -77,6 +80,7 @@ def train_policy(
         torch_seed=derive_seed(context.seed, label, "dropout"),
         label=label,
         trainer=context.trainer,
+        checkpoint=TrainingCheckpoint(checkpoints, context.checkpoint_minutes),
     )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)

@@ -134,6 +134,7 @@ class Stages:
                 folder,
                 step="sft",
                 counterfactual=counterfactual,
+                checkpoints=self.store.checkpoint_folder(stage),
                 **options,
             )
 
@@ -213,7 +214,10 @@ class Stages:
             """Train on the stored pairs."""
             frame = pl.read_parquet(pairs.folder_of_stage / PAIRS)
             rows = list(frame.select("history", "answers").iter_rows())
-            train_policy(self.context, policy, rows, objective, schedule, label, folder, step="dpo")
+            options: dict[str, Any] = {"checkpoints": self.store.checkpoint_folder(stage)}
+            train_policy(
+                self.context, policy, rows, objective, schedule, label, folder, step="dpo", **options
+            )
 
         return self.run(label, stage, self.runner(stage, work))
 

@@ -18,6 +18,7 @@ from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.progress import track
 from sprec.training import distributed
+from sprec.training.checkpoint import TrainingCheckpoint, random_state, set_random_state
 from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import Objective
 from sprec.training.schedule import Schedule
@@ -82,6 +83,7 @@ class FineTuningModule(lightning.LightningModule):
         *,
         steps: int,
         label: str,
+        checkpoint: TrainingCheckpoint,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step is as many passes as its tokens need
@@ -93,10 +95,36 @@ class FineTuningModule(lightning.LightningModule):
         self.log_probs = data.scorer or (lambda numbers: model.log_probs([data.rows[i] for i in numbers]))
         self.best = BestWeights()
         self.curve: list[dict[str, float]] = []
+        self.checkpoint, self.resumed = checkpoint, checkpoint.load(model.device)
+        self.first_step = 0
+        if self.resumed:
+            self._restore(self.resumed)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take back all but optimiser and random state, which come when Lightning has made its own."""
+        self.first_step, self.curve = state["step"], list(state["curve"])
+        self.clipped_steps, self.best = state["clipped_steps"], BestWeights(*state["best"])
+        self.language_model.set_tuned_weights(state["weights"])
+
+    def _state(self, optimizer: Any, rate: Any, step: int) -> dict[str, Any]:
+        """Return all that the steps after this one depend on."""
+        return {
+            "step": step,
+            "curve": self.curve,
+            "clipped_steps": self.clipped_steps,
+            "best": (self.best.step, self.best.loss, dict(self.best.weights)),
+            "weights": self.language_model.tuned_weights(),
+            "optimizer": optimizer.state_dict(),
+            "rate": rate.state_dict(),
+            "random": random_state(self.language_model.device),
+        }
 
     def configure_optimizers(self) -> Any:
         """Return the schedule's optimiser and learning rate."""
         optimizer, rate = self.schedule.build_optimizer(self._trainable, self.steps)
+        if self.resumed:
+            optimizer.load_state_dict(self.resumed["optimizer"])
+            rate.load_state_dict(self.resumed["rate"])
         return [optimizer], [rate]
 
     @property
@@ -111,6 +139,9 @@ class FineTuningModule(lightning.LightningModule):
         """Take one optimiser step on these rows, a few at a time so that padding and memory stay small."""
         optimizer: Any = self.optimizers()
         rate: Any = self.lr_schedulers()
+        if self.resumed and batch_idx == 0:  # here, because Lightning may draw numbers on its way
+            set_random_state(self.resumed["random"], self.language_model.device)
+        batch_idx += self.first_step
         optimizer.zero_grad(set_to_none=False)
         rows = [self.data.rows[number] for number in numbers]
         groups = distributed.own_microbatches(
@@ -132,6 +163,7 @@ class FineTuningModule(lightning.LightningModule):
         finite = torch.stack([weight.isfinite().all() for weight in self._trainable]).all()
         self._check_finite("a weight", 0.0 if finite else math.nan, batch_idx, numbers)
         self._keep_best_weights(batch_idx + 1)
+        self.checkpoint.save_if_due(lambda: self._state(optimizer.optimizer, rate, batch_idx + 1))
 
     def _check_finite(self, name: str, value: float, batch_idx: int, numbers: Sequence[int]) -> None:
         if not math.isfinite(value):
@@ -208,6 +240,7 @@ def fine_tune(
     torch_seed: int,
     label: str,
     trainer: Mapping[str, Any],
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; return what each optimiser step reports.
 
@@ -221,10 +254,14 @@ def fine_tune(
         rng: draws the order of the rows.
         torch_seed: seeds dropout.
         label: the stage's name, for errors.
-        trainer: what Lightning's trainer is given of device and processes.
+        trainer: what Lightning's trainer is told of device and processes.
+        checkpoint: what a stage that was killed goes on from; nothing is kept where None.
     """
     batches = schedule.batches(len(data.rows), rng)
-    module = FineTuningModule(model, data, objective, schedule, steps=len(batches), label=label)
+    checkpoint = checkpoint or TrainingCheckpoint(None, 0)
+    options: dict[str, Any] = {"steps": len(batches), "label": label, "checkpoint": checkpoint}
+    module = FineTuningModule(model, data, objective, schedule, **options)
+    left = batches[module.first_step :]
     loop = lightning.Trainer(
         max_epochs=1,
         logger=False,
@@ -235,7 +272,7 @@ def fine_tune(
     )
     torch.manual_seed((torch_seed + distributed.rank()) % 2**63)  # dropout differs between processes
     model.network.train()
-    loop.fit(module, track(batches, "optimiser steps", len(batches)))
+    loop.fit(module, track(left, "optimiser steps", len(left)))
     if module.best.step:
         log.info("kept the weights after step %d of %d", module.best.step, len(batches))
         model.set_tuned_weights(module.best.weights)

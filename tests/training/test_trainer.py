@@ -7,6 +7,7 @@ import torch
 
 from sprec.processes.signals import EndedBySignalError, raise_on_signal
 from sprec.seeds import stream
+from sprec.training.checkpoint import TrainingCheckpoint
 from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import sft
 from sprec.training.schedule import Schedule, adamw
@@ -208,3 +209,51 @@ def test_a_schedule_without_a_choice_is_described_as_before_there_was_one():
 def test_the_model_stays_on_its_device_when_lightning_sends_it_away():
     module = object()
     assert FineTuningModule.cpu(module) is module
+
+
+class Killed(BaseException):
+    """Stands for whatever ends a process."""
+
+
+@pytest.mark.parametrize("killed_at", [1, 4, 7])
+@pytest.mark.parametrize("rank", [4, 0])
+def test_a_killed_stage_goes_on_from_its_checkpoint_to_the_same_bytes(
+    make, catalog, tmp_path, monkeypatch, killed_at, rank
+):
+    """Eight steps; a second kill comes two steps after the first. Every step writes a checkpoint."""
+    calls = []
+
+    def run(model, folder, kill_before=None):
+        def objective(policy, reference):
+            calls.append(1)
+            if len(calls) == kill_before:
+                raise Killed
+            return sft(policy, reference)
+
+        calls.clear()
+        rows = uneven_rows(model, catalog)
+        schedule = replace(SCHEDULE, epochs=4, batch_tokens=10_000)
+        options = {"torch_seed": 0, "label": "sft 1", "trainer": TRAINER}
+        checkpoint = TrainingCheckpoint(folder, 0)
+        data = TrainingRows(rows, torch.zeros(len(rows), 1))
+        return fine_tune(
+            model, data, objective, schedule, rng=stream(0, "t"), checkpoint=checkpoint, **options
+        )
+
+    whole = make(rank)
+    curve = run(whole, None)
+    for kill_before in (killed_at, 2):
+        with pytest.raises(Killed):
+            run(make(rank), tmp_path, kill_before)
+    resumed = make(rank)
+    assert run(resumed, tmp_path) == curve
+    assert len(calls) == 8 - killed_at  # no step since the last checkpoint is taken twice
+    for name, value in whole.tuned_weights().items():
+        assert torch.equal(value, resumed.tuned_weights()[name])
+
+
+def test_a_checkpoint_that_cannot_be_read_is_a_warning_and_a_new_start(tmp_path, caplog):
+    (tmp_path / "training.pt").write_bytes(b"half a file")
+    assert TrainingCheckpoint(tmp_path, 5).load(torch.device("cpu")) is None
+    assert "training starts again" in caplog.text
+    assert not (tmp_path / "training.pt").exists()
