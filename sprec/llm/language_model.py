@@ -1,6 +1,5 @@
 """The language model: a base LLM, its adapters and its tokenizer, computed by one of two engines."""
 
-import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +24,6 @@ from sprec.llm.precision import quantization_options
 from sprec.llm.token_rows import PredictedTokens, TokenRow
 from sprec.llm.tokenization import PromptTokenizer
 
-log = logging.getLogger(__name__)
 TUNED_FILE = "tuned.safetensors"
 
 

@@ -3,11 +3,9 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from sprec.llm.adapters import Lora
 from sprec.llm.base_models import Pretrained
 from sprec.llm.engines.choice import choose_engine
-from sprec.llm.language_model import LanguageModel
-from tests.llm.architectures import SIZES, build, tokenizer_for
+from tests.llm.architectures import SIZES, build, load, tokenizer_for
 
 VISION = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 PIXELS = {"image_size": 28, "patch_size": 14}
@@ -92,7 +90,6 @@ def test_models_that_read_ahead_are_refused(tokenizer, tmp_path):
     sizes = {**VISION, "vocab_size": len(tokenizer), "initializer_range": 0.5}
     source = save(transformers.BertForMaskedLM(transformers.BertConfig(**sizes)), tokenizer, tmp_path / "a")
     written(source, tmp_path / "base")
-    where = {"device": "cpu", "cutoff_tokens": 64, "seed": 0}
-    model = LanguageModel(tmp_path / "base", None, lora=Lora(2, 4, 0.0), bf16=False, engine="plain", **where)
+    model = load(tmp_path / "base", "plain", cached=False)
     with pytest.raises(ValueError, match="bert reads tokens that come later; choose a causal language model"):
         choose_engine("auto", model.base_model, cutoff_tokens=64)
