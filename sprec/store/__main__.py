@@ -52,8 +52,8 @@ def _choose(stages: Sequence[StoredStage], options: argparse.Namespace) -> list[
         limit = time.time() - options.older_than
         chosen = [stage for stage in chosen if stage.used_at < limit]
     if options.unused_by:
-        kept = with_inputs(used_keys(options.unused_by), stages)
-        chosen = [stage for stage in chosen if stage.key not in kept and stage.name not in KEPT_NAMES]
+        needed = with_inputs(used_keys(options.unused_by), stages)
+        chosen = [stage for stage in chosen if stage.key not in needed and stage.name not in KEPT_NAMES]
     return chosen
 
 

@@ -44,13 +44,13 @@ def used_keys(paths: Sequence[Path]) -> set[str]:
 def with_inputs(keys: set[str], stages: Sequence[StoredStage]) -> set[str]:
     """Return the keys with those of all stages that they were computed from, however indirectly."""
     by_key = {stage.key: stage for stage in stages}
-    kept, waiting = set(), list(keys)
+    needed, waiting = set(), list(keys)
     while waiting:
         key = waiting.pop()
-        if key not in kept:
-            kept.add(key)
+        if key not in needed:
+            needed.add(key)
             waiting += by_key[key].inputs.values() if key in by_key else []
-    return kept
+    return needed
 
 
 def remove_stage(root: Path, stage: StoredStage) -> None:
