@@ -66,6 +66,14 @@ def _to_settings(config: DictConfig) -> Settings:
 
 
 def _run(settings: Settings) -> float | None:
+    if settings.describe:
+        from hydra.utils import instantiate
+        from rich.console import Console
+
+        from sprec.experiment.describe import describe_dataset
+
+        describe_dataset(settings, partial(instantiate, _convert_="all"), Console())
+        return None
     from sprec.experiment.session import Session
 
     folder = Path(HydraConfig.get().runtime.output_dir)

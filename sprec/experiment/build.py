@@ -14,6 +14,7 @@ from sprec.data.dataset import DatasetReader
 from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
+from sprec.experiment.describe import with_local_folder
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import WeightSource
@@ -24,8 +25,6 @@ from sprec.records.tracking import Tracker
 from sprec.store.store import Store
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.schedule import Schedule
-
-FOLDER_SOURCE = "sprec.data.download.sources.Folder"
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,6 @@ def build_components(settings: Settings) -> Components:
 def instantiate_node(node: Node) -> Any:
     """Return the object that a node's `_target_` makes of its settings, plain lists and dicts inside."""
     return instantiate(node, _convert_="all")
-
-
-def with_local_folder(dataset: Node) -> Node:
-    """Return the dataset's node in which `path`, a local folder, has taken the place of the source."""
-    node = {key: value for key, value in dataset.items() if key != "path"}
-    path = dataset.get("path")
-    if path == "???":
-        raise ValueError(f"dataset {dataset['name']} is read from a folder; name it with dataset.path=DIR")
-    if path is None:
-        return node
-    owner = node.get("reader", node)  # the node that has a source
-    members = owner["source"].get("members", ()) if owner["source"]["_target_"] == FOLDER_SOURCE else ()
-    source = {"_target_": FOLDER_SOURCE, "path": str(path), "members": list(members)}
-    return {**node, "reader": {**owner, "source": source}} if "reader" in node else {**node, "source": source}
 
 
 def _set_up_torch(settings: Settings, device: str) -> None:

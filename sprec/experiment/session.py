@@ -5,8 +5,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sprec.data.dataset import Dataset
-from sprec.data.facts import dataset_facts
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings
 from sprec.experiment.plan import show_plan
@@ -20,8 +18,6 @@ from sprec.experiment.recorded_run import RecordedRun
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
-from sprec.report.tables.formats import print_table
-from sprec.report.tables.table import Table
 from sprec.training.context import StageContext, TestSetup
 from sprec.training.row_sampling import RowSampling
 
@@ -36,7 +32,7 @@ class Session:
     console: Console = field(default_factory=Console)
 
     def run(self) -> RunRecord | None:
-        """Run everything and return the record, or None if only data or plan are to be shown.
+        """Run everything and return the record, or None if only the plan is to be shown.
 
         A failure is recorded before it is raised.
         """
@@ -44,9 +40,6 @@ class Session:
         settings = self.settings
         components = build_components(settings)
         whole = load_or_build_dataset(components)
-        if settings.describe:
-            self._show_facts(whole)
-            return None
         context, base = build_context(components, settings, whole)
         test = TestSetup(components.ranker, settings.split, max(settings.cutoffs))
         if settings.plan:
@@ -56,12 +49,6 @@ class Session:
         record = self._open_record(components, context, sampling)
         run = RecordedRun(settings, components, context, self.folder, record, self.console)
         return run.run_stages(base, test, sampling)
-
-    def _show_facts(self, dataset: Dataset) -> None:
-        """Print what the dataset looks like with all its rows, and what was dropped."""
-        rows = {**dataset_facts(dataset), **dataset.split.drops}
-        source = f"dataset {dataset.name} ({dataset.digest[:12]})"
-        print_table(Table(dataset.name, ("what", "value"), tuple(rows.items()), (source,)), self.console)
 
     def _open_record(self, components: Components, context: StageContext, sampling: RowSampling) -> RunRecord:
         """Return the record as it is before the first stage, with the seed of unseeded rows."""
