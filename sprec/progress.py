@@ -39,6 +39,17 @@ def stderr_is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def format_seconds(seconds: float) -> str:
+    """Return a time in the unit that suits its size.
+
+    >>> format_seconds(4.04), format_seconds(300), format_seconds(7200)
+    ('4.0 s', '5.0 min', '2.0 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def show_progress(
     label: str, total: int | None, *, interval_seconds: float = LOG_INTERVAL_SECONDS

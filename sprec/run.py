@@ -1,30 +1,47 @@
 """`python -m sprec.run dataset=movielens`: one run, from raw ratings to a table."""
 
+import logging
+import math
 import os
 import re
+import secrets
 import shlex
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.experiment.config import Settings, validate_settings
 from sprec.processes.forked import ForkKilledError, run_in_fork
-from sprec.processes.signals import EndedBySignalError, raise_on_signal
+from sprec.processes.signals import EndedBySignalError, end_after_parent, exit_now, raise_on_signal
+from sprec.progress import format_seconds
+from sprec.records.output_folder import (
+    CLAIM_FILE,
+    FOLDER_OPTION,
+    Claim,
+    claim_folder,
+    fresh_command,
+    make_free_folder,
+    refuse_other_record,
+)
 from sprec.records.redaction import redact_text
+from sprec.records.run_record import FILE_NAME, utc_now
 
+log = logging.getLogger(__name__)
 TRACEBACK_FILE = "traceback.txt"  # of a failed job, for whoever looks for the bug; the terminal gets one line
 USER_ERRORS = (
     *(ValueError, FloatingPointError, OSError, RuntimeError),
@@ -48,36 +65,49 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> float | None:
     """Run what the configuration says, leave `run.json` in the job's output folder, and return its goal."""
-    work = partial(_run, _to_settings(config))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    sweep = HydraConfig.get().callbacks.table
+    claim = Claim(_command(), utc_now(), sweep.sweep, tuple(HydraConfig.get().overrides.task))
+    with claim_folder(folder, claim):
+        work = partial(_run, _to_settings(config), folder)
+        return _run_in_pool(work) if _is_pool_job() else work()
+
+
+def _is_pool_job() -> bool:
     hydra_config = HydraConfig.get()
-    in_pool = hydra_config.launcher._target_.endswith(POOL_LAUNCHER)
-    if hydra_config.mode is RunMode.RUN or not in_pool:
-        return work()
+    launcher: str = hydra_config.launcher._target_
+    return hydra_config.mode is RunMode.MULTIRUN and launcher.endswith(POOL_LAUNCHER)
+
+
+def _run_in_pool(work: Callable[[], float | None]) -> float | None:
+    end_after_parent()  # a pool's process would wait for more work for minutes
     try:
         return run_in_fork(work)
     except ForkKilledError as error:
-        raise ForkKilledError(f"{error}; to run it again: {_command()}") from None
+        raise ForkKilledError(f"{error}; to run it again: {fresh_command(_command())}") from None
 
 
 def _to_settings(config: DictConfig) -> Settings:
     container: Any = OmegaConf.to_container(config, resolve=True)
     container.pop("sweep", None)  # the group's choice, of which nothing is left after composition
+    container.pop("hydra", None)
     return validate_settings(container)
 
 
-def _run(settings: Settings) -> float | None:
+def _run(settings: Settings, folder: Path) -> float | None:
     if settings.describe:
         from hydra.utils import instantiate
-        from rich.console import Console
 
         from sprec.experiment.describe import describe_dataset
 
-        describe_dataset(settings, partial(instantiate, _convert_="all"), Console())
+        describe_dataset(settings, partial(instantiate, _convert_="all"), table_console())
         return None
+    refuse_other_record(folder, settings.model_dump())
+    _log_place_in_sweep()
     from sprec.experiment.session import Session
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    session = Session(settings, folder, command=_command())
+    sweep = HydraConfig.get().callbacks.table.sweep
+    session = Session(settings, folder, command=_command(), sweep=sweep)
     try:
         with raise_on_signal():
             record = session.run()
@@ -88,26 +118,116 @@ def _run(settings: Settings) -> float | None:
 
 
 def _command() -> str:
-    """Return the command that repeats this job; a sweep's job is repeated alone, in the same folder."""
+    """Return the command that repeats this job; a sweep's job is repeated alone."""
     config = HydraConfig.get()
     options = sys.argv[1:]
     if config.mode is RunMode.MULTIRUN:  # the process may be a launcher's, with arguments of its own
-        options = [*config.overrides.task, "hydra.mode=RUN", f"hydra.run.dir={config.runtime.output_dir}"]
+        options = [*config.overrides.task, "hydra.mode=RUN", f"{FOLDER_OPTION}{config.runtime.output_dir}"]
     return shlex.join(["python", "-m", "sprec.run", *options])
 
 
-class SweepTable(Callback):
-    """Prints the sweep's table at its end; `sprec.report --table` prints it again at any time."""
+def _log_place_in_sweep() -> None:
+    """Log which job of how many this is, what it chooses, and the sweep's time so far and left."""
+    config = HydraConfig.get()
+    sweep = config.callbacks.table
+    if config.mode is not RunMode.MULTIRUN:
+        return
+    number, choices = config.job.num, " ".join(config.overrides.task)
+    total = f" of {sweep.jobs}" if sweep.jobs else ""
+    elapsed = time.time() - sweep.started
+    times = f"; {format_seconds(elapsed)} so far" if number else ""
+    if number and sweep.jobs > number:
+        times += f", about {format_seconds(elapsed / number * (sweep.jobs - number))} left"
+    log.info("job %d%s: %s%s", number + 1, total, choices, times)
 
-    started: ClassVar[list["SweepTable"]] = []  # Hydra calls nothing at the end of a sweep with a failed job
 
-    def __init__(self, table: str) -> None:
-        self.table, self.folder = table, Path()
+class OutputFolders(Callback):
+    """Gives each run and sweep a folder of its own before Hydra writes into one."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Give the run a free folder, or refuse one that was asked for and has another run's record."""
+        folder = Path(config.hydra.run.dir)
+        with _one_line_errors():
+            if not _is_asked_for(config, "run.dir"):
+                with read_write(config):
+                    config.hydra.run.dir = str(make_free_folder(folder))
+            elif (folder / FILE_NAME).exists():
+                refuse_other_record(folder, _to_settings(config).model_dump())
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Remember the sweep's folder."""
-        self.folder = Path(config.hydra.sweep.dir)
-        self.started.append(self)
+        """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
+        folder = Path(config.hydra.sweep.dir)
+        values: dict[str, object] = {
+            "callbacks.table.sweep": f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}",
+            "callbacks.table.jobs": _count_jobs(config),
+            "callbacks.table.started": time.time(),
+        }
+        with _one_line_errors():
+            if not _is_asked_for(config, "sweep.dir"):
+                values["sweep.dir"] = make_free_folder(folder)
+            elif not _is_asked_for(config, "sweep.subdir") and any(folder.glob(f"*/{CLAIM_FILE}")):
+                values["sweep.subdir"] = f"${{hydra.job.num}}-{_next_sweep_number(folder)}"
+        with read_write(config), open_dict(config):
+            for key, value in values.items():
+                OmegaConf.update(config.hydra, key, str(value) if isinstance(value, Path) else value)
+                # Jobs compose their configuration anew, whatever launches them, from these overrides.
+                text = repr(value) if isinstance(value, int | float) else _quote(str(value))
+                config.hydra.overrides.hydra.append(f"hydra.{key}={text}")
+
+
+def _quote(text: str) -> str:
+    """Return a text as a quoted value of Hydra's overrides."""
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _is_asked_for(config: DictConfig, key: str) -> bool:
+    return any(override.startswith(f"hydra.{key}=") for override in config.hydra.overrides.hydra)
+
+
+def _next_sweep_number(folder: Path) -> int:
+    """Return the number that no earlier sweep's jobs in this folder end in."""
+    number = 2
+    while any(folder.glob(f"*-{number}")):
+        number += 1
+    return number
+
+
+def _count_jobs(config: DictConfig) -> int:
+    """Return how many jobs a sweep has, 0 if its sweeper decides that later."""
+    sweeper = config.hydra.sweeper
+    if not sweeper._target_.endswith("BasicSweeper"):
+        return int(sweeper.get("n_trials") or 0)
+    words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    overrides = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
+    grids = [override for override in overrides if override.is_sweep_override()]
+    return math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Exit with one line for an error in a callback, which Hydra would turn into a warning."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
+
+
+class SweepTable(Callback):
+    """Prints the sweep's table at its end; `sprec.report --table` prints it again at any time.
+
+    `sweep` (its id), `jobs` and `started` (seconds since 1970) tell its jobs where they stand.
+    """
+
+    started_sweeps: ClassVar[list["SweepTable"]] = []  # Hydra calls nothing at the end of a failed sweep
+
+    def __init__(self, table: str, sweep: str, jobs: int, started: float) -> None:
+        self.table, self.sweep, self.jobs, self.started = table, sweep, jobs, started
+        self.folder = Path()
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Remember the sweep's folder and id, which `OutputFolders` has chosen."""
+        self.folder, self.sweep = Path(config.hydra.sweep.dir), config.hydra.callbacks.table.sweep
+        self.started_sweeps.append(self)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Show the table, and the command for differences."""
@@ -120,18 +240,21 @@ class SweepTable(Callback):
         return shlex.join(["python", "-m", "sprec.report", str(self.folder), "--table", self.table])
 
     def show(self) -> None:
-        """Read the records below the sweep's folder and show their table, if there are any."""
+        """Show the table of this sweep's records, if there are any, and what happened to the other jobs."""
         from rich.console import Console
 
         from sprec.records.run_record import find_records
-        from sprec.report.tables.assemble import score_tables
-        from sprec.report.tables.comparison import TableOptions
+        from sprec.report.tables.assemble import TableOptions, score_tables
         from sprec.report.tables.formats import print_table
+        from sprec.report.tables.missing import unrecorded_notes
         from sprec.report.tables.table_kinds import TABLE_KINDS
 
-        records = [record for _, record in find_records([self.folder])]
+        console = Console()
+        records = [record for _, record in find_records([self.folder]) if record.sweep == self.sweep]
         for table in score_tables(TABLE_KINDS[self.table], records, TableOptions(differences=False)):
-            print_table(table, Console())
+            print_table(table, console)
+        for note in unrecorded_notes([self.folder], sweep=self.sweep):
+            console.print(note, style="dim", soft_wrap=True, markup=False, highlight=False)
 
 
 def main() -> None:
@@ -140,9 +263,10 @@ def main() -> None:
     _refuse_two_sweeps(sys.argv[1:])
     _refuse_two_experiments(sys.argv[1:])
     try:
-        job()
+        with raise_on_signal():
+            job()
     except Exception as error:
-        for table in SweepTable.started:
+        for table in SweepTable.started_sweeps:
             with suppress(ValueError, OSError):  # a broken record must not hide the job's own error
                 table.show()
         if not (isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray.")):
@@ -152,7 +276,7 @@ def main() -> None:
     except (EndedBySignalError, KeyboardInterrupt) as error:
         ended = error if isinstance(error, EndedBySignalError) else EndedBySignalError(signal.SIGINT)
         print(f"{ended}: finished stages are stored; the same command goes on from there", file=sys.stderr)
-        raise SystemExit(ended.status) from None
+        exit_now(ended.status)
 
 
 def _remedy(error: str) -> str:
@@ -160,9 +284,9 @@ def _remedy(error: str) -> str:
     for plugin, extra in PLUGIN_EXTRAS.items():
         if f"'{plugin}'" in error:
             return f"; it comes with: pip install 'sprec[{extra}]'"
-    if not SweepTable.started:
+    if not SweepTable.started_sweeps:
         return ""
-    table = SweepTable.started[-1].command
+    table = SweepTable.started_sweeps[-1].command
     return f"; the other jobs' results stay, and this prints how to run what is missing: {table}"
 
 

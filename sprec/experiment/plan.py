@@ -18,6 +18,7 @@ from sprec.data.download.sources import cache_home
 from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
 from sprec.experiment.prepare import build_prompt, build_row_sampling, store_base_model
+from sprec.progress import format_seconds
 from sprec.records.from_json import decode_json
 from sprec.store.atomic_files import write_atomically
 from sprec.training.context import ModelState, StageContext, TestSetup
@@ -132,14 +133,3 @@ def format_scaled(value: float, unit: str) -> str:
     while value >= 1000 and steps < 6:
         value, steps = value / 1000, steps + 1
     return f"{value:.3g} {' kMGTPE'[steps].strip()}{unit}"
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a time in the unit that suits its size.
-
-    >>> format_seconds(4.04), format_seconds(300), format_seconds(7200)
-    ('4.0 s', '5.0 min', '2.0 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

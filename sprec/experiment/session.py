@@ -29,6 +29,7 @@ class Session:
     settings: Settings
     folder: Path
     command: str
+    sweep: str = ""
     console: Console = field(default_factory=Console)
 
     def run(self) -> RunRecord | None:
@@ -59,6 +60,7 @@ class Session:
         record = RunRecord(
             **read_provenance(),
             command=self.command,
+            sweep=self.sweep,
             started=utc_now(),
             config={**settings.model_dump(), **rows_seed},
             seed=settings.seed,

@@ -1,12 +1,20 @@
 """Ctrl-C and SIGTERM end a run in one way: by an exception that no library swallows."""
 
+import logging
+import os
+import select
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 4.0
+_watchdogs: list[threading.Timer] = []
+_watched_parents: list[int] = []
 
 
 class EndedBySignalError(BaseException):
@@ -37,6 +45,7 @@ def raise_on_signal() -> Iterator[None]:
     """Raise `EndedBySignalError` at Ctrl-C and SIGTERM, unless the process ignores that signal.
 
     Without it Lightning ends a fit by `SystemExit`, with status 1 at the first signal and 0 at the second.
+    A block that has not ended `GRACE_SECONDS` after a signal is ended with the process.
     """
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread
         yield
@@ -50,7 +59,37 @@ def raise_on_signal() -> Iterator[None]:
     finally:
         for number in handled:
             signal.signal(number, previous[number])
+        while _watchdogs:
+            _watchdogs.pop().cancel()
 
 
 def _raise_error(number: int, _: FrameType | None) -> None:
-    raise EndedBySignalError(number)
+    error = EndedBySignalError(number)
+    # Cleaning up may hang, and a library may swallow the exception (in a callback of C code, in `__del__`).
+    watchdog = threading.Timer(GRACE_SECONDS, exit_now, [error.status])
+    watchdog.daemon = True
+    watchdog.start()
+    _watchdogs.append(watchdog)
+    raise error
+
+
+def exit_now(status: int) -> NoReturn:
+    """End the process without what runs at exit: threads of libraries could keep it from ending."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def end_after_parent() -> None:
+    """End this process when its parent has ended, whatever ended that; only Linux can tell."""
+    if not hasattr(os, "pidfd_open") or _watched_parents:
+        return
+    _watched_parents.append(os.pidfd_open(os.getppid()))
+    threading.Thread(target=_wait_for_parent, args=_watched_parents, daemon=True).start()
+
+
+def _wait_for_parent(descriptor: int) -> None:
+    select.select([descriptor], [], [])  # readable once the process has ended
+    os.kill(os.getpid(), signal.SIGTERM)

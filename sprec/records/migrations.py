@@ -63,7 +63,7 @@ ADDED_KEYS: Mapping[str, object] = {
 
 
 ADDED_FIELDS: Mapping[str, Mapping[str, object]] = {
-    "": {"engine": {}},
+    "": {"engine": {}, "sweep": ""},
     "stages": {"commit": None, "dirty": False, "code": "", "versions": {}, "other_code": False},
     "evaluations": {},
 }

@@ -114,8 +114,9 @@ class RunRecord:
     next item `[n, 1]` of each evaluated row, encoded like lists. `items` describes, by id as text, every item
     in a list, a target or a sampled user's history. `history_genres` is GH, each selected genre's share in
     the evaluated rows' histories. `curves` holds loss and margin (nats) per optimiser step, thinned, by stage
-    label. `tracker` is the W&B run's address or id, or "". `engine` says what computed the LLM, how far the
-    fast engine was from transformers in nats, and which layers have adapters; empty without an LLM.
+    label. `tracker` is the W&B run's address or id, or "", `sweep` the id of the run's sweep, or "". `engine`
+    says what computed the LLM, how far the fast engine was from transformers in nats, and which layers have
+    adapters; empty without an LLM.
     """
 
     command: str
@@ -142,6 +143,7 @@ class RunRecord:
     sampled_users: tuple[SampledUser, ...] = ()
     curves: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     tracker: str = ""
+    sweep: str = ""
     status: Literal["running", "finished", "failed"] = "running"
     finished: str | None = None
     error: str | None = None

@@ -6,18 +6,20 @@ The commands `page`, `figures`, `dashboard` and `wandb-sweep` in place of PATHS 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS, load_renames
-from sprec.report.load_records import load_records
+from sprec.report.load_records import DEFAULT_FOLDERS, load_records
 from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
 from sprec.report.tables.assemble import run_table, score_tables, several_settings
 from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.explain import explain_cell
 from sprec.report.tables.formats import FORMATS
 from sprec.report.tables.html_table import html_document
+from sprec.report.tables.missing import unrecorded_notes
 from sprec.report.tables.reference_values import ReportedRow, load_reported
 from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 
@@ -74,6 +76,8 @@ def _make_text(records: Records, options: argparse.Namespace) -> str:
     )
     runs = [record for _, record in records]
     tables = score_tables(kind, runs, wanted) if kind else [run_table(run, wanted) for run in runs]
+    if notes := unrecorded_notes(options.paths or DEFAULT_FOLDERS):
+        tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
     texts = [FORMATS[options.format](table) for table in tables]
     return html_document(texts, tables[0].title) if options.format == "html" else "\n".join(texts)
 

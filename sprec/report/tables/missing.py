@@ -2,7 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
+from sprec.records.output_folder import find_unrecorded, fresh_command
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.tables.arms import Arm, flatten_config, scored_evaluations, scored_split
@@ -61,7 +63,17 @@ def unfinished_note(name: str, record: RunRecord) -> str:
     """Return the note on a run that failed or has not ended, with the command that runs it again."""
     reason = f" ({record.error.splitlines()[0]})" if record.error else ""
     state = "still running, or stopped" if record.status == "running" else record.status
-    return f"{name}, seed {record.seed}: {state}{reason}; to run it again: {record.command}"
+    return f"{name}, seed {record.seed}: {state}{reason}; to run it again: {fresh_command(record.command)}"
+
+
+def unrecorded_notes(paths: Sequence[Path], sweep: str | None = None) -> list[str]:
+    """Return a note on each run below these paths that ended before it had a record; None: of any sweep."""
+    return [
+        f"{' '.join(claim.choices) or folder}: {claim.error or 'still running, or stopped'}; "
+        f"to run it again: {fresh_command(claim.command)}"
+        for folder, claim in find_unrecorded(paths)
+        if sweep is None or claim.sweep == sweep
+    ]
 
 
 def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
@@ -88,7 +100,8 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
     wanted = {"seed": values["seed"], **changes}
     if "+sweep=" in record.command and "method" not in changes:
         wanted = {"method": values["method"], **wanted}
-    return shlex.join([*words, *(f"{key}={value}" for key, value in wanted.items())])
+    command = shlex.join([*words, *(f"{key}={value}" for key, value in wanted.items())])
+    return fresh_command(command, name="-".join(f"{values['method']}-{values['seed']}".split("/")))
 
 
 def _split_words(command: str) -> list[str]:

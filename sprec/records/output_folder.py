@@ -1,0 +1,183 @@
+"""One folder, one run: a run claims its output folder, and no run writes over another's record."""
+
+import fcntl
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from sprec.records.from_json import encode_json
+from sprec.records.redaction import redact, redact_text
+from sprec.records.run_record import FILE_NAME
+from sprec.store.atomic_files import write_atomically
+
+CLAIM_FILE = "claim.json"
+"""Who writes into a folder; all that is left of a run that ended before it had a record."""
+
+FOLDER_OPTION = "hydra.run.dir="
+
+
+class FolderInUseError(ValueError):
+    """An output folder of another run; the message is one line and names a free folder."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The run that a folder belongs to: its command, its place in a sweep, and what ended it early."""
+
+    command: str
+    started: str
+    sweep: str = ""
+    choices: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def is_free(folder: Path) -> bool:
+    """Return whether nothing lies in the folder, or it does not exist."""
+    return not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
+
+
+def free_folder(folder: Path) -> Path:
+    """Return the folder, or the first of `folder-2`, `folder-3`, … that is free."""
+    candidate, number = folder, 1
+    while not is_free(candidate):
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def make_free_folder(folder: Path) -> Path:
+    """Make and return the first free folder of these names; no two processes get the same one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        candidate = free_folder(folder)
+        # `mkdir` is what decides between two processes; an empty folder may be another's that it just made.
+        with suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate
+        folder = candidate.with_name(f"{candidate.name}-2")
+
+
+def fresh_command(command: str, name: str | None = None) -> str:
+    """Return the command of a run with a free output folder in place of its own.
+
+    `name` is the folder's, beside its own. A command without this option makes a new folder anyway.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a damaged record may hold what no shell takes
+        return command
+    for place, word in enumerate(words):
+        if word.startswith(FOLDER_OPTION):
+            folder = Path(word.removeprefix(FOLDER_OPTION))
+            words[place] = f"{FOLDER_OPTION}{free_folder(folder.with_name(name) if name else folder)}"
+    return shlex.join(words)
+
+
+def refuse_other_record(folder: Path, config: Mapping[str, object]) -> None:
+    """Raise `FolderInUseError` if the folder holds a record that this run may not write over.
+
+    A record of the same configuration that did not finish is this run's own, stopped or killed earlier.
+    """
+    document = _read_json(folder / FILE_NAME)
+    if document is None:
+        return
+    same = _comparable(document.get("config")) == _comparable(config)
+    if same and document.get("status") in ("running", "failed"):
+        return
+    own = "this run's finished" if same else "another run's"
+    raise FolderInUseError(
+        f"{folder} holds {own} record; choose a free folder: {FOLDER_OPTION}{free_folder(folder)}"
+    )
+
+
+@contextmanager
+def claim_folder(folder: Path, claim: Claim) -> Iterator[None]:
+    """Own the folder while the block runs, and note in it what ended the block, if anything.
+
+    Raises `FolderInUseError` if another process owns the folder now. The claim ends with the process,
+    whatever ends that.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        _write(folder, claim)
+        try:
+            yield
+        except BaseException as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            _write(folder, replace(claim, error=text))
+            raise
+        if not (folder / FILE_NAME).exists():  # a plan or a description has no record to wait for
+            (folder / CLAIM_FILE).unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def find_unrecorded(paths: Sequence[Path]) -> list[tuple[Path, Claim]]:
+    """Return folders below these paths whose run ended, or was killed, before it had a record."""
+    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(CLAIM_FILE)})
+    claims = [(file.parent, _read_claim(file)) for file in files if not (file.parent / FILE_NAME).exists()]
+    return [(folder, claim) for folder, claim in claims if claim is not None]
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FolderInUseError(
+            f"another run is writing to {folder} now; choose a free folder: "
+            f"{FOLDER_OPTION}{free_folder(folder)}"
+        ) from None
+    except OSError:  # a file system without locks: `make_free_folder` still keeps runs apart
+        return
+
+
+def _write(folder: Path, claim: Claim) -> None:
+    error = None if claim.error is None else redact_text(claim.error)
+    clean = replace(
+        claim,
+        command=redact_text(claim.command),
+        choices=tuple(map(redact_text, claim.choices)),
+        error=error,
+    )
+    write_atomically(folder / CLAIM_FILE, json.dumps(asdict(clean), indent=2) + "\n")
+
+
+def _read_claim(file: Path) -> Claim | None:
+    """Return the claim in a file, or None if it is damaged: it is only a note."""
+    document = _read_json(file)
+    if document is None or not isinstance(document.get("command"), str):
+        return None
+    choices, error = document.get("choices"), document.get("error")
+    return Claim(
+        command=str(document["command"]),
+        started=str(document.get("started", "")),
+        sweep=str(document.get("sweep", "")),
+        choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
+        error=None if error is None else str(error),
+    )
+
+
+def _read_json(file: Path) -> dict[str, object] | None:
+    """Return the object in a file; None if there is no file, and {} if it holds anything else."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _comparable(config: object) -> object:
+    """Return a configuration as it stands in a record, without the seed that a run drew for itself."""
+    if not isinstance(config, Mapping):
+        return None
+
+    plain = encode_json({name: redact(value, name) for name, value in config.items()})
+    return {name: value for name, value in plain.items() if name != "rows_seed_drawn"}
