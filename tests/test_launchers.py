@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from sprec.records.output_folder import fresh_command
 from sprec.run import CONF
 from tests import commands
 
@@ -92,8 +93,10 @@ def test_other_jobs_outlive_a_killed_one_and_the_table_names_it_with_its_command
     assert [run["status"] for run in found] == ["running", "running", "finished"]
     assert "evaluate iteration_1" in [stage["label"] for stage in last["stages"]]
     table = sprec(tmp_path / "home", tmp_path, "--table", "ablation", module="sprec.report").stdout
+    again = fresh_command(killed["command"])
+    assert again != killed["command"]
     for text in (done.stdout, table.replace("\\", "")):
-        assert f"still running, or stopped; to run it again: {killed['command']}" in text
+        assert f"still running, or stopped; to run it again: {again}" in text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from sprec.records.from_json import encode_json
@@ -42,23 +43,23 @@ def is_free(folder: Path) -> bool:
 
 def free_folder(folder: Path) -> Path:
     """Return the folder, or the first of `folder-2`, `folder-3`, … that is free."""
-    candidate, number = folder, 1
-    while not is_free(candidate):
-        number += 1
-        candidate = folder.with_name(f"{folder.name}-{number}")
-    return candidate
+    return next(candidate for candidate in _numbered(folder) if is_free(candidate))
 
 
 def make_free_folder(folder: Path) -> Path:
     """Make and return the first free folder of these names; no two processes get the same one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        candidate = free_folder(folder)
-        # `mkdir` is what decides between two processes; an empty folder may be another's that it just made.
-        with suppress(FileExistsError):
+    for candidate in _numbered(folder):
+        with suppress(FileExistsError):  # of processes that try the same name at once, one makes it
             candidate.mkdir()
             return candidate
-        folder = candidate.with_name(f"{candidate.name}-2")
+    raise AssertionError("numbers do not end")
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    yield folder
+    for number in count(2):
+        yield folder.with_name(f"{folder.name}-{number}")
 
 
 def fresh_command(command: str, name: str | None = None) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
-from sprec.progress import track
+from sprec.progress import show_progress
 from sprec.training import distributed
 from sprec.training.checkpoint import TrainingCheckpoint, random_state, set_random_state
 from sprec.training.log_probs import validation_loss
@@ -97,6 +97,7 @@ class FineTuningModule(lightning.LightningModule):
         self.curve: list[dict[str, float]] = []
         self.checkpoint, self.resumed = checkpoint, checkpoint.load(model.device)
         self.first_step = 0
+        self.advance_to: Callable[[int], None] = lambda steps: None
         if self.resumed:
             self._restore(self.resumed)
 
@@ -162,6 +163,7 @@ class FineTuningModule(lightning.LightningModule):
         rate.step()
         finite = torch.stack([weight.isfinite().all() for weight in self._trainable]).all()
         self._check_finite("a weight", 0.0 if finite else math.nan, batch_idx, numbers)
+        self.advance_to(batch_idx + 1)
         self._keep_best_weights(batch_idx + 1)
         self.checkpoint.save_if_due(lambda: self._state(optimizer.optimizer, rate, batch_idx + 1))
 
@@ -272,7 +274,9 @@ def fine_tune(
     )
     torch.manual_seed((torch_seed + distributed.rank()) % 2**63)  # dropout differs between processes
     model.network.train()
-    loop.fit(module, track(left, "optimiser steps", len(left)))
+    # The bar belongs to this block: in a generator that Lightning holds, it would outlive an interrupt.
+    with show_progress("optimiser steps", len(batches)) as module.advance_to:
+        loop.fit(module, iter(left))  # an iterator, since a list would be one loader for each batch
     if module.best.step:
         log.info("kept the weights after step %d of %d", module.best.step, len(batches))
         model.set_tuned_weights(module.best.weights)
