@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import hydra
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -26,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
 from sprec.processes.forked import ForkKilledError, run_in_fork
 from sprec.processes.signals import EndedBySignalError, end_after_parent, exit_now, raise_on_signal
 from sprec.progress import format_seconds
@@ -43,10 +45,7 @@ from sprec.records.run_record import FILE_NAME, utc_now
 
 log = logging.getLogger(__name__)
 TRACEBACK_FILE = "traceback.txt"  # of a failed job, for whoever looks for the bug; the terminal gets one line
-USER_ERRORS = (
-    *(ValueError, FloatingPointError, OSError, RuntimeError),
-    *(HydraException, OmegaConfBaseException),
-)
+USER_ERRORS = (ValueError, FloatingPointError, OSError, RuntimeError)
 PLUGIN_EXTRAS = {
     **{f"hydra/launcher/{name}": "launchers" for name in ("joblib", "submitit_slurm", "submitit_local")},
     "hydra/launcher/ray": "ray",
@@ -66,8 +65,7 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder
 def job(config: DictConfig) -> float | None:
     """Run what the configuration says, leave `run.json` in the job's output folder, and return its goal."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    sweep = HydraConfig.get().callbacks.table
-    claim = Claim(_command(), utc_now(), sweep.sweep, tuple(HydraConfig.get().overrides.task))
+    claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
     with claim_folder(folder, claim):
         work = partial(_run, _to_settings(config), folder)
         return _run_in_pool(work) if _is_pool_job() else work()
@@ -88,9 +86,9 @@ def _run_in_pool(work: Callable[[], float | None]) -> float | None:
 
 
 def _to_settings(config: DictConfig) -> Settings:
-    container: Any = OmegaConf.to_container(config, resolve=True)
-    container.pop("sweep", None)  # the group's choice, of which nothing is left after composition
-    container.pop("hydra", None)
+    # `sweep` is the group's choice, of which nothing is left; `hydra` stands here before the job has begun.
+    keys = [str(key) for key in config if key not in ("sweep", "hydra")]
+    container: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)
     return validate_settings(container)
 
 
@@ -106,8 +104,7 @@ def _run(settings: Settings, folder: Path) -> float | None:
     _log_place_in_sweep()
     from sprec.experiment.session import Session
 
-    sweep = HydraConfig.get().callbacks.table.sweep
-    session = Session(settings, folder, command=_command(), sweep=sweep)
+    session = Session(settings, folder, command=_command(), sweep=_sweep().sweep)
     try:
         with raise_on_signal():
             record = session.run()
@@ -126,10 +123,14 @@ def _command() -> str:
     return shlex.join(["python", "-m", "sprec.run", *options])
 
 
+def _sweep() -> Any:
+    """Return the settings of `SweepTable`, in which a job finds its sweep."""
+    return HydraConfig.get().callbacks["table"]
+
+
 def _log_place_in_sweep() -> None:
     """Log which job of how many this is, what it chooses, and the sweep's time so far and left."""
-    config = HydraConfig.get()
-    sweep = config.callbacks.table
+    config, sweep = HydraConfig.get(), _sweep()
     if config.mode is not RunMode.MULTIRUN:
         return
     number, choices = config.job.num, " ".join(config.overrides.task)
@@ -244,7 +245,8 @@ class SweepTable(Callback):
         from rich.console import Console
 
         from sprec.records.run_record import find_records
-        from sprec.report.tables.assemble import TableOptions, score_tables
+        from sprec.report.tables.assemble import score_tables
+        from sprec.report.tables.comparison import TableOptions
         from sprec.report.tables.formats import print_table
         from sprec.report.tables.missing import unrecorded_notes
         from sprec.report.tables.table_kinds import TABLE_KINDS
@@ -269,14 +271,27 @@ def main() -> None:
         for table in SweepTable.started_sweeps:
             with suppress(ValueError, OSError):  # a broken record must not hide the job's own error
                 table.show()
-        if not (isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray.")):
-            raise
         text = str(error).partition("\n-----")[0]  # below that line submitit repeats the job's whole output
-        raise SystemExit(f"error: {' '.join(text.split())}{_remedy(text)}") from None
+        raise SystemExit(f"error: {_one_line(error, text)}{_remedy(text)}") from None
     except (EndedBySignalError, KeyboardInterrupt) as error:
         ended = error if isinstance(error, EndedBySignalError) else EndedBySignalError(signal.SIGINT)
         print(f"{ended}: finished stages are stored; the same command goes on from there", file=sys.stderr)
         exit_now(ended.status)
+
+
+def _one_line(error: Exception, text: str) -> str:
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return " ".join(describe_config_error(text, _known_keys).split())
+    if isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray."):
+        return " ".join(text.split())
+    return describe_failure(error)
+
+
+def _known_keys() -> list[str]:
+    """Return the dotted keys of the default configuration."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("config"), resolve=False)
+    return flatten_keys(config)
 
 
 def _remedy(error: str) -> str:

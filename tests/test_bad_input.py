@@ -20,7 +20,11 @@ def settings(*words):
 
 @pytest.mark.parametrize(
     ("words", "count"),
-    [("negatives.count=3", 3), ("method=sdpo negatives=self_play negatives.count=4", 4)],
+    [
+        ("negatives.count=3", 3),
+        ("negatives=mixture negatives.count=2", 2),
+        ("method=sdpo negatives=self_play negatives.count=4", 4),
+    ],
 )
 def test_greedy_self_play_cannot_have_several_titles(words, count):
     with pytest.raises(ValueError, match=rf"negatives.count={count}: greedy .* use decoding=sampled, or neg"):
@@ -31,7 +35,7 @@ def test_greedy_self_play_cannot_have_several_titles(words, count):
     "words",
     [
         *("method=sdpo negatives=self_play negatives.count=4 decoding=sampled", "negatives=beams"),
-        *("negatives=grounded negatives.count=3", "negatives=mixture negatives.count=2"),
+        *("negatives=grounded negatives.count=3"),
         *("method=sft negatives.count=3", "method=sasrec negatives.count=3"),
     ],
 )

@@ -1,20 +1,24 @@
 """Configuration → objects: the only place besides run.py that knows Hydra."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
 
 from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
+from sprec.boundaries import InputError, describe
 from sprec.data.dataset import DatasetReader
 from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.experiment.describe import with_local_folder
+from sprec.experiment.strict_settings import check_settings
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import WeightSource
@@ -52,25 +56,65 @@ def build_components(settings: Settings) -> Components:
     if settings.base_llm.weights.get("source") == "???":  # checked here, before data are read
         raise ValueError("base_llm=folder reads a folder; name it with base_llm.weights.source=DIR")
     _set_up_torch(settings, device)
-    embedder = instantiate_node(settings.embeddings)
+    embedder = instantiate_node("embeddings", settings.embeddings)
     shared = {"embedder": embedder} if "embedder" in settings.ranking else {}  # so that it embeds titles once
     return Components(
-        reader=instantiate_node(with_local_folder(settings.dataset)),
-        weights=instantiate_node(settings.base_llm.weights),
-        layout=instantiate_node(settings.prompt),
+        reader=instantiate_node("dataset", with_local_folder(settings.dataset)),
+        weights=instantiate_node("base_llm.weights", settings.base_llm.weights),
+        layout=instantiate_node("prompt", settings.prompt),
         embedder=embedder,
         ranker=_make_factory("ranking", settings.ranking)(**shared),
         method=_check_title_count(_build_method(settings)),
-        tracker=instantiate_node(settings.tracker),
+        tracker=instantiate_node("tracker", settings.tracker),
         store=_build_store(settings.store),
         device=device,
         precision=_resolve_precision(settings, device),
     )
 
 
-def instantiate_node(node: Node) -> Any:
-    """Return the object that a node's `_target_` makes of its settings, plain lists and dicts inside."""
-    return instantiate(node, _convert_="all")
+def instantiate_node(key: str, node: Node) -> Any:
+    """Return the object that a node's `_target_` makes of its settings, plain lists and dicts inside.
+
+    Raises `ValueError`, one line with the key, for a target or setting that does not exist or does not fit.
+    """
+    check_node(key, node)
+    with _constructing(key):
+        return instantiate(node, _convert_="all")
+
+
+def check_node(key: str, node: Node) -> None:
+    """Hold the settings of a node, and of the nodes in it, to what their targets take."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            check_node(f"{key}.{name}", value)
+    if "_target_" not in node:
+        return
+    try:
+        target = get_object(str(node["_target_"]))
+    except Exception as error:  # whatever importing a module raises
+        raise InputError(
+            f"{key}._target_: {node['_target_']!r} cannot be imported ({describe(error)}); "
+            "name a class or function by its module"
+        ) from error
+    nested = {name: value for name, value in node.items() if not _holds_objects(value)}
+    check_settings(target, nested, key)
+
+
+def _holds_objects(value: object) -> bool:
+    """Return whether a setting is an object to be made, or holds some, which its constructor checks."""
+    if isinstance(value, dict):
+        return "_target_" in value or any(map(_holds_objects, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_objects, value))
+
+
+@contextmanager
+def _constructing(key: str) -> Iterator[None]:
+    """Raise `InputError` with the key for what a constructor raises, which Hydra wraps into two lines."""
+    try:
+        yield
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise InputError(f"{key}: {describe(cause)}") from error
 
 
 def _set_up_torch(settings: Settings, device: str) -> None:
@@ -124,7 +168,9 @@ def _check_sharding(settings: Settings) -> None:
 def _build_method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
     budget, method = settings.budget, settings.method
     if method.baseline is not None:
-        return BaselineAlgorithm(method.name, instantiate_node(method.baseline), method.baseline)
+        return BaselineAlgorithm(
+            method.name, instantiate_node("method.baseline", method.baseline), method.baseline
+        )
     counterfactual = method.counterfactual
     return SelfPlayAlgorithm(
         iterations=budget.iterations if method.with_sft or method.with_dpo else 0,  # nothing to repeat
@@ -132,10 +178,12 @@ def _build_method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
         with_dpo=method.with_dpo,
         keep_pairs_equal_to_target=method.keep_pairs_equal_to_target,
         objective=_make_factory("objective", settings.objective),
-        weighting=None if method.weighting is None else instantiate_node(method.weighting),
+        weighting=None
+        if method.weighting is None
+        else instantiate_node("method.weighting", method.weighting),
         counterfactual=Counterfactual(**counterfactual.model_dump()) if counterfactual else None,
-        negatives=instantiate_node(settings.negatives),
-        decoding=instantiate_node(settings.decoding),
+        negatives=instantiate_node("negatives", settings.negatives),
+        decoding=instantiate_node("decoding", settings.decoding),
         initial=_build_schedule(settings, budget.initial, settings.trainer.loss_per),
         sft=_build_schedule(settings, budget.sft, settings.trainer.loss_per),
         dpo=_build_schedule(settings, budget.dpo, "row"),  # a preference is one of titles, however long
@@ -164,10 +212,8 @@ def _check_title_count(
 
 
 def _make_factory(key: str, node: Node) -> partial[Any]:
-    """Return what makes the object of a node; `ValueError` naming the key for settings it does not take."""
-    factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
-    try:
-        signature(factory.func).bind_partial(**factory.keywords)
-    except TypeError as problem:
-        raise ValueError(f"{key}: {factory.func.__name__} {problem}; leave that setting out") from None
+    """Return what makes the object of a node when the rest of its settings is known."""
+    check_node(key, node)
+    with _constructing(key):
+        factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
     return factory

@@ -1,6 +1,8 @@
 """The typed schema behind conf/: every key, its type, and what it must be."""
 
+import math
 import os
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,15 +15,20 @@ from pydantic import (
     model_validator,
 )
 
+from sprec.boundaries import suggest
 from sprec.store.store import Accept, LockKind
 
 Node = dict[str, Any]
+LONGEST_VALUE = 60
 
 
 class SettingsGroup(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # Strict: pydantic would otherwise read "no" as false, true as 1 and "5" as 5 without a word.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), strict=True, allow_inf_nan=False
+    )
 
 
 class Tuning(SettingsGroup):
@@ -122,7 +129,7 @@ class TrainerSettings(SettingsGroup):
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     shard: bool = False
-    launch_command: tuple[str, ...] = ()
+    launch_command: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property
     def cpu_threads(self) -> int:
@@ -162,7 +169,7 @@ class Settings(SettingsGroup):
     store: StoreSettings
     seed: int = Field(ge=0)
     rows_seed: Literal["entropy"] | Annotated[int, Field(ge=0)] | None
-    cutoffs: tuple[PositiveInt, ...]
+    cutoffs: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
     split: Literal["valid", "test"]
     plan: bool = False
     describe: bool = False
@@ -180,9 +187,9 @@ class Settings(SettingsGroup):
     @classmethod
     def _check_objective(cls, objective: Node) -> Node:
         """Refuse a `beta` of 0 or less, and an `epsilon` of one half or more: labels would be noise."""
-        if not objective.get("beta", 1) > 0:
+        if not _number(objective, "beta", 1) > 0:
             raise ValueError(f"beta = {objective['beta']} must be greater than 0")
-        if not 0 <= objective.get("epsilon", 0) < 0.5:
+        if not 0 <= _number(objective, "epsilon", 0) < 0.5:
             raise ValueError(f"epsilon = {objective['epsilon']} must be 0 or more and less than 0.5")
         return objective
 
@@ -190,9 +197,9 @@ class Settings(SettingsGroup):
     @classmethod
     def _check_ranking(cls, ranking: Node) -> Node:
         """Refuse a search without a beam, and a weight of the LLM outside 0 to 1."""
-        if not ranking.get("width", 1) >= 1:
+        if not _number(ranking, "width", 1) >= 1:
             raise ValueError(f"width = {ranking['width']} must be 1 or more")
-        if not 0 <= ranking.get("alpha", 1) <= 1:
+        if not 0 <= _number(ranking, "alpha", 1) <= 1:
             raise ValueError(f"alpha = {ranking['alpha']} must be 0 to 1")
         return ranking
 
@@ -200,7 +207,7 @@ class Settings(SettingsGroup):
     @classmethod
     def _check_count(cls, negatives: Node) -> Node:
         """Refuse a sampler of no negatives."""
-        if not negatives.get("count", 1) >= 1:
+        if not _number(negatives, "count", 1) >= 1:
             raise ValueError(f"count = {negatives['count']} must be 1 or more")
         return negatives
 
@@ -213,7 +220,27 @@ def validate_settings(config: dict[str, Any]) -> Settings:
         raise ValueError("configuration: " + "; ".join(map(_describe_fault, error.errors()))) from error
 
 
+def _number(node: Node, key: str, default: float) -> float:
+    """Return a number of a node that no class checks yet; `ValueError` for anything else."""
+    value = node.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{key} = {value!r} must be a number")
+    return value
+
+
 def _describe_fault(fault: Any) -> str:
-    """Return the key, what is wrong with it, and its value unless it is missing."""
-    value = "" if fault["type"] == "missing" else f" (got {fault['input']!r})"
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}{value}"
+    """Return the key, what is wrong with it, and its value, or names like that of an unknown key."""
+    key, text = ".".join(map(str, fault["loc"])), repr(fault["input"])
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: no such key{suggest(str(fault['loc'][-1]), _known_keys(fault['loc'][:-1]))}"
+    # A whole group of settings as the value would hide the message.
+    shown = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
+    return f"{key}: {fault['msg']}{'' if fault['type'] == 'missing' else f' (got {shown})'}"
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    """Return the keys of the group of settings at this path."""
+    group: Any = Settings
+    for name in path:
+        group = group.model_fields[str(name)].annotation
+    return list(group.model_fields)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sprec.algorithm import BaselineAlgorithm
+from sprec.boundaries import reading
 from sprec.data.dataset import Dataset
 from sprec.data.prompts import ALPACA_TEMPLATES, Prompt
 from sprec.experiment.build import Components
@@ -29,8 +30,9 @@ def load_or_build_dataset(components: Components) -> Dataset:
     """Return the dataset with all its rows; raw data is read once and stored."""
     reader = components.reader
     code = code_digest(reader, Dataset.save)
-    stage = Stage("dataset", {}, {"reader": reader.digest()}, code, library_versions(("numpy", "polars")))
-    return Dataset.load(components.store.run(stage, lambda folder: reader.build().save(folder)).path)
+    with reading("dataset", "check its files, dataset.path, and the settings of dataset.reader"):
+        stage = Stage("dataset", {}, {"reader": reader.digest()}, code, library_versions(("numpy", "polars")))
+        return Dataset.load(components.store.run(stage, lambda folder: reader.build().save(folder)).path)
 
 
 def sample_eval_rows(dataset: Dataset, settings: Settings) -> Dataset:
@@ -159,8 +161,9 @@ def build_prompt(components: Components, dataset: Dataset, folder: Path, name: s
 def store_base_model(components: Components, dataset: Dataset) -> Path:
     """Return the folder of the base LLM's weights and tokenizer in the store; writes them once."""
     texts = tokenizer_texts(dataset)
-    stage = _base_model_stage(components, dataset)
-    return components.store.run(stage, lambda folder: components.weights.write(folder, texts)).path
+    with reading("base_llm.weights", "check the model's folder or name, and its licence if it has one"):
+        stage = _base_model_stage(components, dataset)
+        return components.store.run(stage, lambda folder: components.weights.write(folder, texts)).path
 
 
 def base_model_digest(components: Components, dataset: Dataset) -> str:

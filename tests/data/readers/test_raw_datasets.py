@@ -131,7 +131,7 @@ def test_raw_folder_becomes_the_rows_that_its_yaml_describes(tmp_path, world, wo
     titles = (ACCENTED, *world.catalog.titles[1:])
     genres = [settings["genres"][i % len(settings["genres"])] for i in range(len(titles))]
     write(tmp_path, world, list(zip(titles, genres, strict=True)))
-    built = instantiate_node(with_local_folder(settings)).build()
+    built = instantiate_node("dataset", with_local_folder(settings)).build()
     lengths, sizes = expected
     assert built.catalog.titles == titles
     assert [labels[0] for labels in built.catalog.genres] == genres
@@ -145,4 +145,4 @@ def test_window_and_core_of_cds_and_vinyl_are_on(tmp_path, world):
     amazon(2018)(tmp_path, world, [(title, "Jazz") for title in world.catalog.titles])
     narrow = node("dataset=cds_and_vinyl", f"dataset.path={tmp_path}")
     with pytest.raises(ValueError, match="items_min = 10000, but only 60 items are left of all interactions"):
-        instantiate_node(with_local_folder(narrow)).build()
+        instantiate_node("dataset", with_local_folder(narrow)).build()
