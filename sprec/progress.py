@@ -12,7 +12,29 @@ from rich.progress import Progress
 
 T = TypeVar("T")
 LOG_INTERVAL_SECONDS = 15.0
+LONGEST_LINE = 500
 log = logging.getLogger(__name__)
+
+CONSOLE = Console(stderr=True)
+"""Shows bars and log lines: two consoles on one terminal would tear each other's lines."""
+DETAIL, HEADLINE = {"detail": True}, {"headline": True}
+"""`extra` of log lines for the job's file alone, and of those that a sweep shows too."""
+_live: list[Progress] = []
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log lines above the bars, one line each; in a sweep only headlines, warnings and progress."""
+
+    in_sweep = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line unless it is for the file alone."""
+        important = (
+            record.levelno >= logging.WARNING or record.name == __name__ or hasattr(record, "headline")
+        )
+        if hasattr(record, "detail") or (self.in_sweep and not important):
+            return
+        CONSOLE.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
 def track(
@@ -58,9 +80,31 @@ def show_progress(
     if not stderr_is_terminal():
         yield _ProgressLines(label, total, interval_seconds)
         return
-    with Progress(console=Console(stderr=True)) as bars:
+    with _bars() as bars:
         bar = bars.add_task(label, total=total)
-        yield lambda done: bars.update(bar, completed=done)
+        try:
+            yield lambda done: bars.update(bar, completed=done)
+        finally:
+            bars.remove_task(bar)
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """Yield the bars that are shown now, or new ones: a console takes one set of bars at a time."""
+    if _live:
+        yield _live[0]
+        return
+    with Progress(console=CONSOLE, transient=True) as bars:
+        _live.append(bars)
+        try:
+            yield bars
+        finally:
+            _live.clear()
+
+
+def table_console() -> Console:
+    """Return the console for tables; into a file or pipe their lines are as long as they are."""
+    return Console() if sys.stdout.isatty() else Console(width=LONGEST_LINE)
 
 
 class _ProgressLines:

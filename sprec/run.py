@@ -30,7 +30,7 @@ from sprec.experiment.config import Settings, validate_settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
 from sprec.processes.forked import ForkKilledError, run_in_fork
 from sprec.processes.signals import EndedBySignalError, end_after_parent, exit_now, raise_on_signal
-from sprec.progress import format_seconds
+from sprec.progress import HEADLINE, ConsoleHandler, format_seconds, table_console
 from sprec.records.output_folder import (
     CLAIM_FILE,
     FOLDER_OPTION,
@@ -131,15 +131,17 @@ def _sweep() -> Any:
 def _log_place_in_sweep() -> None:
     """Log which job of how many this is, what it chooses, and the sweep's time so far and left."""
     config, sweep = HydraConfig.get(), _sweep()
-    if config.mode is not RunMode.MULTIRUN:
+    ConsoleHandler.in_sweep = config.mode is RunMode.MULTIRUN
+    if not ConsoleHandler.in_sweep:
         return
-    number, choices = config.job.num, " ".join(config.overrides.task)
+    number, words = config.job.num, config.overrides.task
+    choices = " ".join(word for word in words if not sweep.varied or word.partition("=")[0] in sweep.varied)
     total = f" of {sweep.jobs}" if sweep.jobs else ""
     elapsed = time.time() - sweep.started
     times = f"; {format_seconds(elapsed)} so far" if number else ""
     if number and sweep.jobs > number:
         times += f", about {format_seconds(elapsed / number * (sweep.jobs - number))} left"
-    log.info("job %d%s: %s%s", number + 1, total, choices, times)
+    log.info("job %d%s: %s%s", number + 1, total, choices, times, extra=HEADLINE)
 
 
 class OutputFolders(Callback):
@@ -158,9 +160,11 @@ class OutputFolders(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
         folder = Path(config.hydra.sweep.dir)
+        jobs, varied = _read_grid(config)
         values: dict[str, object] = {
             "callbacks.table.sweep": f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}",
-            "callbacks.table.jobs": _count_jobs(config),
+            "callbacks.table.jobs": jobs,
+            "callbacks.table.varied": varied,
             "callbacks.table.started": time.time(),
         }
         with _one_line_errors():
@@ -172,7 +176,7 @@ class OutputFolders(Callback):
             for key, value in values.items():
                 OmegaConf.update(config.hydra, key, str(value) if isinstance(value, Path) else value)
                 # Jobs compose their configuration anew, whatever launches them, from these overrides.
-                text = repr(value) if isinstance(value, int | float) else _quote(str(value))
+                text = repr(value) if isinstance(value, int | float | list) else _quote(str(value))
                 config.hydra.overrides.hydra.append(f"hydra.{key}={text}")
 
 
@@ -193,15 +197,16 @@ def _next_sweep_number(folder: Path) -> int:
     return number
 
 
-def _count_jobs(config: DictConfig) -> int:
-    """Return how many jobs a sweep has, 0 if its sweeper decides that later."""
+def _read_grid(config: DictConfig) -> tuple[int, list[str]]:
+    """Return how many jobs a sweep has (0 if its sweeper decides that later), and what differs among them."""
     sweeper = config.hydra.sweeper
     if not sweeper._target_.endswith("BasicSweeper"):
-        return int(sweeper.get("n_trials") or 0)
+        return int(sweeper.get("n_trials") or 0), []
     words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     overrides = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
     grids = [override for override in overrides if override.is_sweep_override()]
-    return math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
+    jobs = math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
+    return jobs, [grid.get_key_element().lstrip("+") for grid in grids]
 
 
 @contextmanager
@@ -216,13 +221,13 @@ def _one_line_errors() -> Iterator[None]:
 class SweepTable(Callback):
     """Prints the sweep's table at its end; `sprec.report --table` prints it again at any time.
 
-    `sweep` (its id), `jobs` and `started` (seconds since 1970) tell its jobs where they stand.
+    `sweep` (its id), `jobs`, `started` (seconds since 1970) and the `varied` keys are for its jobs.
     """
 
     started_sweeps: ClassVar[list["SweepTable"]] = []  # Hydra calls nothing at the end of a failed sweep
 
-    def __init__(self, table: str, sweep: str, jobs: int, started: float) -> None:
-        self.table, self.sweep, self.jobs, self.started = table, sweep, jobs, started
+    def __init__(self, table: str, sweep: str, **place: Any) -> None:
+        self.table, self.sweep = table, sweep
         self.folder = Path()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -233,7 +238,7 @@ class SweepTable(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Show the table, and the command for differences."""
         self.show()
-        print(f"differences with intervals: {self.command}")
+        print(f"all columns, and differences with intervals: {self.command}")
 
     @property
     def command(self) -> str:
@@ -242,18 +247,19 @@ class SweepTable(Callback):
 
     def show(self) -> None:
         """Show the table of this sweep's records, if there are any, and what happened to the other jobs."""
-        from rich.console import Console
-
         from sprec.records.run_record import find_records
         from sprec.report.tables.assemble import score_tables
+        from sprec.report.tables.columns import headline_keys
         from sprec.report.tables.comparison import TableOptions
         from sprec.report.tables.formats import print_table
         from sprec.report.tables.missing import unrecorded_notes
         from sprec.report.tables.table_kinds import TABLE_KINDS
 
-        console = Console()
+        console = table_console()
         records = [record for _, record in find_records([self.folder]) if record.sweep == self.sweep]
-        for table in score_tables(TABLE_KINDS[self.table], records, TableOptions(differences=False)):
+        keys = headline_keys([one for record in records for one in record.evaluations]) if records else ()
+        options = TableOptions(differences=False, columns=tuple(keys))
+        for table in score_tables(TABLE_KINDS[self.table], records, options) if records else ():
             print_table(table, console)
         for note in unrecorded_notes([self.folder], sweep=self.sweep):
             console.print(note, style="dim", soft_wrap=True, markup=False, highlight=False)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,10 +28,14 @@ from sprec.experiment.record_contents import (
     sample_users,
     thin_curve,
 )
+from sprec.progress import HEADLINE
 from sprec.records.encoded_ids import encode_ids
 from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
+from sprec.report.labels import LABELS
 from sprec.report.tables.assemble import run_table
-from sprec.report.tables.formats import print_table
+from sprec.report.tables.columns import headline_keys
+from sprec.report.tables.comparison import TableOptions
+from sprec.report.tables.formats import aligned_lines, print_table
 from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.policy_training import CURVE, DROPS
@@ -38,6 +43,7 @@ from sprec.training.row_sampling import RowSampling
 from sprec.training.stages import PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
+LONG_STAGE_SECONDS = 10.0  # a sweep says when a stage of this length is done
 
 
 @dataclass
@@ -102,7 +108,7 @@ class RecordedRun:
         self.record = self.record.as_finished()
         self._save()
         tracker.finish("finished")
-        print_table(run_table(self.record), self.console)
+        self._show_scores()
 
     def _save(self) -> None:
         self.record.save(self.folder / FILE_NAME)
@@ -135,7 +141,10 @@ class RecordedRun:
             self.record = self.record.with_drops(label, json.loads(drops.read_text()))
         origin = self.record.foreign_origin(entry)
         state = "stored" if result.reused else "done"
-        log.info("%s: %s, %.1f s%s", label, state, result.seconds, origin and f", made by {origin}")
+        made_by = origin and f", made by {origin}"
+        is_long = not result.reused and result.seconds >= LONG_STAGE_SECONDS
+        extra = HEADLINE if is_long or origin else None
+        log.info("%s: %s, %.1f s%s", label, state, result.seconds, made_by, extra=extra)
         if curve.is_file():
             self.record = self.record.with_curve(label, thin_curve(curve))
             self._track_training(stage.name, label, result.path)
@@ -161,9 +170,20 @@ class RecordedRun:
         self._score(ids, predictions["written"].to_list(), label, iteration)
         tracker = self.components.tracker
         tracker.table(f"predictions/{label}", *prediction_table(self.dataset, list(self.rows), predictions))
-        if iteration < self.components.method.iterations:
-            table = run_table(self.record)
-            print_table(replace(table, title=f"{table.title}: so far", notes=()), self.console)
+        scores = self.record.evaluations[-1].scores
+        shown = [f"{LABELS.score(key)} {scores[key]:.4f}" for key in headline_keys(self.record.evaluations)]
+        log.info("%s: %s", label, ", ".join(shown))
+
+    def _show_scores(self) -> None:
+        """Show the scores that say most, and the command for the rest; a sweep's job shows bare lines."""
+        options = TableOptions(columns=tuple(headline_keys(self.record.evaluations)))
+        table = run_table(self.record, options)
+        if self.record.sweep:
+            self.console.print(aligned_lines(table), soft_wrap=True, markup=False, highlight=False)
+            return
+        print_table(table, self.console)
+        command = shlex.join(["python", "-m", "sprec.report", str(self.folder)])
+        self.console.print(f"all scores: {command}", soft_wrap=True, markup=False, highlight=False)
 
     def _score(
         self, ids: np.ndarray, written: Sequence[str | None], label: str, iteration: int | None

@@ -15,6 +15,7 @@ from sprec.experiment.prepare import (
     load_or_build_dataset,
 )
 from sprec.experiment.recorded_run import RecordedRun
+from sprec.progress import table_console
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
@@ -30,7 +31,7 @@ class Session:
     folder: Path
     command: str
     sweep: str = ""
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=table_console)
 
     def run(self) -> RunRecord | None:
         """Run everything and return the record, or None if only the plan is to be shown.

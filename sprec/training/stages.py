@@ -18,6 +18,7 @@ from sprec.generation.finished_groups import resume_groups
 from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
+from sprec.progress import DETAIL
 from sprec.seeds import stream
 from sprec.store.code_digest import code_digest, library_versions
 from sprec.store.store import Stage, StageResult, Store
@@ -54,7 +55,7 @@ class Stages:
 
     def run(self, label: str, stage: Stage, work: Work) -> ModelState:
         """Return key and folder of the finished stage; `work` computes it unless it is stored."""
-        log.info("%s", label)
+        log.info("%s", label, extra=DETAIL)
         result = self.store.run(stage, work)
         self.on_result(label, stage, result)
         return ModelState(result.key, result.path)

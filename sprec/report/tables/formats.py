@@ -46,6 +46,19 @@ def csv(table: Table) -> str:
     return out.getvalue()
 
 
+def aligned_lines(table: Table) -> str:
+    """Return heads and rows in aligned columns, without title, rules and notes."""
+    lines = [table.heads, *([format_cell(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place < table.names else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
 def print_table(table: Table, console: "Console") -> None:
     """Print the table on a terminal; columns that do not fit go below, with the row names repeated."""
     from rich import box
