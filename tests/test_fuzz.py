@@ -1,14 +1,21 @@
 """Bad input of hundreds of kinds over all entry points: one line with key or file, none accepted."""
 
+import json
+import random
+import re
+import sys
 from copy import deepcopy
 from functools import cache
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from sprec import run
+from sprec import recommend, run, score
 from sprec.experiment.build import build_components
 from sprec.experiment.config import validate_settings
+from sprec.experiment.prepare import load_or_build_dataset
+from sprec.report import __main__ as report
 
 BASE = ["dataset=toy", "base_llm=tiny", "tracker=silent", "trainer.device=cpu", "trainer.threads=1"]
 SEED = 20251128
@@ -20,6 +27,8 @@ WRONG = {
     list: ["text", 3, True, {"a": 1}],
 }
 """Values of other types than a setting of each type may have."""
+FITTING = {("timeout_seconds", 1.5)}
+"""Not wrong: the constructor takes fractions, its default is whole."""
 
 
 @cache
@@ -68,7 +77,7 @@ def bad_values():
                 continue
             seen.add(name)
             for wrong in WRONG[type(value)]:
-                if not (type(wrong) is int and type(value) is float):
+                if not (type(wrong) is int and type(value) is float) and (path[-1], wrong) not in FITTING:
                     yield words, path, wrong
 
 
@@ -88,3 +97,181 @@ def test_no_setting_takes_a_value_of_a_wrong_type():
     assert len(kinds) > 300
     assert silent == []
     assert unclear == []
+
+
+COMMAND_LINES = [
+    ("budget.iterationz=3", "budget.iterations"),
+    ("budgett.iterations=3", "budget.iterations"),
+    ("+budget.iterationz=3", "budget.iterations"),
+    ("budget.sft.epoch=1", "budget.sft.epochs"),
+    ("datset=toy", "dataset"),
+    ("dataset=movielns", "movielens"),
+    ("method=sprek", "sprec"),
+    ("negatives=randm", "random"),
+    ("base_llm=tinny", "tiny"),
+    ("trainer=cpuu", "cpu"),
+    ("ranking=beams", "beam"),
+    ("embeddings=ngram", "ngrams"),
+    ("+sweep=ablations", "sweep"),
+    ("+experiment=papers", "paper"),
+    ("sead=1", "seed"),
+    ("split=train", "split"),
+    ("seed=-1", "seed"),
+    ("seed=1.5", "seed"),
+    ("seed=one", "seed"),
+    ("cutoffs=[0]", "cutoffs"),
+    ("cutoffs=[]", "cutoffs"),
+    ("cutoffs=5", "cutoffs"),
+    ("cutoffs=[a]", "cutoffs"),
+    ("goal=accuracy", "goal"),
+    ("goal=ndcg@7", "goal"),
+    ("rows_seed=luck", "rows_seed"),
+    ("trainer.device=tpu", "trainer.device"),
+    ("trainer.device=cuda:99", "trainer.device"),
+    ("trainer.threads=0", "trainer.threads"),
+    ("trainer.clip_norm=0", "trainer.clip_norm"),
+    ("trainer.checkpointing=no", "trainer.checkpointing"),
+    ("trainer.devices=0", "trainer.devices"),
+    ("budget.iterations=-1", "budget.iterations"),
+    ("budget.sft_rows=0", "budget.sft_rows"),
+    ("budget.initial.learning_rate=0", "learning_rate"),
+    ("budget.initial.learning_rate=nan", "learning_rate"),
+    ("budget.initial.loss_on=words", "loss_on"),
+    ("base_llm.lora.rank=-1", "rank"),
+    ("base_llm.lora.dropout=1", "dropout"),
+    ("base_llm.cutoff_tokens=0", "cutoff_tokens"),
+    ("base_llm.quantise=nf8", "quantise"),
+    ("base_llm.weights._target_=nowhere.Thing", "base_llm.weights"),
+    ("base_llm.weights._target_=os.nothing", "base_llm.weights"),
+    ("negatives._target_=sprec.negatives.Randm", "negatives"),
+    ("negatives.count=0", "count"),
+    ("negatives.count=many", "count"),
+    ("objective.beta=0", "beta"),
+    ("objective.beta=big", "beta"),
+    ("+objective.epsilon=0.7", "epsilon"),
+    ("+objective.gamma=1", "gamma"),
+    ("+ranking.depth=1", "depth"),
+    ("store.lock=none", "store.lock"),
+    ("store.path=7", "store.path"),
+    ("~embeddings", "embeddings"),
+    ("~seed", "seed"),
+    ("seed=[1,2", "seed"),
+    ("=1", "=1"),
+    ("seed=${nothing}", "nothing"),
+    ("dataset=custom", "dataset.path"),
+    ("dataset=released", "dataset.path"),
+]
+
+
+@pytest.fixture
+def main(tmp_path, capsys, monkeypatch):
+    """Return a caller of a command's `main` that gives its exit status and what it wrote."""
+    monkeypatch.setenv("SPREC_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(module, *words):
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", [module.__name__, *words])
+        try:
+            status = module.main()
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return (1, out, f"{err}{status}\n") if isinstance(status, str) else (status, out, err)
+
+    return call
+
+
+@pytest.mark.parametrize(("words", "named"), COMMAND_LINES, ids=[words for words, _ in COMMAND_LINES])
+def test_a_mistake_on_the_command_line_is_one_line_with_the_key_or_the_near_name(main, words, named):
+    status, out, err = main(run, *BASE, f"hydra.run.dir={'run'}", *words.split())
+    assert status == 1
+    assert "Traceback" not in out + err
+    assert len(err.splitlines()) == 1
+    assert len(err) < 700
+    assert named in err
+
+
+DAMAGED = [b"", b"{", b"[]", b"\x00" * 64, b"null", b"\xff\xfe\x00", b"{}", b'"text"', b"1e999", b"[" * 5000]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:8]))
+def test_a_damaged_record_is_one_line_with_its_file(main, tmp_path, content):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.json").write_bytes(content)
+    for module, words in ((report, [str(folder)]), (recommend, ["--run", str(folder), "--history", "x"])):
+        status, out, err = main(module, *words)
+        assert status == 2
+        assert "Traceback" not in out + err
+        assert len(err.splitlines()) == 1
+        assert "run.json" in err
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:8]))
+def test_damaged_predictions_are_one_line_with_their_file(main, tmp_path, content):
+    (tmp_path / "p.json").write_bytes(content)
+    (tmp_path / "data").mkdir()
+    status, out, err = main(score, str(tmp_path / "p.json"), "--data", str(tmp_path / "data"))
+    assert status == 2
+    assert "Traceback" not in out + err
+    assert len(err.splitlines()) == 1
+
+
+FILES = {
+    "ratings.dat": b"1::2::3::4\n",
+    "interactions.csv": b"user,item,time\n1,2,3\n",
+    "items.csv": b"item,title,genres\n2,Heat,Crime\n",
+    "u.data": b"1\t2\t3\t4\n",
+    "u.item": b"1|Heat|1995\n",
+}
+RAW = [
+    "custom",
+    "goodreads",
+    "cds_and_vinyl",
+    "steam",
+    "released",
+    "movielens",
+    "movielens_1m",
+    "movielens_25m",
+]
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_damaged_raw_data_is_one_line_with_file_or_folder(tmp_path, name):
+    randomness = random.Random(SEED)
+    words = (f"dataset={name}", f"dataset.path={tmp_path / 'data'}")
+    (tmp_path / "data").mkdir()
+    for content in [None, *DAMAGED, randomness.randbytes(300), *FILES.values()]:
+        for file in (*FILES, "train.csv", "ratings.csv", "movies.csv", "goodreads.json.gz", "steam.json.gz"):
+            if content is not None:
+                (tmp_path / "data" / file).write_bytes(content)
+        settings = validate_settings(with_value(config(*words), ("store", "path"), str(tmp_path / "store")))
+        with pytest.raises((ValueError, OSError)) as caught:
+            load_or_build_dataset(build_components(settings))
+        text = str(caught.value)
+        assert "\n" not in text
+        assert len(text) < 700
+        assert re.search(r"data|dataset", text)
+
+
+@pytest.fixture
+def toy_record(main, tmp_path):
+    """Return the document of a finished run without an LLM."""
+    words = [*BASE, "method=most_popular", "budget.test_rows=5", f"hydra.run.dir={tmp_path / 'toy'}"]
+    assert main(run, *words)[0] in (0, None)
+    return json.loads((tmp_path / "toy" / "run.json").read_text())
+
+
+def test_a_record_with_any_field_of_a_wrong_type_is_refused(main, tmp_path, toy_record):
+    kinds = 0
+    for path, value in list(leaves(toy_record)):
+        if path[0] in ("config", "versions"):
+            continue
+        for wrong in ({"odd": 1}, [{"odd": 1}]):
+            kinds += 1
+            (tmp_path / "run.json").write_text(json.dumps(with_value(toy_record, path, wrong)))
+            status, _, err = main(report, str(tmp_path / "run.json"))
+            assert (status, len(err.splitlines())) == (2, 1), (path, wrong, value, err)
+            assert "run.json" in err
+    assert kinds >= 40
