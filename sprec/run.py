@@ -66,9 +66,18 @@ def job(config: DictConfig) -> float | None:
     """Run what the configuration says, leave `run.json` in the job's output folder, and return its goal."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
-    with claim_folder(folder, claim):
-        work = partial(_run, _to_settings(config), folder)
-        return _run_in_pool(work) if _is_pool_job() else work()
+    try:
+        with claim_folder(folder, claim):
+            work = partial(_run, _to_settings(config), folder)
+            return _run_in_pool(work) if _is_pool_job() else work()
+    except Exception as error:
+        if HydraConfig.get().mode is RunMode.RUN:
+            raise JobFailedError from error
+        raise  # Hydra goes on with the sweep's other jobs
+
+
+class JobFailedError(BaseException):
+    """Takes a job's error past Hydra, which would print the whole command line, secrets included."""
 
 
 def _is_pool_job() -> bool:
@@ -268,12 +277,15 @@ class SweepTable(Callback):
 def main() -> None:
     """Console entry: a user's error is one line and exit status 1, a signal's end 128 and its number."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints a trace of its own
+    _refuse_odd_keys(sys.argv[1:])
     _refuse_two_sweeps(sys.argv[1:])
     _refuse_two_experiments(sys.argv[1:])
     try:
         with raise_on_signal():
             job()
-    except Exception as error:
+    except (Exception, JobFailedError) as raised:
+        error = raised.__cause__ if isinstance(raised, JobFailedError) else raised
+        assert isinstance(error, Exception)
         for table in SweepTable.started_sweeps:
             with suppress(ValueError, OSError):  # a broken record must not hide the job's own error
                 table.show()
@@ -287,7 +299,7 @@ def main() -> None:
 
 def _one_line(error: Exception, text: str) -> str:
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return " ".join(describe_config_error(text, _known_keys).split())
+        return describe_config_error(text, _known_keys)
     if isinstance(error, USER_ERRORS) or type(error).__module__.startswith("ray."):
         return " ".join(text.split())
     return describe_failure(error)
@@ -309,6 +321,16 @@ def _remedy(error: str) -> str:
         return ""
     table = SweepTable.started_sweeps[-1].command
     return f"; the other jobs' results stay, and this prints how to run what is missing: {table}"
+
+
+def _refuse_odd_keys(arguments: Sequence[str]) -> None:
+    """Exit with one line for a key that no key looks like, of which Hydra speaks without naming it."""
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        if equals and not re.fullmatch(r"--?[\w-]+|[+~]{0,2}[\w@./:-]+", key):
+            raise SystemExit(
+                f"error: {argument}: {key!r} is no key; write KEY=VALUE, see --help for all keys"
+            )
 
 
 def _refuse_two_sweeps(arguments: Sequence[str]) -> None:

@@ -155,7 +155,7 @@ COMMAND_LINES = [
     ("store.path=7", "store.path"),
     ("~embeddings", "embeddings"),
     ("~seed", "seed"),
-    ("seed=[1,2", "seed"),
+    ("seed=[1,2", "[1,2"),
     ("=1", "=1"),
     ("seed=${nothing}", "nothing"),
     ("dataset=custom", "dataset.path"),

@@ -29,14 +29,15 @@ def places(module, folder):
 def stopped(home, folder, label, signal_number, *overrides):
     """Run until the log names the stage, send the signal, and return all lines and the exit status."""
     arguments = [*places("sprec.run", folder), *overrides]
+    log = folder / "run.log"
+    log.unlink(missing_ok=True)
     with commands.started("sprec.run", arguments, {"SPREC_HOME": str(home)}) as (process, found):
-        lines = []
-        for line in found:
-            lines.append(line)
-            if line.rstrip().endswith(f" - {label}"):
+        while process.is_alive():  # the job's file has the line that says when a stage begins
+            if log.exists() and f" - {label}\n" in log.read_text():
                 os.kill(process.pid, signal_number)
                 break
-        lines += found.readlines()
+            process.join(0.01)
+        lines = found.readlines()
     return lines, process.exitcode
 
 
@@ -44,7 +45,8 @@ def killed(home, folder, label, *overrides):
     """Kill a run -9 in the stage and return the labels of stages that were done."""
     lines, status = stopped(home, folder, label, signal.SIGKILL, *overrides)
     assert status == -signal.SIGKILL, "".join(lines)[-2000:]
-    return [line.split(" - ")[1].split(":")[0] for line in lines if ": done, " in line]
+    log = (folder / "run.log").read_text().splitlines()
+    return [line.split(" - ")[1].split(":")[0] for line in log if ": done, " in line]
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +281,7 @@ def test_unseeded_run_shares_the_initial_sft_alone_and_its_recorded_seed_repeats
 
 def test_prompts_and_formats_that_cannot_be_had_are_one_line(first, tmp_path):
     home, _, _ = first
-    done = sprec(home, tmp_path, *SMALL, "prompt=chat", check=False)
+    done = sprec(home, tmp_path / "chat", *SMALL, "prompt=chat", check=False)
     assert "base_llm=tiny has no chat template; use prompt=alpaca" in done.stderr.splitlines()[-1]
-    done = sprec(home, tmp_path, *SMALL, "base_llm.quantise=nf4", check=False)
+    done = sprec(home, tmp_path / "nf4", *SMALL, "base_llm.quantise=nf4", check=False)
     assert "error: base_llm.quantise=nf4 needs a CUDA device" in done.stderr.splitlines()[-1]

@@ -28,7 +28,7 @@ def describe_config_error(text: str, known_keys: Flat) -> str:
 def _unknown_key(key: str, known_keys: Flat) -> str:
     keys = [*known_keys()]
     groups = {name.split(".")[0] for name in keys}
-    near = suggest(key, [*keys, *groups]) or suggest(key.split(".")[-1], keys)
+    near = suggest(key, list(dict.fromkeys([*groups, *keys]))) or suggest(key.split(".")[-1], keys)
     return f"{key}: no such key{near or '; see --help for all keys'}"
 
 
