@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sprec.experiment.config import Settings, validate_settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
+from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.processes.forked import ForkKilledError, run_in_fork
 from sprec.processes.signals import EndedBySignalError, end_after_parent, exit_now, raise_on_signal
 from sprec.progress import HEADLINE, ConsoleHandler, format_seconds, table_console
@@ -110,6 +111,9 @@ def _run(settings: Settings, folder: Path) -> float | None:
         describe_dataset(settings, partial(instantiate, _convert_="all"), table_console())
         return None
     refuse_other_record(folder, settings.model_dump())
+    check_node(
+        "dataset", with_local_folder(settings.dataset)
+    )  # before torch is imported, which takes seconds
     _log_place_in_sweep()
     from sprec.experiment.session import Session
 

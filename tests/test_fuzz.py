@@ -7,6 +7,7 @@ import sys
 from copy import deepcopy
 from functools import cache
 
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf

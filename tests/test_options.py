@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec.data.readers.toy import toy_dataset
-from sprec.experiment.build import with_local_folder
 from sprec.experiment.config import validate_settings
+from sprec.experiment.nodes import with_local_folder
 from sprec.experiment.prepare import tokenizer_texts
 from sprec.experiment.session import Session
 from sprec.llm.base_models import TinyLlama

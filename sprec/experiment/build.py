@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 
 from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
 from sprec.boundaries import InputError, describe
@@ -17,8 +17,7 @@ from sprec.data.dataset import DatasetReader
 from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
-from sprec.experiment.describe import with_local_folder
-from sprec.experiment.strict_settings import check_settings
+from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.base_models import WeightSource
@@ -80,31 +79,6 @@ def instantiate_node(key: str, node: Node) -> Any:
     check_node(key, node)
     with _constructing(key):
         return instantiate(node, _convert_="all")
-
-
-def check_node(key: str, node: Node) -> None:
-    """Hold the settings of a node, and of the nodes in it, to what their targets take."""
-    for name, value in node.items():
-        if isinstance(value, dict):
-            check_node(f"{key}.{name}", value)
-    if "_target_" not in node:
-        return
-    try:
-        target = get_object(str(node["_target_"]))
-    except Exception as error:  # whatever importing a module raises
-        raise InputError(
-            f"{key}._target_: {node['_target_']!r} cannot be imported ({describe(error)}); "
-            "name a class or function by its module"
-        ) from error
-    nested = {name: value for name, value in node.items() if not _holds_objects(value)}
-    check_settings(target, nested, key)
-
-
-def _holds_objects(value: object) -> bool:
-    """Return whether a setting is an object to be made, or holds some, which its constructor checks."""
-    if isinstance(value, dict):
-        return "_target_" in value or any(map(_holds_objects, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_objects, value))
 
 
 @contextmanager

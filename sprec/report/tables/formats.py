@@ -48,7 +48,13 @@ def csv(table: Table) -> str:
 
 def aligned_lines(table: Table) -> str:
     """Return heads and rows in aligned columns, without title, rules and notes."""
-    lines = [table.heads, *([format_cell(cell) for cell in row] for row in table.rows)]
+    lines = [
+        table.heads,
+        *(
+            [table.text(number, column) for column in range(len(row))]
+            for number, row in enumerate(table.rows)
+        ),
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -7,8 +7,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sprec.data.formats.movielens_items import FLAGS
-from sprec.experiment.build import instantiate_node, with_local_folder
+from sprec.experiment.build import instantiate_node
 from sprec.experiment.config import validate_settings
+from sprec.experiment.nodes import with_local_folder
 from sprec.run import CONF
 
 from . import test_amazon, test_goodreads, test_steam
