@@ -82,6 +82,7 @@ def show_progress(
         return
     with _bars() as bars:
         bar = bars.add_task(label, total=total)
+        bars.refresh()  # a short step ends before the next frame
         try:
             yield lambda done: bars.update(bar, completed=done)
         finally:
