@@ -19,7 +19,7 @@ from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.store.store import Store
-from sprec.training import schedule, trainer
+from sprec.training import log_probs, schedule, trainer
 from sprec.training.context import ModelState
 from sprec.training.objectives import Objective, dpo, sdpo, sft
 from sprec.training.row_sampling import RowSampling
@@ -85,7 +85,7 @@ def training_step(
 
     def run_step() -> Work:
         reference = (
-            trainer.compute_log_probs(model, rows, batch_tokens=eval_batch_tokens)
+            log_probs.compute_log_probs(model, rows, batch_tokens=eval_batch_tokens)
             if negatives
             else torch.zeros(len(rows), 1)
         )

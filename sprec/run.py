@@ -1,48 +1,43 @@
 """`python -m sprec.run dataset=movielens`: one run, from raw ratings to a table."""
 
 import logging
-import math
 import os
 import re
-import secrets
 import shlex
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sprec.experiment.config import Settings, validate_settings
+from sprec.experiment.config import Settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
+from sprec.experiment.hydra_callbacks import SweepTable, to_settings
 from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.processes.forked import ForkKilledError, run_in_fork
 from sprec.processes.signals import EndedBySignalError, end_after_parent, exit_now, raise_on_signal
 from sprec.progress import HEADLINE, ConsoleHandler, format_seconds, table_console
 from sprec.records.output_folder import (
-    CLAIM_FILE,
     FOLDER_OPTION,
     Claim,
     claim_folder,
     fresh_command,
-    make_free_folder,
     refuse_other_record,
 )
 from sprec.records.redaction import redact_text
-from sprec.records.run_record import FILE_NAME, utc_now
+from sprec.records.run_record import utc_now
 
 log = logging.getLogger(__name__)
 TRACEBACK_FILE = "traceback.txt"  # of a failed job, for whoever looks for the bug; the terminal gets one line
@@ -69,7 +64,7 @@ def job(config: DictConfig) -> float | None:
     claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
     try:
         with claim_folder(folder, claim):
-            work = partial(_run, _to_settings(config), folder)
+            work = partial(_run, to_settings(config), folder)
             return _run_in_pool(work) if _is_pool_job() else work()
     except Exception as error:
         if HydraConfig.get().mode is RunMode.RUN:
@@ -93,13 +88,6 @@ def _run_in_pool(work: Callable[[], float | None]) -> float | None:
         return run_in_fork(work)
     except ForkKilledError as error:
         raise ForkKilledError(f"{error}; to run it again: {fresh_command(_command())}") from None
-
-
-def _to_settings(config: DictConfig) -> Settings:
-    # `sweep` is the group's choice, of which nothing is left; `hydra` stands here before the job has begun.
-    keys = [str(key) for key in config if key not in ("sweep", "hydra")]
-    container: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)
-    return validate_settings(container)
 
 
 def _run(settings: Settings, folder: Path) -> float | None:
@@ -155,127 +143,6 @@ def _log_place_in_sweep() -> None:
     if number and sweep.jobs > number:
         times += f", about {format_seconds(elapsed / number * (sweep.jobs - number))} left"
     log.info("job %d%s: %s%s", number + 1, total, choices, times, extra=HEADLINE)
-
-
-class OutputFolders(Callback):
-    """Gives each run and sweep a folder of its own before Hydra writes into one."""
-
-    def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Give the run a free folder, or refuse one that was asked for and has another run's record."""
-        folder = Path(config.hydra.run.dir)
-        with _one_line_errors():
-            if not _is_asked_for(config, "run.dir"):
-                with read_write(config):
-                    config.hydra.run.dir = str(make_free_folder(folder))
-            elif (folder / FILE_NAME).exists():
-                refuse_other_record(folder, _to_settings(config).model_dump())
-
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
-        folder = Path(config.hydra.sweep.dir)
-        jobs, varied = _read_grid(config)
-        values: dict[str, object] = {
-            "callbacks.table.sweep": f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}",
-            "callbacks.table.jobs": jobs,
-            "callbacks.table.varied": varied,
-            "callbacks.table.started": time.time(),
-        }
-        with _one_line_errors():
-            if not _is_asked_for(config, "sweep.dir"):
-                values["sweep.dir"] = make_free_folder(folder)
-            elif not _is_asked_for(config, "sweep.subdir") and any(folder.glob(f"*/{CLAIM_FILE}")):
-                values["sweep.subdir"] = f"${{hydra.job.num}}-{_next_sweep_number(folder)}"
-        with read_write(config), open_dict(config):
-            for key, value in values.items():
-                OmegaConf.update(config.hydra, key, str(value) if isinstance(value, Path) else value)
-                # Jobs compose their configuration anew, whatever launches them, from these overrides.
-                text = repr(value) if isinstance(value, int | float | list) else _quote(str(value))
-                config.hydra.overrides.hydra.append(f"hydra.{key}={text}")
-
-
-def _quote(text: str) -> str:
-    """Return a text as a quoted value of Hydra's overrides."""
-    return "'" + text.replace("'", "\\'") + "'"
-
-
-def _is_asked_for(config: DictConfig, key: str) -> bool:
-    return any(override.startswith(f"hydra.{key}=") for override in config.hydra.overrides.hydra)
-
-
-def _next_sweep_number(folder: Path) -> int:
-    """Return the number that no earlier sweep's jobs in this folder end in."""
-    number = 2
-    while any(folder.glob(f"*-{number}")):
-        number += 1
-    return number
-
-
-def _read_grid(config: DictConfig) -> tuple[int, list[str]]:
-    """Return how many jobs a sweep has (0 if its sweeper decides that later), and what differs among them."""
-    sweeper = config.hydra.sweeper
-    if not sweeper._target_.endswith("BasicSweeper"):
-        return int(sweeper.get("n_trials") or 0), []
-    words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-    overrides = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
-    grids = [override for override in overrides if override.is_sweep_override()]
-    jobs = math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
-    return jobs, [grid.get_key_element().lstrip("+") for grid in grids]
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Exit with one line for an error in a callback, which Hydra would turn into a warning."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {' '.join(str(error).split())}") from None
-
-
-class SweepTable(Callback):
-    """Prints the sweep's table at its end; `sprec.report --table` prints it again at any time.
-
-    `sweep` (its id), `jobs`, `started` (seconds since 1970) and the `varied` keys are for its jobs.
-    """
-
-    started_sweeps: ClassVar[list["SweepTable"]] = []  # Hydra calls nothing at the end of a failed sweep
-
-    def __init__(self, table: str, sweep: str, **place: Any) -> None:
-        self.table, self.sweep = table, sweep
-        self.folder = Path()
-
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Remember the sweep's folder and id, which `OutputFolders` has chosen."""
-        self.folder, self.sweep = Path(config.hydra.sweep.dir), config.hydra.callbacks.table.sweep
-        self.started_sweeps.append(self)
-
-    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Show the table, and the command for differences."""
-        self.show()
-        print(f"all columns, and differences with intervals: {self.command}")
-
-    @property
-    def command(self) -> str:
-        """The command that prints the table."""
-        return shlex.join(["python", "-m", "sprec.report", str(self.folder), "--table", self.table])
-
-    def show(self) -> None:
-        """Show the table of this sweep's records, if there are any, and what happened to the other jobs."""
-        from sprec.records.run_record import find_records
-        from sprec.report.tables.assemble import score_tables
-        from sprec.report.tables.columns import headline_keys
-        from sprec.report.tables.comparison import TableOptions
-        from sprec.report.tables.formats import print_table
-        from sprec.report.tables.missing import unrecorded_notes
-        from sprec.report.tables.table_kinds import TABLE_KINDS
-
-        console = table_console()
-        records = [record for _, record in find_records([self.folder]) if record.sweep == self.sweep]
-        keys = headline_keys([one for record in records for one in record.evaluations]) if records else ()
-        options = TableOptions(differences=False, columns=tuple(keys))
-        for table in score_tables(TABLE_KINDS[self.table], records, options) if records else ():
-            print_table(table, console)
-        for note in unrecorded_notes([self.folder], sweep=self.sweep):
-            console.print(note, style="dim", soft_wrap=True, markup=False, highlight=False)
 
 
 def main() -> None:

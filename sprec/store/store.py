@@ -8,10 +8,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
@@ -26,6 +25,7 @@ from sprec.store.stage_files import (
     read_description,
     write_description,
 )
+from sprec.store.stage_result import StageResult, reused_result
 
 __all__ = ["Stage", "StageResult", "Store", "StoreError"]
 
@@ -40,24 +40,6 @@ Accept: TypeAlias = Literal["same_code", "any_code"]
 LEASE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _PARTIAL, _LOCKS, _CHECKPOINTS = ".partial", ".locks", ".checkpoints"
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """A finished stage: its folder and key, and the seconds it took to compute, now or in an earlier run.
-
-    `code` and `versions` are the digest of the code and the libraries that computed it, `made` says who did.
-    `other_code` is true where they are not those of now, which only a store that accepts any code returns.
-    """
-
-    path: Path
-    key: str
-    seconds: float
-    reused: bool
-    code: str
-    versions: Mapping[str, str]
-    made: Mapping[str, Any]
-    other_code: bool = False
 
 
 class Store:
@@ -168,7 +150,7 @@ class Store:
             if contents and not self._read_only:  # the time of last use, for those who prune
                 with suppress(OSError):
                     os.utime(folder / DESCRIPTION)
-            return _reused(folder, description, other_code=folder.name != stage.key)
+            return reused_result(folder, description, other_code=folder.name != stage.key)
         return None
 
     def _made_by_other_code(self, stage: Stage) -> list[Path]:
@@ -294,15 +276,3 @@ class Store:
 
     def _partial_folders(self, stage: Stage) -> list[Path]:
         return sorted((self.root / _PARTIAL).glob(f"{stage.key}.*"))
-
-
-def _reused(folder: Path, description: Description, *, other_code: bool) -> StageResult:
-    stage = description.stage
-    return StageResult(
-        *(folder, folder.name, description.seconds),
-        reused=True,
-        code=stage["code"],
-        versions=stage["versions"],
-        made=description.made,
-        other_code=other_code,
-    )
