@@ -61,8 +61,9 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder
 def job(config: DictConfig) -> float | None:
     """Run what the configuration says, leave `run.json` in the job's output folder, and return its goal."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
     try:
+        # Overrides are read inside: one with an interpolation of a missing key raises as it is read.
+        claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
         with claim_folder(folder, claim):
             work = partial(_run, to_settings(config), folder)
             return _run_in_pool(work) if _is_pool_job() else work()

@@ -18,8 +18,8 @@ from tests.data.conftest import world as world
 from tests.data.readers import test_raw_datasets as raw
 from tests.data.readers import test_released
 
-TOY = ["dataset=toy", "base_llm=tiny", "tracker=silent", "trainer.threads=1", "budget.initial.epochs=1"]
-SMALL = ["budget.sft_rows=32", "budget.iteration_rows=8", "budget.valid_rows=4", "budget.test_rows=4"]
+TOY = ["dataset=toy", "base_llm=tiny", "tracker=silent", "trainer.threads=1", "budget.initial.epochs=2"]
+SMALL = ["budget.sft_rows=192", "budget.iteration_rows=8", "budget.valid_rows=4", "budget.test_rows=4"]
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
 RAW = {
     "movielens": raw.ml_100k,

@@ -232,7 +232,9 @@ def _describe_fault(fault: Any) -> str:
     """Return the key, what is wrong with it, and its value, or names like that of an unknown key."""
     key, text = ".".join(map(str, fault["loc"])), repr(fault["input"])
     if fault["type"] == "extra_forbidden":
-        return f"{key}: no such key{suggest(str(fault['loc'][-1]), _known_keys(fault['loc'][:-1]))}"
+        prefix = key.rpartition(".")[0]
+        known = [f"{prefix}.{name}".lstrip(".") for name in _known_keys(fault["loc"][:-1])]
+        return f"{key}: no such key{suggest(key, known)}"
     # A whole group of settings as the value would hide the message.
     shown = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
     return f"{key}: {fault['msg']}{'' if fault['type'] == 'missing' else f' (got {shown})'}"

@@ -58,7 +58,11 @@ def build_context(
     base = ModelState(stored.key if stored else weights.key, None)
     engine = None
     if not isinstance(components.method, BaselineAlgorithm):
-        engine = _choose_engine(components, settings, dataset, base.key)
+        try:
+            engine = _choose_engine(components, settings, dataset, base.key)
+        except (ValueError, OSError):
+            if not settings.plan:  # a plan says by itself what it cannot estimate without the base LLM
+                raise
     load = partial(_load_model, components, settings, dataset, engine)
     context = StageContext(
         dataset=dataset,
