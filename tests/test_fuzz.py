@@ -28,7 +28,7 @@ WRONG = {
     list: ["text", 3, True, {"a": 1}],
 }
 """Values of other types than a setting of each type may have."""
-FITTING = {("timeout_seconds", 1.5)}
+FITTING = [("timeout_seconds", 1.5)]
 """Not wrong: the constructor takes fractions, its default is whole."""
 
 

@@ -159,7 +159,9 @@ def test_raw_datasets(sprec_home, tmp_path, world, name):
 
 
 def test_custom_dataset(sprec_home, tmp_path):
-    rows = [f"{user},{(user * 7 + time) % 30},{time}" for user in range(40) for time in range(20)]
+    rows = [
+        f"{user},{(user * 7 + time) % 30},{1_200_000_000 + time}" for user in range(40) for time in range(20)
+    ]
     (tmp_path / "interactions.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
     items = [f"{item},Title {item},Genre {item % 4}" for item in range(30)]
     (tmp_path / "items.csv").write_text("item,title,genres\n" + "\n".join(items) + "\n")

@@ -39,6 +39,7 @@ def test_log_takes_counts_that_leap(clock, caplog):
 
 
 def test_terminal_shows_a_bar_and_every_item_comes_once(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal shows no bar
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(track("ab", "writing titles", 2)) == ["a", "b"]
     assert "writing titles" in capsys.readouterr().err

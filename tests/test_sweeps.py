@@ -87,7 +87,9 @@ def test_the_command_for_a_missing_cell_fills_it_and_writes_over_nothing(swept, 
 
 
 def test_jobs_that_failed_before_their_record_are_in_the_table_with_error_and_command(tmp_path):
-    rows = [f"{user},{(user * 7 + time) % 30},{time}" for user in range(40) for time in range(20)]
+    rows = [
+        f"{user},{(user * 7 + time) % 30},{1_200_000_000 + time}" for user in range(40) for time in range(20)
+    ]
     data = tmp_path / "data"
     data.mkdir()
     (data / "interactions.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")

@@ -44,6 +44,7 @@ METHOD_GROUPS: Mapping[str, Mapping[str, str]] = {
     "DPO-based": {
         "dpo": "DPO",
         "sdpo": "S-DPO",
+        "sdpo_released": "S-DPO (released)",
         "dmpo": "DMPO",
         "dmpo_released": "DMPO (released)",
         "rosepo": "RosePO",
@@ -85,7 +86,7 @@ NEGATIVES: Mapping[str, tuple[str, str]] = {
 # What a method's rejected titles come from where nothing else is said; random titles for the rest.
 USUAL_NEGATIVES = {
     **dict.fromkeys(("sprec", "without_sft", "spin"), "self_play"),
-    **dict.fromkeys(("sdpo", "dmpo", "dmpo_released"), "Random count=3"),
+    **dict.fromkeys(("sdpo", "sdpo_released", "dmpo", "dmpo_released"), "Random count=3"),
     **dict.fromkeys(("sft", "rw", "rw_released", "d3", "cft", "without_dpo"), "none"),
     "rosepo": "self_hard",
     "rosepo_released": "Semantic similar=False to=history",

@@ -47,6 +47,7 @@ EVALUATION = Evaluation(
 
 DOCUMENT = {
     "schema": 3,
+    "sweep": "",
     "status": "running",
     "command": "sprec dataset=toy",
     "started": "2025-01-02T03:04:05+00:00",

@@ -14,10 +14,12 @@ ITERATION = "iteration"
 IN_TABLES = [metric.name for metric in METRICS.values() if metric.in_tables]
 
 # What the stages of each name track over their steps.
-CURVES = {
-    "sft": ("loss", "grad_norm"),
-    "dpo": ("loss", "grad_norm", "rewards/margins", "rewards/accuracies"),
-}
+STEP = ("loss", "grad_norm", "learning_rate", "clipped_share")
+PREFERENCE = (
+    *("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected"),
+    *("logps/chosen", "logps/rejected"),
+)
+CURVES = {"sft": STEP, "dpo": (*STEP, *PREFERENCE)}
 
 
 @dataclass(frozen=True)

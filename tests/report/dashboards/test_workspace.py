@@ -126,7 +126,9 @@ def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
 def test_only_stages_that_ran_have_curves(make):
     assert tracked_names([make()]).curves == {}
     stages = (StageEntry("sft", "initial_sft", "k", 1.0, False),)
-    assert tracked_names([make(stages=stages), make(seed=1)]).curves == {"sft/step": ("sft/loss",)}
+    assert tracked_names([make(stages=stages), make(seed=1)]).curves == {
+        "sft/step": ("sft/loss", "sft/grad_norm", "sft/learning_rate", "sft/clipped_share")
+    }
 
 
 def test_scores_stand_as_in_the_tables(make):
