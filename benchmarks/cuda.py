@@ -150,7 +150,6 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of a base LLM, instead of random weights")
     parser.add_argument("--device", default="cuda", help="cpu runs the code where there is no CUDA device")
     parser.add_argument("--checkpointing", action="store_true", help="recompute activations")
-    parser.add_argument("--compile", action="store_true", help="compile elementwise pieces")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     if args.device.startswith("cuda") and not torch.cuda.is_available():
@@ -178,8 +177,7 @@ def _model(args: argparse.Namespace, place: Path) -> LanguageModel:
     if not args.weights:
         SHAPES[args.shapes].write(folder, [prompt.text(())] * 10 + list(dataset.catalog.titles))
     lora = Lora(rank=RANK, alpha=ALPHA, dropout=0.0)
-    formats = {"bf16": True, "fused": args.compile}
-    return LanguageModel(folder, prompt, lora=lora, device=args.device, cutoff_tokens=512, seed=0, **formats)
+    return LanguageModel(folder, prompt, lora=lora, device=args.device, cutoff_tokens=512, seed=0, bf16=True)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ WRONG = {
     list: ["text", 3, True, {"a": 1}],
 }
 """Values of other types than a setting of each type may have."""
-FITTING = [("timeout_seconds", 1.5)]
-"""Not wrong: the constructor takes fractions, its default is whole."""
+FITTING = [(name, 1.5) for name in ("timeout_seconds", "finish_seconds", "checkpoint_minutes")]
+"""Not wrong: these take fractions, their defaults are whole."""
 
 
 @cache

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from sprec import progress
-from sprec.progress import show_progress, track
+from sprec.progress import CONSOLE, show_progress, track
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def test_log_takes_counts_that_leap(clock, caplog):
 
 def test_terminal_shows_a_bar_and_every_item_comes_once(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")  # a dumb terminal shows no bar
+    monkeypatch.setattr(CONSOLE, "is_interactive", True)  # rich looks once, as the console is made
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(track("ab", "writing titles", 2)) == ["a", "b"]
     assert "writing titles" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def tuned_models(folder, job="."):
     assert not any(each["reused"] for each in stages)
     places = {each["label"]: home / "stages" / each["name"] / each["key"] for each in stages}
     return {
-        label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned_models.safetensors"))
+        label: (pl.read_parquet(place / "curve.parquet"), load_file(place / "tuned.safetensors"))
         for label, place in places.items()
         if (place / "curve.parquet").is_file()
     }
