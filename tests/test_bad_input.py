@@ -35,7 +35,7 @@ def test_greedy_self_play_cannot_have_several_titles(words, count):
     "words",
     [
         *("method=sdpo negatives=self_play negatives.count=4 decoding=sampled", "negatives=beams"),
-        *("negatives=grounded negatives.count=3"),
+        "negatives=grounded negatives.count=3",
         *("method=sft negatives.count=3", "method=sasrec negatives.count=3"),
     ],
 )

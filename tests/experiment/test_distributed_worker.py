@@ -95,7 +95,7 @@ def test_a_process_that_fails_ends_the_run_with_one_line(tmp_path):
     options = ["trainer=ddp", "budget.initial.learning_rate=1e30", "budget.initial.warmup_steps=1"]
     done = sprec(tmp_path, "method=sft", *options, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: loss is nan at step 2, rows [")
+    assert done.stderr.splitlines()[-1].startswith("error: initial sft: loss is nan at step 2 of 6, rows [")
     assert "Traceback" not in done.stderr
     assert "sprec/training/trainer.py" in (tmp_path / "traceback.txt").read_text()
 
