@@ -27,7 +27,7 @@ lint: setup
 	$(BIN)/mypy $(CHECKED)
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not install"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not install and not soak"
 
 # The wheel, installed in a new environment without the constraints, runs outside the checkout.
 test-install: setup
@@ -35,7 +35,7 @@ test-install: setup
 
 # Pure functions and tiny models: what neither starts whole commands nor tunes for long.
 test-fast: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not install"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not install and not soak"
 
 # Every table and figure of README and docs that comes from the records in results/.
 tables: setup

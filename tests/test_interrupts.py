@@ -72,7 +72,7 @@ def cases(count, words):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 @pytest.mark.parametrize("words", [TOY, [*TOY, *SWEEP]], ids=["run", "cores"])
 def test_thirty_interrupts_at_random_times(tmp_path, words):
