@@ -109,7 +109,7 @@ def test_trackers(sprec_home, tmp_path, name, monkeypatch):
 
 @pytest.mark.parametrize("name", options("budget", "paper"))
 def test_budgets_with_their_own_epochs_and_rates(sprec_home, tmp_path, name):
-    finished(tmp_path, f"budget={name}", small=SMALL)
+    finished(tmp_path, f"budget={name}", "negatives=random", small=SMALL)
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_paper_budget_with_its_five_iterations(sprec_home, tmp_path):
     assert len(finished(tmp_path, "budget=paper", small=SMALL).evaluations) == 7
 
 
-@pytest.mark.parametrize("name", options("trainer", "gpu"))
+@pytest.mark.parametrize("name", options("trainer", "gpu", "fsdp"))
 def test_trainers(sprec_home, tmp_path, name):
     finished(tmp_path, "method=sft", f"trainer={name}", "trainer.device=cpu")
 
