@@ -3,10 +3,12 @@
 Most datasets may not be redistributed, so items keep their ids, genres and popularity alone.
 """
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from sprec.records.output_folder import FOLDER_OPTION
 from sprec.records.run_record import RunRecord
 
 
@@ -17,7 +19,13 @@ def without_titles(record: RunRecord) -> RunRecord:
     return replace(record, items=items, evaluations=evaluations)
 
 
+def without_folder(record: RunRecord) -> RunRecord:
+    """Return the record whose command names no folder of the machine that it ran on."""
+    words = [word for word in shlex.split(record.command) if not word.startswith(FOLDER_OPTION)]
+    return replace(record, command=shlex.join(words))
+
+
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
     target.parent.mkdir(parents=True, exist_ok=True)
-    without_titles(RunRecord.load(source)).save(target)
+    without_folder(without_titles(RunRecord.load(source))).save(target)

@@ -82,7 +82,6 @@ def bad_values():
                     yield words, path, wrong
 
 
-@pytest.mark.xfail(strict=False, reason="open: some settings are refused without their key")
 def test_no_setting_takes_a_value_of_a_wrong_type():
     kinds, silent, unclear = list(bad_values()), [], []
     for words, path, wrong in kinds:

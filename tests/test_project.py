@@ -21,7 +21,7 @@ from tests.conftest import SLOW_MODULES
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sprec").rglob("*.py"))
-LEAVES = {"boundaries", "progress", "seeds"}
+LEAVES = {"boundaries", "caches", "progress", "seeds"}
 """Modules of one idea that everybody may import."""
 ALLOWED = {
     "store": set(),
@@ -37,6 +37,7 @@ ALLOWED = {
     "costs": {"training", "negatives", "store", "generation", "llm", "evaluation", "data"},
     "report": {"records", "evaluation", "store"},
     "boundaries": set(),
+    "caches": set(),
     "progress": set(),
     "seeds": set(),
     "algorithm": {"training", "negatives", "generation"},
@@ -56,7 +57,8 @@ def imported(path):
             yield from (alias.name for alias in node.names)
 
 
-until_landed = pytest.mark.xfail(strict=False, reason="the work on names, words and sizes is under way")
+missed = pytest.mark.xfail(strict=True, reason="a bar that the package does not reach yet")
+"""Strict: where one is reached, its mark goes, so that it cannot be lost again."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -169,7 +171,7 @@ def test_files_and_functions_are_short():
     assert lengths[int(0.9 * len(lengths))] <= 28
 
 
-@until_landed
+@missed
 def test_package_is_small():
     assert sum(path.read_text().count("\n") for path in MODULES) <= 16_000
 
@@ -184,11 +186,15 @@ def comment_share(paths):
     return sum(not mark.startswith(DIRECTIVES) for mark in comments) / filled
 
 
-TRICKY = ("sprec/llm/engines/fast", "sprec/store", "sprec/generation/beam_search.py")
-
-
-@until_landed
-@pytest.mark.parametrize(("place", "least"), [("sprec", 0.03), *((place, 0.06) for place in TRICKY)])
+@pytest.mark.parametrize(
+    ("place", "least"),
+    [
+        pytest.param("sprec", 0.03, marks=missed),
+        pytest.param("sprec/store", 0.06, marks=missed),
+        ("sprec/llm/engines/fast", 0.06),
+        ("sprec/generation/beam_search.py", 0.06),
+    ],
+)
 def test_comments_say_why_where_a_reader_would_ask(place, least):
     path = ROOT / place
     assert comment_share(sorted(path.rglob("*.py")) if path.is_dir() else [path]) >= least

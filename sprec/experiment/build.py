@@ -13,8 +13,8 @@ from hydra.utils import instantiate
 
 from sprec.algorithm import BaselineAlgorithm, SelfPlayAlgorithm
 from sprec.boundaries import InputError, describe
+from sprec.caches import default_store
 from sprec.data.dataset import DatasetReader
-from sprec.data.download.sources import cache_home
 from sprec.data.prompts import PromptLayout
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.experiment.nodes import check_node, with_local_folder
@@ -99,7 +99,7 @@ def _set_up_torch(settings: Settings, device: str) -> None:
 
 
 def _build_store(store: StoreSettings) -> Store:
-    root = Path(store.path).expanduser() if store.path else cache_home() / "stages"
+    root = Path(store.path).expanduser() if store.path else default_store()
     return Store(root, store.lock, accept=store.accept, describe_maker=describe_maker)
 
 

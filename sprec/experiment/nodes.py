@@ -18,6 +18,9 @@ def check_node(key: str, node: Node) -> None:
             check_node(f"{key}.{name}", value)
     if "_target_" not in node:
         return
+    for flag in ("_partial_", "_recursive_"):  # Hydra's own, of which its error names no key
+        if not isinstance(value := node.get(flag, False), bool):
+            raise InputError(f"{key}.{flag}: {value!r} is neither true nor false; use one of them")
     try:
         target: Any = locate(str(node["_target_"]))
     except ErrorDuringImport as error:

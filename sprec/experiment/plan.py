@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from sprec.algorithm import BaselineAlgorithm
+from sprec.caches import cache_home
 from sprec.costs.cost_estimator import CostEstimator, CostModel, PlannedStage
 from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
 from sprec.costs.pass_costs import NO_COST, Cost
 from sprec.costs.row_tokenizer import RowTokenizer
-from sprec.data.download.sources import cache_home
 from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
 from sprec.experiment.prepare import build_prompt, build_row_sampling, store_base_model

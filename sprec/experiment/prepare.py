@@ -57,12 +57,10 @@ def build_context(
     stored = components.store.find(weights)
     base = ModelState(stored.key if stored else weights.key, None)
     engine = None
-    if not isinstance(components.method, BaselineAlgorithm):
-        try:
-            engine = _choose_engine(components, settings, dataset, base.key)
-        except (ValueError, OSError):
-            if not settings.plan:  # a plan says by itself what it cannot estimate without the base LLM
-                raise
+    # A plan goes on without a base LLM that cannot be had, and says so where it gives no estimates.
+    without_llm = settings.plan and not _can_be_had(components, dataset)
+    if not isinstance(components.method, BaselineAlgorithm) and not without_llm:
+        engine = _choose_engine(components, settings, dataset, base.key)
     load = partial(_load_model, components, settings, dataset, engine)
     context = StageContext(
         dataset=dataset,
@@ -78,6 +76,14 @@ def build_context(
         model_code=(_load_model, LanguageModel, Lora, build_prompt, Prompt, components.layout),
     )
     return context, base
+
+
+def _can_be_had(components: Components, dataset: Dataset) -> bool:
+    try:
+        store_base_model(components, dataset)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _choose_engine(components: Components, settings: Settings, dataset: Dataset, weights: str) -> RunEngine:

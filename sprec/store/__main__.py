@@ -1,13 +1,13 @@
 """List stored stages, or prune them: `python -m sprec.store [--older-than AGE] [--unused-by PATH …]`."""
 
 import argparse
-import os
 import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sprec.caches import default_store
 from sprec.store.errors import StoreError, explain_store_errors
 from sprec.store.inventory import StoredStage, list_stages, remove_stage, used_keys, with_inputs
 from sprec.store.store import Store
@@ -96,16 +96,10 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _default_root() -> Path:
-    home = os.environ.get("SPREC_HOME")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return (Path(home).expanduser() if home else cache / "sprec") / "stages"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sprec.store", description=__doc__)
     add = parser.add_argument
-    add("--root", type=Path, default=_default_root(), help="the store (default: that of SPREC_HOME)")
+    add("--root", type=Path, default=default_store(), help="the store (default: that of SPREC_HOME)")
     add("--older-than", type=_seconds, metavar="AGE", help="remove stages not used for this long: 30d, 12h")
     add("--unused-by", type=Path, nargs="+", metavar="PATH", help="remove what no record below uses")
     add("--dry-run", action="store_true", help="only say what would be removed")

@@ -144,9 +144,8 @@ def test_a_recommender_without_an_llm_has_no_estimate():
     assert "FLOP" not in line
 
 
-@pytest.mark.xfail(strict=False, reason="open: the plan of a base LLM that cannot be had asks for its engine")
 def test_base_llm_that_cannot_be_had_leaves_the_plan_without_estimates(caplog):
-    lines = printed("plan=true", "base_llm=llama3_2_1b", "base_llm.weights.source=/nowhere/at/all")
+    lines = printed("+plan=true", "base_llm=llama3_2_1b", "base_llm.weights.source=/nowhere/at/all")
     assert len(lines) == 6
     assert not any("FLOP" in line for line in lines)
     assert "no estimates: base LLM '/nowhere/at/all' cannot be loaded" in caplog.text

