@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from sprec import progress
 from sprec.baselines.sasrec import sasrec
@@ -19,6 +20,7 @@ from sprec.negatives import SamplerContext, Semantic
 def terminal(monkeypatch, capsys):
     """Return what is said on a standard error that is a terminal."""
     monkeypatch.setattr(progress, "stderr_is_terminal", lambda: True)
+    monkeypatch.setattr(progress, "CONSOLE", Console(stderr=True, force_terminal=True))
     return lambda: capsys.readouterr().err
 
 

@@ -114,7 +114,7 @@ def test_budgets_with_their_own_epochs_and_rates(sprec_home, tmp_path, name):
 
 @pytest.mark.slow
 def test_paper_budget_with_its_five_iterations(sprec_home, tmp_path):
-    assert len(finished(tmp_path, "budget=paper", small=SMALL).evaluations) == 7
+    assert len(finished(tmp_path, "budget=paper", "negatives=random", small=SMALL).evaluations) == 7
 
 
 @pytest.mark.parametrize("name", options("trainer", "gpu", "fsdp"))

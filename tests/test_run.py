@@ -253,7 +253,7 @@ def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
     found = record(tmp_path)
     assert found["status"] == "finished"
     assert found["evaluations"][-1]["iteration"] == (1 if method == "sdpo" else 0)
-    assert ("Popular count=3" in done.stdout) == (method == "sdpo")
+    assert ("S-DPO, popular, count=3" in done.stdout) == (method == "sdpo")
 
 
 def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(first, tmp_path):
