@@ -98,7 +98,7 @@ def test_checkpointing_has_the_same_gradients_in_less_memory(make, catalog):
 
 def test_whole_run_on_the_device(tmp_path):
     options = ["dataset=toy", "base_llm=tiny", "budget=tiny", "trainer=gpu", "tracker=silent"]
-    small = ["budget.sft_rows=64", "budget.iteration_rows=16", "budget.test_rows=20", "budget.iterations=1"]
+    small = ["budget.test_rows=20", "budget.iterations=1"]  # with fewer rows the model writes no title at all
     places = [f"store.path={tmp_path}/stages", f"hydra.run.dir={tmp_path}/out"]
     subprocess.run([sys.executable, "-m", "sprec.run", *options, *small, *places], check=True)
     assert (tmp_path / "out" / "run.json").is_file()

@@ -125,7 +125,7 @@ def test_a_failed_job_leaves_the_others_and_the_command_that_names_it(tmp_path):
     assert done.returncode == 1
     assert [run["status"] for run in records(tmp_path)] == ["finished", "failed"]
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: loss is nan")
+    assert last.startswith("error: initial sft: gradient norm is nan at step 2 of 4")
     assert last.endswith(f"python -m sprec.report {tmp_path} --table ablation")
 
 

@@ -113,7 +113,12 @@ def is_followed(module: str) -> bool:
     """Return whether a module's code is followed: this package's, and any that is no installed library."""
     top, _, _ = module.partition(".")
     path = _package_folder(top)
-    return top == _HOME or (path is not None and not any(map(path.is_relative_to, _LIBRARIES)))
+    return top == _HOME or (path is not None and not _is_library(path))
+
+
+def _is_library(path: Path) -> bool:
+    # `pip install --target` puts a package and the record of its installation side by side anywhere.
+    return any(map(path.is_relative_to, _LIBRARIES)) or any(path.parent.glob("*.dist-info"))
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 
 from sprec.store import code_digest as digests
 from sprec.store.code_digest import LIBRARIES, code_digest, library_versions, reachable
-from sprec.store.module_source import Symbol
+from sprec.store.module_source import Symbol, is_followed
 
 FILES = {
     "__init__.py": "from kit.losses import dpo as dpo\n",
@@ -178,6 +178,16 @@ def test_a_librarys_class_counts_by_its_version(monkeypatch):
     monkeypatch.setattr(digests, "version", lambda name: "0.0")
     assert code_digest(json.JSONDecoder, pytest.MonkeyPatch) != before
     digests._digest.cache_clear()
+
+
+def test_a_package_beside_the_record_of_its_installation_is_a_library(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lib_by_target.py").write_text("import _no_source\n")
+    assert is_followed("lib_by_target")
+    (tmp_path / "lib_by_target-1.0.dist-info").mkdir()  # as `pip install --target` leaves it
+    is_followed.cache_clear()
+    assert not is_followed("lib_by_target")
+    is_followed.cache_clear()
 
 
 def test_code_without_source_is_refused():
