@@ -18,6 +18,7 @@ NOT_A_SETTING = frozenset(
 MEASURED = frozenset({"trainer.precision", "trainer.inference_precision", "trainer.clip_norm"})
 
 ITERATIONS = "budget.iterations"
+RANKER = "ranking._target_"
 
 
 @dataclass(frozen=True)
@@ -211,15 +212,23 @@ def _split_variants(
     keys = {
         key for config in configs for key in config if changes_results(key) and not key.startswith(ignored)
     }
-    varying = [key for key in sorted(keys) if len({repr(config.get(key)) for config in configs}) > 1]
+    varying = [key for key in sorted(keys) if _varies(key, configs) and not key.startswith("ranking.")]
+    rankers_vary = _varies(RANKER, configs) and RANKER in keys
     # Values may be lists, which no dictionary takes as keys, so that their text stands for them.
     groups: dict[str, list[RunRecord]] = {}
     values: dict[str, tuple[tuple[str, object], ...]] = {}
     for run, config in zip(runs, configs, strict=True):
-        differing = tuple((key, config.get(key)) for key in varying)
+        alike = [one for one in configs if one.get(RANKER) == config.get(RANKER)]
+        own = [key for key in sorted(keys) if key.startswith("ranking.") and _varies(key, alike)]
+        ranking = [("ranking", "+".join(rankings_of([run])))] if rankers_vary else []
+        differing = (*((key, config.get(key)) for key in (*varying, *own)), *ranking)
         groups.setdefault(repr(differing), []).append(run)
         values[repr(differing)] = differing
     return [_latest_per_seed(method, negatives, values[name], group) for name, group in groups.items()]
+
+
+def _varies(key: str, configs: Sequence[Mapping[str, object]]) -> bool:
+    return len({repr(config.get(key)) for config in configs}) > 1
 
 
 def _latest_per_seed(

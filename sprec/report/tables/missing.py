@@ -133,15 +133,17 @@ def _arm_notes(arm: Arm) -> list[str]:
 
 def _different_starts(records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each seed whose runs did not start from the same initial SFT model."""
-    starts: dict[tuple[str, int], set[tuple[tuple[str, str], ...]]] = {}
+    starts: dict[tuple[str, int, str], set[tuple[tuple[str, str], ...]]] = {}
     for record in records:
         initial = [one for one in scored_evaluations(record) if one.label == INITIAL_LABEL]
         if initial:
             # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
             scores = tuple(sorted((key, repr(value)) for key, value in initial[0].scores.items()))
-            starts.setdefault((record.weights.digest, record.seed), set()).add(scores)
-    return [
+            start = record.weights.digest, record.seed, initial[0].ranking
+            starts.setdefault(start, set()).add(scores)
+    notes = (
         f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown"
-        for (_, seed), models in sorted(starts.items())
+        for (_, seed, _), models in sorted(starts.items())
         if len(models) > 1
-    ]
+    )
+    return list(dict.fromkeys(notes))

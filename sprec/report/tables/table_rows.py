@@ -151,7 +151,8 @@ class _RowMaker:
 
     def _names(self, arm: Arm, ranking: str, shown_elsewhere: str) -> tuple[str, str]:
         ranked = self.labels.ranking(ranking) if ranking and self.several_rankings else ""
-        details = ", ".join(filter(None, (arm.variant(shown_elsewhere), ranked)))
+        shown = (shown_elsewhere, "ranking") if ranked else (shown_elsewhere,)
+        details = ", ".join(filter(None, (arm.variant(*shown), ranked)))
         method = self.labels.method(arm.method).extended(f" ({details})" if details else "")
         return method, self.labels.negatives(arm.negatives)
 

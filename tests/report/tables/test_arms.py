@@ -94,3 +94,19 @@ def test_last_is_the_last_iteration_under_a_ranking(make, ranking, expected):
     evaluation_at_end = last_evaluation(record, ranking)
     assert (evaluation_at_end and evaluation_at_end.scores["hr@1"]) == expected
     assert rankings_of([record]) == ("grounded", "beam")
+
+
+def test_arms_that_differ_in_their_ranking_are_named_by_it_and_by_what_varies_within_it(make):
+    beam, grounded = ({"_target_": f"rankers.{name}", "width": 10} for name in ("Beam", "Grounded"))
+    ranked = [("beam", beam), ("beam", beam | {"width": 20}), ("grounded", grounded | {"width": None})]
+    records = [
+        make(
+            config=config(0, ranking=ranking), evaluations=(evaluation("iteration_1", 1, 0.4, ranking=name),)
+        )
+        for name, ranking in ranked
+    ]
+    assert [arm.variant() for arm in group_into_arms(records)] == [
+        "ranking.width=10, ranking=beam",
+        "ranking.width=20, ranking=beam",
+        "ranking=grounded",
+    ]

@@ -5,7 +5,7 @@ import pytest
 from sprec.records.run_record import WeightsEntry
 from sprec.report.tables.assemble import score_tables
 from sprec.report.tables.comparison import TableOptions
-from sprec.report.tables.missing import rerun_command
+from sprec.report.tables.missing import inconsistencies, rerun_command
 from sprec.report.tables.table_kinds import TABLE_KINDS
 from sprec.report.tables.table_rows import score_rows
 from tests.report.conftest import evaluation, evaluations
@@ -101,3 +101,19 @@ def test_rows_under_several_rankings_name_theirs(make):
     both = (*evaluations(0.02), evaluation("iteration_1", 1, 0.4, ranking="beam"))
     made = score_rows(TABLE_KINDS["main"], [make(evaluations=both)])
     assert [row.names[0] for row in made[2:]] == ["SPRec (grounding)", "SPRec (beam search)"]
+
+
+def test_one_arm_under_two_rankings_has_two_rows_and_one_start(make):
+    records = [
+        make(
+            config={"seed": 0, "ranking": {"_target_": f"rankers.{ranking}"}},
+            evaluations=tuple(
+                evaluation(label, iteration, score, ranking=ranking)
+                for label, iteration, score in (("initial_sft", 0, first), ("iteration_1", 1, last))
+            ),
+        )
+        for ranking, first, last in (("beam", 0.1, 0.2), ("grounded", 0.3, 0.4))
+    ]
+    names = [row.names[0] for row in score_rows(TABLE_KINDS["main"], records)]
+    assert names[-2:] == ["SPRec (beam search)", "SPRec (grounding)"]
+    assert not any("different initial SFT" in note for note in inconsistencies([], records))
