@@ -132,7 +132,7 @@ def _datasets(data: list[dict[str, str]], setup: TrainerSetup) -> dict[str, Any]
 
 
 def _model_arguments(setting: Setting) -> dict[str, Any]:
-    return {"processing_class": _tokenizer(setting), "peft_config": _lora_config()}
+    return {"processing_class": padded_tokenizer(setting), "peft_config": _lora_config()}
 
 
 def _options(setting: Setting, setup: TrainerSetup) -> dict[str, Any]:
@@ -154,7 +154,8 @@ def _options(setting: Setting, setup: TrainerSetup) -> dict[str, Any]:
     }
 
 
-def _tokenizer(setting: Setting) -> Any:
+def padded_tokenizer(setting: Setting) -> Any:
+    """Return the model's tokenizer with a token to pad with, which TRL asks for."""
     tokenizer = setting.model.tokenizer
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
@@ -226,7 +227,7 @@ def generate_titles(setting: Setting, batch: int, *, stopping: bool, merged: boo
     """
     ours = setting.model
     prompts = sorted((list(row.prompt) for row in setting.encode_rows()), key=len)
-    model = _model_with_own_adapters(setting, merged=merged)
+    model = model_with_own_adapters(setting, merged=merged)
     ends = ours.tokens.stop_tokens(len(ours.tokenizer)) if stopping else ours.tokenizer.eos_token_id
     released = {
         "max_new_tokens": RELEASED_TOKENS,
@@ -292,7 +293,7 @@ def _pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return tokens, mask
 
 
-def _model_with_own_adapters(setting: Setting, *, merged: bool) -> Any:
+def model_with_own_adapters(setting: Setting, *, merged: bool) -> Any:
     """Return the base model with the adapters of our side, merged or beside the weights."""
     model: Any = get_peft_model(_load_base(setting), _lora_config())
     weights = dict(model.named_parameters())
