@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := sprec benchmarks
 
-.PHONY: setup demo run lint test test-fast test-install tables bench
+.PHONY: setup demo run lint test test-ci test-fast test-install tables bench
 
 setup: .venv/.installed
 
@@ -29,13 +29,17 @@ lint: setup
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not install and not soak"
 
+# All but what starts groups of processes or loads the real LLM: what `.ci/run` has time for.
+test-ci: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not long and not install and not soak"
+
 # The wheel, installed in a new environment without the constraints, runs outside the checkout.
 test-install: setup
 	$(BIN)/python -m pytest -q -m install tests/test_install.py
 
 # Pure functions and tiny models: what neither starts whole commands nor tunes for long.
 test-fast: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not install and not soak"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not long and not gpu and not install and not soak"
 
 # Every table and figure of README and docs that comes from the records in results/.
 tables: setup

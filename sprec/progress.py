@@ -85,6 +85,7 @@ def show_progress(
         bars.refresh()  # a short step ends before the next frame
         try:
             yield lambda done: bars.update(bar, completed=done)
+            bars.refresh()
         finally:
             bars.remove_task(bar)
 

@@ -106,7 +106,10 @@ def test_whole_model_outside_the_project_writes_the_runs_own_titles(whole, sprec
     assert not list(output.glob("adapter_*"))
 
 
-@pytest.mark.parametrize("options", [[], ["--merged"]], ids=["adapter", "merged"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param([], id="adapter"), pytest.param(["--merged"], id="merged", marks=pytest.mark.long)],
+)
 def test_model_outside_the_project_writes_the_runs_own_titles(run, sprec_home, tmp_path, options, capsys):
     output = tmp_path / "model"
     assert main(["--run", str(run), "--state", "iteration_1", "--output", str(output), *options]) == 0

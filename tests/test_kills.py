@@ -100,15 +100,15 @@ def observe(notes):
     )
 
 
-def run_child(home, out, notes_file, kill):
+def run_child(home, out, notes_file, kill, log=None):
     """Run the toy in a forked process; return its exit code, -9 where it was killed."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
     try:
-        log = os.open(f"{out}.txt", os.O_WRONLY | os.O_CREAT)
-        os.dup2(log, 1), os.dup2(log, 2)
+        shown = os.open(log or f"{out}.txt", os.O_WRONLY | os.O_CREAT)
+        os.dup2(shown, 1), os.dup2(shown, 2)
         os.environ["SPREC_HOME"] = str(home)
         notes = Notes(notes_file, kill)
         observe(notes)

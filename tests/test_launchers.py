@@ -52,7 +52,7 @@ def basic(tmp_path_factory):
     ("launcher", "plugin"),
     [
         ("cores", "hydra_joblib_launcher"),
-        ("slurm_local", "hydra_submitit_launcher"),
+        pytest.param("slurm_local", "hydra_submitit_launcher", marks=pytest.mark.long),
         ("ray", "hydra_ray_launcher"),
     ],
 )
@@ -78,6 +78,7 @@ def test_command_of_a_sweeps_job_repeats_it_alone_in_its_place(basic):
         assert run["command"].endswith(f"/{number}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("launcher", "plugin"), [("cores", "hydra_joblib_launcher"), ("slurm_local", "hydra_submitit_launcher")]
 )

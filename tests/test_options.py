@@ -112,12 +112,14 @@ def test_budgets_with_their_own_epochs_and_rates(sprec_home, tmp_path, name):
     finished(tmp_path, f"budget={name}", "negatives=random", small=SMALL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_paper_budget_with_its_five_iterations(sprec_home, tmp_path):
     assert len(finished(tmp_path, "budget=paper", "negatives=random", small=SMALL).evaluations) == 7
 
 
-@pytest.mark.parametrize("name", options("trainer", "gpu", "fsdp"))
+@pytest.mark.parametrize(
+    "name", [*options("trainer", "gpu", "fsdp", "ddp"), pytest.param("ddp", marks=pytest.mark.long)]
+)
 def test_trainers(sprec_home, tmp_path, name):
     finished(tmp_path, "method=sft", f"trainer={name}", "trainer.device=cpu")
 

@@ -108,6 +108,7 @@ def test_same_command_on_an_empty_store_gives_identical_predictions(first, tmp_p
         assert twin.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.long
 def test_stage_killed_in_its_middle_starts_again_and_finished_stages_do_not(first, tmp_path):
     _, folder, _ = first
     done = []
@@ -146,6 +147,7 @@ def test_plan_names_stages_and_computes_nothing(first, tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.long
 def test_ablation_shares_stages_reports_every_arm_and_equals_each_arm_run_alone(first, tmp_path):
     home, _, _ = first
     sweep = ["+sweep=ablation", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m"]
@@ -234,6 +236,7 @@ def test_output_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert str(tmp_path / "file") in done.stderr
 
 
+@pytest.mark.long
 def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
     few = ["budget.sft_rows=4", "budget.iteration_rows=2", "budget.test_rows=2", "budget.iterations=1"]
     options = ["dataset=movielens", "tracker=silent", "trainer.threads=1", *few]

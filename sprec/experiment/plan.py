@@ -67,7 +67,7 @@ def _measure_costs(components: Components, settings: Settings, context: StageCon
         return None
     prompt = build_prompt(components, dataset, folder, llm.name)
     tokens = RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
-    bf16 = components.precision.bf16 and llm.lora.rank > 0  # without adapters float32 weights are tuned
+    bf16 = components.precision.bf16
     devices = int(context.trainer.get("devices", 1))
     speed = measure_speed(tokens.shape, components.device, bf16=bf16, devices=devices)
     machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"

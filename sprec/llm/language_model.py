@@ -177,6 +177,10 @@ class LanguageModel:
     ) -> tuple[DecodingState, Float[Tensor, "prompts vocabulary"]]:
         """Read the prompts; return one row per prompt to continue, and the logits after each prompt.
 
-        Steps of the returned state belong inside `autocast`, as the call itself does.
+        Steps of the returned state belong inside `autocast`, as the call itself does. `FloatingPointError`
+        where logits are not finite: what is written or ranked by them would be a number like any other.
         """
-        return self.engine.prefill(prompts)
+        state, logits = self.engine.prefill(prompts)
+        if not logits.amax(-1).isfinite().all():
+            raise FloatingPointError("the model's logits are not finite: tuning has diverged; lower its rate")
+        return state, logits

@@ -54,8 +54,10 @@ def resolve_precision(products: str, quantise: str, inference: str, *, device: s
         device: "cpu", "cuda" or "cuda:N".
         rank: The rank of the adapters.
     """
-    bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device))
-    if products == "bf16" and device == "cpu" and not has_bf16(device):
+    bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device)) and rank > 0
+    if products == "bf16" and not rank:
+        log.info("trainer.precision=bf16: without adapters all weights are tuned, and computed, in float32")
+    elif products == "bf16" and device == "cpu" and not has_bf16(device):
         log.warning(
             "trainer.precision=bf16: this processor multiplies bfloat16 in software alone, which may take a "
             "hundred times as long; trainer.precision=auto takes float32 here"

@@ -20,6 +20,7 @@ def test_share_of_the_data_sheets_speed_is_left_out_where_it_is_not_known():
     assert list(unknown.columns[4].cells) == [""]
 
 
+@pytest.mark.long
 def test_whole_command_on_small_shapes_without_cuda(monkeypatch, capsys):
     monkeypatch.setattr(cuda, "STEPS", {"SFT step": (3, 0), "DPO step": (2, 1)})
     arguments = ["--device", "cpu", "--shapes", "tiny", "--repeats", "1", "--checkpointing"]

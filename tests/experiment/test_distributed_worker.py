@@ -63,6 +63,7 @@ def equal(one, other):
     assert max(float((weights[name] - weights_of_other[name]).abs().max()) for name in weights) < 1e-5
 
 
+@pytest.mark.long
 def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
     sprec(tmp_path, "method=dpo", "trainer=ddp", "trainer.devices=2", "-m")
     together = tuned_models(tmp_path, "0")
@@ -73,7 +74,13 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
         equal(alone[label], together[label])
 
 
-@pytest.mark.parametrize("options", [[], ["trainer.checkpointing=true"]], ids=["", "checkpointing"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id=""),
+        pytest.param(["trainer.checkpointing=true"], id="checkpointing", marks=pytest.mark.long),
+    ],
+)
 def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, tmp_path, options):
     sprec(tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
     together = tuned_models(tmp_path)
@@ -82,6 +89,7 @@ def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, tmp_pa
         equal(alone[label], together[label])
 
 
+@pytest.mark.long
 def test_two_machines_tune_as_one_does(alone, tmp_path):
     spread = tmp_path / "spread"
     spread.write_text(SPREAD)
@@ -91,6 +99,7 @@ def test_two_machines_tune_as_one_does(alone, tmp_path):
     equal(alone["initial sft"], tuned_models(tmp_path)["initial sft"])
 
 
+@pytest.mark.long
 def test_a_process_that_fails_ends_the_run_with_one_line(tmp_path):
     options = ["trainer=ddp", "budget.initial.learning_rate=1e30", "budget.initial.warmup_steps=1"]
     done = sprec(tmp_path, "method=sft", *options, check=False)

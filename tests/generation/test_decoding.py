@@ -103,3 +103,15 @@ def test_tuned_weights_come_back_from_safetensors(make, tmp_path):
         assert torch.equal(value, before[name])
     for name, value in model.load(tmp_path).tuned_weights().items():
         assert torch.equal(value, before[name] + 1.0)
+
+
+def test_a_model_whose_logits_are_no_numbers_writes_and_ranks_nothing(make, catalog):
+    model = make()
+    prompts = [model.encode(catalog.titles[:3]).prompt]
+    with torch.no_grad():
+        next(iter(model.tuned_weights().values())).fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="logits are not finite"):
+        write_titles(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=100)
+    trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
+    with pytest.raises(FloatingPointError, match="logits are not finite"):
+        search_titles(model, prompts, trie, k=2, batch_tokens=100)

@@ -38,7 +38,8 @@ def test_bfloat16_in_software_is_warned_of(monkeypatch, caplog, units, products,
         (("bf16", "auto", "auto"), CUDA, Precision(True, nf4=True, fp16=True)),
         (("bf16", "auto", "auto"), {"device": "cpu", "rank": 16}, Precision(True)),
         (("float32", "none", "fp16"), {"device": "cpu", "rank": 16}, Precision(False, fp16=True)),
-        (("bf16", "auto", "auto"), {"device": "cuda:0", "rank": 0}, Precision(True)),
+        (("bf16", "auto", "auto"), {"device": "cuda:0", "rank": 0}, Precision(False)),
+        (("auto", "none", "fp16"), {"device": "cuda:0", "rank": 0}, Precision(False)),
     ],
 )
 def test_options_come_to_what_the_device_has(quantiser, options, where, expected):

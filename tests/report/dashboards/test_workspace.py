@@ -1,7 +1,6 @@
 """W&B dashboards: panels show what a run really tracks; written offline, saved at a stand-in server."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import pytest
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.report.__main__ import main
 from sprec.report.dashboards.keys import distinguishing_settings, tracked_names
+from tests import commands
 from tests.wandb_server import WandbServer
 
-ROOT = Path(__file__).parents[3]
 TOY = [
     *("dataset=toy", "base_llm=tiny", "embeddings=ngrams", "tracker=offline", "trainer.threads=1"),
     *("budget.sft_rows=512", "budget.iteration_rows=16", "budget.test_rows=8", "budget.iterations=1"),
@@ -83,9 +82,8 @@ def history(folder):
 def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_out(
     home, sprec_home, tmp_path, capsys
 ):
-    command = [sys.executable, "-m", "sprec.run", f"hydra.run.dir={tmp_path / 'run'}", *TOY]
-    environment = {**os.environ, "SPREC_HOME": str(sprec_home)}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    words = [f"hydra.run.dir={tmp_path / 'run'}", *TOY]
+    commands.run("sprec.run", words, {"SPREC_HOME": str(sprec_home)})
     status, out, _ = dashboard(capsys, tmp_path / "run")
     assert status == 0
     document = json.loads(out)
