@@ -139,10 +139,12 @@ class SweepTable(Callback):
         from sprec.report.tables.table_kinds import TABLE_KINDS
 
         console = table_console()
-        records = [record for _, record in find_records([self.folder]) if record.sweep == self.sweep]
+        found, damaged = find_records([self.folder])
+        records = [record for _, record in found if record.sweep == self.sweep]
         keys = headline_keys([one for record in records for one in record.evaluations]) if records else ()
         options = TableOptions(differences=False, columns=tuple(keys))
         for table in score_tables(TABLE_KINDS[self.table], records, options) if records else ():
             print_table(table, console)
-        for note in unrecorded_notes([self.folder], sweep=self.sweep):
+        notes = [f"left out: {error}" for error in damaged]
+        for note in [*notes, *unrecorded_notes([self.folder], sweep=self.sweep)]:
             console.print(note, style="dim", soft_wrap=True, markup=False, highlight=False)

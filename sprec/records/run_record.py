@@ -215,13 +215,21 @@ class RunRecord:
         write_atomically(path, text + "\n")
 
 
-def find_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
+def find_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], list[RecordError]]:
     """Return the records in these files and anywhere below these folders, each once, sorted by path.
 
-    Raises `RecordError` for a path that does not exist or a record that cannot be read.
+    Beside them stands why each of the others cannot be read: one that is damaged must not hide the rest.
+    Raises `RecordError` for a path that does not exist.
     """
     files = {file for path in paths for file in _record_files(path)}
-    return [(file, RunRecord.load(file)) for file in sorted(files)]
+    records: list[tuple[Path, RunRecord]] = []
+    errors: list[RecordError] = []
+    for file in sorted(files):
+        try:
+            records.append((file, RunRecord.load(file)))
+        except RecordError as error:
+            errors.append(error)
+    return records, errors
 
 
 def utc_now() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS, load_renames
-from sprec.report.load_records import DEFAULT_FOLDERS, load_records
+from sprec.report.load_records import DEFAULT_FOLDERS, read_records
 from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
 from sprec.report.tables.assemble import run_table, score_tables, several_settings
 from sprec.report.tables.comparison import TableOptions
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(words[1:])
     options = _parser().parse_args(words)
     try:
-        records = load_records(options.paths)
+        records, left_out = read_records(options.paths)
         if options.duplicates == "error":
             _refuse_duplicates(records)
-        text = _make_text(records, options)
+        text = _make_text(records, options, left_out)
         if options.output is None:
             sys.stdout.write(text)
         else:
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _make_text(records: Records, options: argparse.Namespace) -> str:
-    """Return the tables in the format asked for, or the explanation of a cell."""
+def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence[str]) -> str:
+    """Return the tables in the format asked for, with notes on what is left out, or a cell's explanation."""
     kind = TABLE_KINDS.get(options.table)
     if options.explain is not None:
         return explain_cell(kind or MAIN, records, options.explain)
@@ -76,7 +76,7 @@ def _make_text(records: Records, options: argparse.Namespace) -> str:
     )
     runs = [record for _, record in records]
     tables = score_tables(kind, runs, wanted) if kind else [run_table(run, wanted) for run in runs]
-    if notes := unrecorded_notes(options.paths or DEFAULT_FOLDERS):
+    if notes := [*left_out, *unrecorded_notes(options.paths or DEFAULT_FOLDERS)]:
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
     texts = [FORMATS[options.format](table) for table in tables]
     return html_document(texts, tables[0].title) if options.format == "html" else "\n".join(texts)

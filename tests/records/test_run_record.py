@@ -322,14 +322,24 @@ def test_whole_numbers_are_seconds_too(path):
 def test_records_are_found_in_folders_and_by_name_once_and_in_order(tmp_path):
     for name in ("b/run.json", "a/1/run.json", "a/other.json"):
         RECORD.save(tmp_path / name)
-    records = find_records([tmp_path / "b", tmp_path, tmp_path / "a" / "other.json"])
+    records, errors = find_records([tmp_path / "b", tmp_path, tmp_path / "a" / "other.json"])
     names = [path.relative_to(tmp_path).as_posix() for path, _ in records]
     assert names == ["a/1/run.json", "a/other.json", "b/run.json"]
     assert all(record == RECORD for _, record in records)
+    assert errors == []
+
+
+def test_a_damaged_record_is_named_and_hides_no_other(tmp_path):
+    RECORD.save(tmp_path / "a" / "run.json")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "run.json").write_text('{"status": 3')
+    records, (error,) = find_records([tmp_path])
+    assert [record for _, record in records] == [RECORD]
+    assert str(tmp_path / "b" / "run.json") in str(error)
 
 
 def test_an_empty_folder_holds_no_records(tmp_path):
-    assert find_records([tmp_path]) == []
+    assert find_records([tmp_path]) == ([], [])
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path):

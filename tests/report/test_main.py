@@ -79,11 +79,19 @@ def test_path_that_does_not_exist_gets_one_line(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("content", ['{"schema": 1, "stat', "[]", '{"schema": 1}', '{"schema": 99}'])
-def test_broken_record_gets_one_line_that_names_it(capsys, folder, content):
-    (folder / "1" / "run.json").write_text(content)
+def test_broken_record_is_a_note_beside_others_and_an_error_alone(capsys, folder, content):
+    broken = folder / "1" / "run.json"
+    broken.write_text(content)
     status, out, err = report(capsys, folder)
+    assert (status, err) == (0, "")
+    assert out.count("| iteration 1 | 1000 |") == 2
+    assert f"left out: {broken}" in out.replace("\\", "")
+    status, out, err = report(capsys, broken)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert str(folder / "1" / "run.json") in err
+    assert str(broken) in err
+    status, out, err = report(capsys, "figures", folder, "--output", folder / "figures")
+    assert status == 0
+    assert f"left out: {broken}" in err
 
 
 def test_output_that_cannot_be_written_gets_one_line(capsys, folder):

@@ -38,7 +38,7 @@ def csv(table: Table) -> str:
     out = StringIO()
     lines = writer(out, lineterminator="\n")
     out.write(f"# {_one_line(table.title)}\n")
-    lines.writerow(f"{name} {suffix}".rstrip() for name, own in heads for suffix in own)
+    lines.writerow(_inert(f"{name} {suffix}".rstrip()) for name, own in heads for suffix in own)
     for row in table.rows:
         pairs = zip(row, suffixes, strict=True)
         lines.writerow(value for cell, own in pairs for value in _csv_values(cell, len(own)))
@@ -92,6 +92,8 @@ def print_table(table: Table, console: "Console") -> None:
     for note in table.notes:
         console.print(Text(note, style="dim"), soft_wrap=True)
 
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 # The writer of each format name.
 FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "latex": latex, "html": html}
@@ -151,8 +153,19 @@ def _csv_values(cell: Cell, columns: int) -> list[str | int | float | None]:
             return [mean, std]
         case Difference(mean, low, high, p):
             return [mean, low, high, p]
+        case str():
+            return [_inert(cell), *[None] * (columns - 1)]
         case _:
             return [cell, *[None] * (columns - 1)]
+
+
+def _inert(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula.
+
+    >>> _inert("=1+1"), _inert("SPRec")
+    ("'=1+1", 'SPRec')
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _escape(texts: Sequence[str]) -> list[str]:

@@ -68,6 +68,16 @@ def test_best_is_bold_second_underlined_and_an_arrow_says_which_way_is_better():
     assert "HR@1 ↑" in shown(MARKED, 80)
 
 
+def test_csv_holds_no_formula():
+    table = Table("t", ("=cmd|'/c calc'!A0", "x"), (("@SUM(A1)", -0.5), ("-2+3", 1.0), ("SPRec", 2.0)))
+    assert list(standard.reader(StringIO(csv(table))))[1:] == [
+        ["'=cmd|'/c calc'!A0", "x"],
+        ["'@SUM(A1)", "-0.5"],
+        ["'-2+3", "1.0"],
+        ["SPRec", "2.0"],
+    ]
+
+
 def test_csv_of_differences_has_bounds_and_corrected_p():
     table = Table("t", ("method", "HR@1"), (("a", Difference(0.01, -0.002, 0.02, 0.3)), ("b", None)))
     rows = list(standard.reader(StringIO(csv(table))))[1:]
