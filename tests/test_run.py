@@ -288,3 +288,13 @@ def test_prompts_and_formats_that_cannot_be_had_are_one_line(first, tmp_path):
     assert "base_llm=tiny has no chat template; use prompt=alpaca" in done.stderr.splitlines()[-1]
     done = sprec(home, tmp_path / "nf4", *SMALL, "base_llm.quantise=nf4", check=False)
     assert "error: base_llm.quantise=nf4 needs a CUDA device" in done.stderr.splitlines()[-1]
+
+
+def test_no_secret_of_the_command_line_reaches_a_file(tmp_path):
+    words = [*BASE, "method=most_popular", 'group="api_key=sesame"', "trainer.threads=1"]
+    done = sprec(tmp_path / "home", tmp_path / "run", *words)
+    swept = sprec(tmp_path / "home", tmp_path / "sweep", *words, "seed=0,1", "-m")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"overrides.yaml", "multirun.yaml", "run.json"} <= {path.name for path in files}
+    assert not [path for path in files if b"sesame" in path.read_bytes()]
+    assert "sesame" not in done.stdout + done.stderr + swept.stdout + swept.stderr

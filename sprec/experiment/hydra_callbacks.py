@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from sprec.experiment.config import Settings, validate_settings
 from sprec.progress import table_console
 from sprec.records.output_folder import CLAIM_FILE, make_free_folder, refuse_other_record
+from sprec.records.redaction import redact
 from sprec.records.run_record import FILE_NAME
 
 
@@ -40,6 +41,14 @@ class OutputFolders(Callback):
             elif (folder / FILE_NAME).exists():
                 refuse_other_record(folder, to_settings(config).model_dump())
 
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """Take secrets out of what Hydra has written about the job and its sweep by now."""
+        hydra = config.hydra
+        files = list((Path(hydra.runtime.output_dir) / (hydra.output_subdir or ".")).glob("*.yaml"))
+        for file in (*files, Path(hydra.sweep.dir) / "multirun.yaml"):
+            if file.is_file():
+                _redact_yaml(file)
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
         folder = Path(config.hydra.sweep.dir)
@@ -61,6 +70,14 @@ class OutputFolders(Callback):
                 # Jobs compose their configuration anew, whatever launches them, from these overrides.
                 text = repr(value) if isinstance(value, int | float | list) else _quote(str(value))
                 config.hydra.overrides.hydra.append(f"hydra.{key}={text}")
+
+
+def _redact_yaml(file: Path) -> None:
+    """Replace secrets in a file of Hydra's, whose interpolations stay as they are."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    clean: Any = redact(content)
+    if clean != content:
+        OmegaConf.save(OmegaConf.create(clean), file)
 
 
 def _quote(text: str) -> str:

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,8 +30,11 @@ from sprec.experiment.record_contents import (
 )
 from sprec.progress import HEADLINE
 from sprec.records.encoded_ids import encode_ids
-from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
+from sprec.records.output_folder import read_choices
+from sprec.records.run_record import FILE_NAME, Evaluation, RecordError, RunRecord, StageEntry
+from sprec.records.tracking import curve_name
 from sprec.report.labels import LABELS
+from sprec.report.tables.arms import run_name
 from sprec.report.tables.assemble import run_table
 from sprec.report.tables.columns import headline_keys
 from sprec.report.tables.comparison import TableOptions
@@ -57,6 +60,7 @@ class RecordedRun:
     record: RunRecord
     console: Console
     steps: Counter[str] = field(default_factory=Counter)
+    sent: set[tuple[str, int]] = field(default_factory=set)
 
     @property
     def dataset(self) -> Dataset:
@@ -74,6 +78,7 @@ class RecordedRun:
         # A seed drawn from entropy is drawn once; the processes of a group must sample the same rows.
         settings = self.settings.model_copy(update={"rows_seed": sampling.rows_seed})
         runner = distributed_runner(settings, self.components)
+        self.context = replace(self.context, on_step=self._track_step)
         stages = Stages(
             self.context, self.components.store, sampling, on_result=self._record_stage, runner=runner
         )
@@ -87,14 +92,17 @@ class RecordedRun:
     @contextmanager
     def _recorded(self) -> Iterator[None]:
         """Make run.json and the tracker say how the run ends."""
-        tracker, settings = self.components.tracker, self.settings
+        tracker, settings, record = self.components.tracker, self.settings, self.record
+        facts = {"dataset_digest": record.dataset.digest, "n": len(self.rows), "negatives": record.negatives}
         tracker.start(
-            config=settings.model_dump(),
-            group=settings.group,
+            config={**settings.model_dump(), "facts": facts},
+            group=settings.group or record.sweep or None,
             job_type=settings.method.name,
-            tags=[settings.base_llm.name, self.record.dataset.name, settings.budget.name],
-            name=f"{settings.method.name}-{settings.seed}",
+            tags=[settings.base_llm.name, record.dataset.name, settings.budget.name],
+            name=tracked_name(record, read_choices(self.folder)),
             folder=self.folder,
+            notes=record.command,
+            previous=_unfinished_address(self.folder / FILE_NAME),
         )
         self.record = replace(self.record, tracker=tracker.address)
         self._save()
@@ -147,16 +155,23 @@ class RecordedRun:
         log.info("%s: %s, %.1f s%s", label, state, result.seconds, made_by, extra=extra)
         if curve.is_file():
             self.record = self.record.with_curve(label, thin_curve(curve))
-            self._track_training(stage.name, label, result.path)
+            self._track_training(label, result.path)
 
-    def _track_training(self, name: str, label: str, folder: Path) -> None:
-        """Send a stage's curve and adapter to the tracker; `sft/step` counts on through all iterations."""
-        tracker = self.components.tracker
-        for values in pl.read_parquet(folder / CURVE).iter_rows(named=True):
-            self.steps[name] += 1
-            point = {f"{name}/{key}": value for key, value in values.items()}
-            tracker.log(point, step=self.steps[name], axis=f"{name}/step")
-        tracker.artifact(f"{self.dataset.name}-{label}", folder, "adapter")
+    def _track_step(self, label: str, step: int, values: Mapping[str, float]) -> None:
+        """Send what one optimiser step of a stage reports; `sft/step` counts on through all iterations."""
+        name = curve_name(label)
+        point = {f"{name}/{key}": value for key, value in values.items()}
+        self.components.tracker.log(point, step=self.steps[name] + step, axis=f"{name}/step")
+        self.sent.add((label, step))
+
+    def _track_training(self, label: str, folder: Path) -> None:
+        """Send what nobody could watch of a stage's curve (stored, or tuned elsewhere), and its adapter."""
+        curve = pl.read_parquet(folder / CURVE)
+        for step, values in enumerate(curve.iter_rows(named=True), 1):
+            if (label, step) not in self.sent:
+                self._track_step(label, step, values)
+        self.steps[curve_name(label)] += len(curve)
+        self.components.tracker.artifact(f"{self.dataset.name}-{label}", folder, "adapter")
 
     def _score_most_popular(self) -> None:
         """Score the same list for every user: the items with the most training interactions."""
@@ -224,3 +239,19 @@ class RecordedRun:
         )
         unknown = sum(title is not None and dataset.catalog.find(title) is None for title in written)
         return replace(scores, values={**scores.values, "off_catalog": unknown / len(written)})
+
+
+def tracked_name(record: RunRecord, choices: Sequence[str]) -> str:
+    """Return what people read for a run in a list of runs: the arm, what else its sweep chose, the seed."""
+    told = ("method", "seed", "negatives", "dataset", "base_llm")
+    others = [choice for choice in choices if choice.partition("=")[0] not in told]
+    return ", ".join([run_name(record), *others, f"seed {record.seed}"])
+
+
+def _unfinished_address(file: Path) -> str:
+    """Return where an attempt in this folder that did not end well was tracked, "" if there is none."""
+    try:
+        record = RunRecord.load(file)
+    except (RecordError, OSError):
+        return ""
+    return "" if record.status == "finished" else record.tracker

@@ -126,6 +126,12 @@ def find_unrecorded(paths: Sequence[Path]) -> list[tuple[Path, Claim]]:
     return [(folder, claim) for folder, claim in claims if claim is not None]
 
 
+def read_choices(folder: Path) -> tuple[str, ...]:
+    """Return what a sweep chose for the job that owns this folder, as `key=value`; () outside a sweep."""
+    claim = _read_claim(folder / CLAIM_FILE)
+    return claim.choices if claim else ()
+
+
 def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shlex
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,15 @@ _TAG_LENGTH = 64
 _NAME_LENGTH = 128
 
 
+def curve_name(label: str) -> str:
+    """Return the name under which the curves of a stage with this label stand.
+
+    >>> curve_name("initial sft"), curve_name("dpo 2")
+    ('initial_sft', 'dpo')
+    """
+    return re.sub(r" \d+$", "", label).replace(" ", "_")
+
+
 class Tracker:
     """Mirrors a run while it goes on and never makes it fail; each method does nothing unless overridden."""
 
@@ -41,8 +51,10 @@ class Tracker:
         tags: Sequence[str],
         name: str,
         folder: Path,
+        notes: str = "",
+        previous: str = "",
     ) -> None:
-        """Begin a run.
+        """Begin a run, or go on with one.
 
         Args:
             config: The run's whole configuration.
@@ -51,6 +63,8 @@ class Tracker:
             tags: Words to filter runs by.
             name: What people see in the list of runs.
             folder: Where the tracker may keep files on this machine.
+            notes: What people read beside the run: its command.
+            previous: The address of an attempt that did not end, which this run goes on with.
         """
 
     def log(self, scores: Mapping[str, float], *, step: int, axis: str) -> None:
@@ -108,16 +122,21 @@ class Wandb(Tracker):
         tags: Sequence[str],
         name: str,
         folder: Path,
+        notes: str = "",
+        previous: str = "",
     ) -> None:
-        """Begin a run; `config` is sent with secrets replaced by `***`."""
-        arguments = {
+        """Begin a run, or go on with one; all is sent with secrets replaced by `***`."""
+        arguments: dict[str, Any] = {
             "config": redact(config),
-            "group": group and group[:_NAME_LENGTH],
+            "group": group and redact_text(group)[:_NAME_LENGTH],
             "job_type": job_type,
-            "tags": [tag[:_TAG_LENGTH] for tag in tags],
-            "name": name[:_NAME_LENGTH],
+            "tags": [redact_text(tag)[:_TAG_LENGTH] for tag in tags],
+            "name": redact_text(name)[:_NAME_LENGTH],
+            "notes": redact_text(notes),
             "dir": str(folder),
         }
+        if previous:
+            arguments |= {"id": previous.rpartition("/")[2], "resume": "allow"}
         self._defined, self._reported = set(), set()
         with self._log_errors("W&B cannot be used, so this run is not tracked"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -197,14 +216,15 @@ class Wandb(Tracker):
             finish_timeout=self.finish_seconds,
             finish_timeout_raises=True,
         )
-        return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            mode=mode,
-            reinit="finish_previous",
-            settings=settings,
-            **arguments,
-        )
+        with _redacted_command_line():
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                mode=mode,
+                reinit="finish_previous",
+                settings=settings,
+                **arguments,
+            )
 
     def _define(self, run: "wandb.Run", names: Collection[str], axis: str) -> None:
         """Define the axis of each new name's chart; the axis itself gets no chart."""
@@ -228,6 +248,17 @@ class Wandb(Tracker):
         level = logging.DEBUG if trouble in self._reported else logging.WARNING
         log.log(level, "%s: %s%s", trouble, reason.rstrip("."), remedy and f"; {remedy}")
         self._reported.add(trouble)
+
+
+@contextmanager
+def _redacted_command_line() -> Iterator[None]:
+    """Hide secrets of the command line, which W&B reads and uploads by itself."""
+    words = sys.argv
+    sys.argv = [redact_text(word) for word in words]
+    try:
+        yield
+    finally:
+        sys.argv = words
 
 
 @contextmanager

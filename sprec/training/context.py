@@ -14,6 +14,13 @@ from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import LanguageModel
 from sprec.negatives import SamplerContext
 
+StepWatcher = Callable[[str, int, Mapping[str, float]], None]
+"""Called with a stage's label, the number of an optimiser step from 1, and what the step reports."""
+
+
+def ignore_step(label: str, step: int, values: Mapping[str, float]) -> None:
+    """Watch nothing."""
+
 
 @dataclass(frozen=True)
 class ModelState:
@@ -37,7 +44,7 @@ class StageContext:
     key of every stage that uses the model. `eval_batch_tokens` bounds the padded tokens of a pass without
     gradients. `load_inference_model` loads the copy that writes and ranks titles, where that computes in
     another precision than training. `engine` describes what computes the model; empty where there is
-    none.
+    none. `on_step` watches tuning in this process while it goes on.
     """
 
     dataset: Dataset
@@ -51,6 +58,7 @@ class StageContext:
     checkpoint_minutes: float = 5.0
     engine: Mapping[str, Any] = field(default_factory=dict)
     model_code: tuple[object, ...] = ()
+    on_step: StepWatcher = ignore_step
 
     @cached_property
     def model(self) -> LanguageModel:

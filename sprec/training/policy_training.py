@@ -81,6 +81,7 @@ def train_policy(
         label=label,
         trainer=context.trainer,
         checkpoint=TrainingCheckpoint(checkpoints, context.checkpoint_minutes),
+        on_step=partial(context.on_step, label),
     )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)

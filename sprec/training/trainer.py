@@ -84,6 +84,7 @@ class FineTuningModule(lightning.LightningModule):
         steps: int,
         label: str,
         checkpoint: TrainingCheckpoint,
+        on_step: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a step is as many passes as its tokens need
@@ -96,7 +97,7 @@ class FineTuningModule(lightning.LightningModule):
         self.best = BestWeights()
         self.curve: list[dict[str, float]] = []
         self.checkpoint, self.resumed = checkpoint, checkpoint.load(model.device)
-        self.first_step = 0
+        self.first_step, self.on_step = 0, on_step
         self.advance_to: Callable[[int], None] = lambda steps: None
         if self.resumed:
             self._restore(self.resumed)
@@ -159,6 +160,7 @@ class FineTuningModule(lightning.LightningModule):
         values |= {"grad_norm": norm, "learning_rate": rate.get_last_lr()[0]}
         self.clipped_steps += norm > self.schedule.clip_norm
         self.curve.append({**values, "clipped_share": self.clipped_steps / (batch_idx + 1)})
+        self.on_step(batch_idx + 1, self.curve[-1])
         optimizer.step()
         rate.step()
         finite = torch.stack([weight.isfinite().all() for weight in self._trainable]).all()
@@ -243,6 +245,7 @@ def fine_tune(
     label: str,
     trainer: Mapping[str, Any],
     checkpoint: TrainingCheckpoint | None = None,
+    on_step: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; return what each optimiser step reports.
 
@@ -258,10 +261,12 @@ def fine_tune(
         label: the stage's name, for errors.
         trainer: what Lightning's trainer is told of device and processes.
         checkpoint: what a stage that was killed goes on from; nothing is kept where None.
+        on_step: called with the number of each step, from 1, and what it reports.
     """
     batches = schedule.batches(len(data.rows), rng)
     checkpoint = checkpoint or TrainingCheckpoint(None, 0)
     options: dict[str, Any] = {"steps": len(batches), "label": label, "checkpoint": checkpoint}
+    options |= {"on_step": on_step}
     module = FineTuningModule(model, data, objective, schedule, **options)
     left = batches[module.first_step :]
     loop = lightning.Trainer(

@@ -227,3 +227,26 @@ def test_each_setting_of_a_tracker_can_be_chosen(option, mode):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[f"tracker={option}", *chosen, *waits])
     assert instantiate(config.tracker) == Wandb(mode, "papers", "team", True, 1, 2)
+
+
+def test_no_secret_reaches_any_file_of_a_run(tmp_path, monkeypatch):
+    words = ["sprec.run", "tracker.api_key=sesame", "dataset.source=https://me:sesame@host/x", "seed=3"]
+    monkeypatch.setattr(sys, "argv", words)
+    tracker = Wandb()
+    names = {"name": "sprec, api_key=sesame", "group": "secret=sesame", "tags": ["token=sesame", "toy"]}
+    tracker.start(**RUN | names, folder=tmp_path, notes=" ".join(words))
+    tracker.finish("finished")
+    assert sys.argv == words
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"tracker.api_key=***" in written
+    assert b"sesame" not in written
+
+
+def test_a_run_goes_on_with_the_one_of_an_attempt_that_did_not_end(tmp_path):
+    tracker = Wandb()
+    tracker.start(**RUN, folder=tmp_path / "first")
+    address = tracker.address
+    tracker.finish("failed")
+    tracker.start(**RUN, folder=tmp_path / "second", previous=f"https://wandb.ai/me/sprec/runs/{address}")
+    assert tracker.address == address
+    tracker.finish("finished")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sprec.evaluation.registry import METRICS, split_key
 from sprec.records.run_record import RunRecord
+from sprec.records.tracking import curve_name
 from sprec.report.tables.arms import changes_results, flatten_config
 
 # The axis of scores.
@@ -19,7 +20,7 @@ PREFERENCE = (
     *("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected"),
     *("logps/chosen", "logps/rejected"),
 )
-CURVES = {"sft": STEP, "dpo": (*STEP, *PREFERENCE)}
+CURVES = {"initial_sft": STEP, "sft": STEP, "dpo": (*STEP, *PREFERENCE)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrackedNames:
 def tracked_names(records: Sequence[RunRecord]) -> TrackedNames:
     """Return the names that these runs track; a baseline beside a run is in its record alone."""
     evaluations = [one for record in records for one in record.evaluations if one.iteration is not None]
-    stages = {stage.name for record in records for stage in record.stages}
+    stages = {curve_name(stage.label) for record in records for stage in record.stages}
     labels = dict.fromkeys(one.label for one in sorted(evaluations, key=lambda one: one.iteration or 0))
     scores = {key for evaluation in evaluations for key in evaluation.scores}
     return TrackedNames(

@@ -36,7 +36,7 @@ def home(monkeypatch, tmp_path):
 
 @pytest.fixture
 def folder(make, tmp_path):
-    stages = (StageEntry("sft", "initial_sft", "k", 1.0, False), StageEntry("dpo", "dpo_1", "k", 1.0, False))
+    stages = (StageEntry("sft", "initial sft", "k", 1.0, False), StageEntry("dpo", "dpo 1", "k", 1.0, False))
     for number, record in enumerate((make(stages=stages), make(seed=1), make("without_sft"))):
         record.save(tmp_path / "multirun" / str(number) / "run.json")
     return tmp_path / "multirun"
@@ -91,6 +91,7 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
     assert {
         "hr@5",
         "off_catalog",
+        "initial_sft/loss",
         "sft/loss",
         "dpo/loss",
         "dpo/rewards/margins",
@@ -100,7 +101,7 @@ def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_
         names, groups = shown_names(document[part])
         assert names <= logged
         longest = {name for name in logged if not name.endswith("@1")}
-        assert longest - {"sft/step", "dpo/step", "iteration"} <= names
+        assert longest - {"initial_sft/step", "sft/step", "dpo/step", "iteration"} <= names
         assert groups == {("run", "jobType")}
     assert begun["job_type"] == RunRecord.load(tmp_path / "run" / "run.json").method
 
@@ -123,9 +124,11 @@ def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
 
 def test_only_stages_that_ran_have_curves(make):
     assert tracked_names([make()]).curves == {}
-    stages = (StageEntry("sft", "initial_sft", "k", 1.0, False),)
+    stages = (StageEntry("sft", "initial sft", "k", 1.0, False),)
     assert tracked_names([make(stages=stages), make(seed=1)]).curves == {
-        "sft/step": ("sft/loss", "sft/grad_norm", "sft/learning_rate", "sft/clipped_share")
+        "initial_sft/step": tuple(
+            f"initial_sft/{name}" for name in ("loss", "grad_norm", "learning_rate", "clipped_share")
+        )
     }
 
 
