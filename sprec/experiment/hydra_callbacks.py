@@ -163,5 +163,8 @@ class SweepTable(Callback):
         for table in score_tables(TABLE_KINDS[self.table], records, options) if records else ():
             print_table(table, console)
         notes = [f"left out: {error}" for error in damaged]
+        if records:
+            page = ["python", "-m", "sprec.report", "page", str(self.folder)]
+            notes.append(f"page: {shlex.join([*page, '--output', str(self.folder / 'report.html')])}")
         for note in [*notes, *unrecorded_notes([self.folder], sweep=self.sweep)]:
             console.print(note, style="dim", soft_wrap=True, markup=False, highlight=False)

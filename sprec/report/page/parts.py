@@ -9,7 +9,7 @@ from sprec.report.figures.make import ReportGroup
 from sprec.report.figures.series import arm_series
 from sprec.report.labels import LABELS
 from sprec.report.page.runs import RunDetails, run_details, runs_table
-from sprec.report.page.summary import ArmSummary, summarize_arms
+from sprec.report.page.summary import ArmSummary, result_sentence, summarize_arms
 from sprec.report.page.users import UserExamples, user_examples
 from sprec.report.tables.arms import ComparisonSetting, run_name
 from sprec.report.tables.assemble import run_table, score_tables
@@ -28,6 +28,9 @@ class DetailLevel:
     left_out: str = ""
 
 
+# Arms whose result stands in a sentence above all else.
+RESULT_ARMS = 1
+
 # From the fullest page to the emptiest: the first that is small enough is written.
 DETAIL_LEVELS = (
     DetailLevel(True, True, True),
@@ -44,6 +47,7 @@ class PageSection:
     key: str
     title: str
     setting: str
+    results: tuple[str, ...]
     summaries: tuple[ArmSummary, ...]
     tables: tuple[Table, ...]
     run_tables: tuple[Table, ...]
@@ -63,12 +67,21 @@ class Page:
     runs_table: Table
     runs: tuple[RunDetails, ...]
     left_out: str
+    refresh_seconds: int = 0
 
 
 def build_page(
-    groups: Sequence[ReportGroup], level: DetailLevel, *, title: str, users: Sequence[int]
+    groups: Sequence[ReportGroup],
+    level: DetailLevel,
+    *,
+    title: str,
+    users: Sequence[int],
+    refresh_seconds: int = 0,
 ) -> Page:
-    """Return the page of these runs; `ValueError` for users that the records do not hold."""
+    """Return the page of these runs; `ValueError` for users that the records do not hold.
+
+    With `refresh_seconds`, a browser reads the file again after so many.
+    """
     records = list({id(record): record for group in groups for record in group.records}.values())
     names = _section_titles([group.setting for group in groups])
     sections = [
@@ -84,6 +97,7 @@ def build_page(
         runs_table=runs_table(records),
         runs=tuple(runs),
         left_out=level.left_out,
+        refresh_seconds=refresh_seconds,
     )
 
 
@@ -110,6 +124,7 @@ def _section(
     """
     records = group.records
     series = arm_series(records)
+    summaries = summarize_arms(series)
     examples = user_examples(series, users)
     missing = [part for part in (*group.figures, examples) if isinstance(part, MissingPart)]
     run_tables = [table for table in map(run_table, records) if table.rows] if level.run_tables else []
@@ -117,7 +132,8 @@ def _section(
         key=key,
         title=title,
         setting=str(group.setting),
-        summaries=tuple(summarize_arms(series)),
+        results=tuple(map(result_sentence, summaries[:RESULT_ARMS])),
+        summaries=tuple(summaries),
         tables=tuple(score_tables(_table_kind(records), records)),
         run_tables=tuple(run_tables),
         figures=tuple(figure for figure in group.figures if isinstance(figure, Figure)),

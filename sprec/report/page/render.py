@@ -2,19 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
+from sprec.records.run_record import FILE_NAME
 from sprec.report.figures.make import ReportGroup, report_groups
 from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
 from sprec.report.figures.write_figures import named_figures, save_figures
 from sprec.report.load_records import load_records
 from sprec.report.page.elements import render_html
 from sprec.report.page.parts import DETAIL_LEVELS, build_page
+from sprec.store.atomic_files import write_atomically
 
 # The size of a page at most: mail and chat take it.
 MOST_BYTES = 1_500_000
+WATCH_SECONDS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,19 +31,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(
                 "nothing to write; give --output FILE for the page, --figures DIR for its figures"
             )
-        groups = report_groups([record for _, record in load_records(options.paths)])
-        if options.output is not None:
-            text = page_that_fits(groups, title=options.title, users=options.users)
-            options.output.write_text(text, encoding="utf-8")
-        if options.figures is not None:
-            save_figures(groups, options.figures, options.format)
+        if options.watch and options.output is None:
+            raise ValueError("--watch writes the page again and again; give --output FILE")
+        _write(options)
+        if options.watch:
+            watch(options.paths, lambda: _write(options))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sprec.report page: {' '.join(str(error).split())}\n")
         return 2
     return 0
 
 
-def page_that_fits(groups: Sequence[ReportGroup], *, title: str, users: Sequence[int] = ()) -> str:
+def watch(
+    paths: Sequence[Path], rebuild: Callable[[], None], wait: Callable[[float], None] = time.sleep
+) -> None:
+    """Call `rebuild` whenever a record below the paths has come or changed, until Ctrl-C."""
+    seen = _times_of_records(paths)
+    with suppress(KeyboardInterrupt):
+        while True:
+            wait(WATCH_SECONDS)
+            if (now := _times_of_records(paths)) != seen:
+                seen = now
+                rebuild()
+
+
+def _times_of_records(paths: Sequence[Path]) -> dict[Path, int]:
+    files = [file for path in paths for file in (path.rglob(FILE_NAME) if path.is_dir() else [path])]
+    times = {}
+    for file in files:
+        with suppress(OSError):  # a run may replace its record just now
+            times[file] = file.stat().st_mtime_ns
+    return times
+
+
+def _write(options: argparse.Namespace) -> None:
+    groups = report_groups([record for _, record in load_records(options.paths)])
+    if options.output is not None:
+        options.output.absolute().parent.stat()  # a misspelled folder is an error and not made
+        refresh = WATCH_SECONDS if options.watch else 0
+        text = page_that_fits(groups, title=options.title, users=options.users, refresh_seconds=refresh)
+        write_atomically(options.output, text)  # a browser may read it at any time
+    if options.figures is not None:
+        save_figures(groups, options.figures, options.format)
+
+
+def page_that_fits(
+    groups: Sequence[ReportGroup], *, title: str, users: Sequence[int] = (), refresh_seconds: int = 0
+) -> str:
     """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long."""
     # Drawings take most of the time and are the same on every level.
     drawings = {
@@ -47,7 +86,7 @@ def page_that_fits(groups: Sequence[ReportGroup], *, title: str, users: Sequence
         for panel in figure.panels
     }
     for level in DETAIL_LEVELS:
-        page = build_page(groups, level, title=title, users=users)
+        page = build_page(groups, level, title=title, users=users, refresh_seconds=refresh_seconds)
         text = render_html(page, lambda panel: drawings[id(panel)])
         if len(text.encode()) <= MOST_BYTES:
             return text
@@ -63,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--figures", type=Path, metavar="DIR", help="write the figures to this folder")
     add("--format", nargs="+", choices=formats, default=["svg"], help="of the figures (default: svg)")
     add("--users", nargs="+", type=int, default=[], metavar="ROW", help=users)
+    add("--watch", action="store_true", help="write the page again whenever a run's record changes")
     add("--title", default="Self-play report", help="the page's heading")
     return parser
 

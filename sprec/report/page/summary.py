@@ -6,13 +6,24 @@ from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import direction_of, label_of
 from sprec.report.figures.series import ArmSeries, last_row, mean_score
-from sprec.report.tables.columns import OFF_CATALOG
+from sprec.report.tables.columns import OFF_CATALOG, headline_keys
 from sprec.report.tables.comparison import FEW_RUNS
 from sprec.report.tables.differences import compare_rows
 from sprec.report.tables.per_user_values import cutoffs_of
 from sprec.report.tables.table import Difference
 
 Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
+
+
+JUDGED = ("better", "worse")
+VERDICTS: Mapping[Verdict, str] = {
+    "better": "better in",
+    "worse": "worse in",
+    "unclear": "no difference beyond chance in",
+    "no change": "unchanged in",
+    "not tested": "not tested in",
+}
+"""How a sentence begins that names the metrics of a verdict."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,34 @@ def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     ]
 
 
+def result_sentence(summary: ArmSummary) -> str:
+    """Return in one sentence what the arm's iterations changed, and what cannot be told from chance."""
+    by_verdict: dict[str, list[str]] = {}
+    for change in summary.changes:
+        values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in JUDGED else ""
+        by_verdict.setdefault(change.verdict, []).append(f"{change.metric}{values}")
+    told = [
+        f"{words} {_join(by_verdict[verdict])}"
+        for verdict, words in VERDICTS.items()
+        if verdict in by_verdict
+    ]
+    iterations = "iteration" if summary.iterations == 1 else "iterations"
+    seeds = "one seed" if summary.seeds == 1 else f"{summary.seeds} seeds"
+    return (
+        f"After {summary.iterations} {iterations}, {summary.name} ({seeds}), beside the initial SFT: "
+        f"{'; '.join(told)}."
+    )
+
+
+def _join(words: Sequence[str]) -> str:
+    """Return words as a list in prose.
+
+    >>> _join(["a", "b", "c"]), _join(["a"])
+    ('a, b and c', 'a')
+    """
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
 def judge(difference: Difference | None, *, up: bool) -> Verdict:
     """Return what a difference's test and interval together allow to say.
 
@@ -85,10 +124,5 @@ def _change(arm: ArmSeries, key: str, difference: Difference | None) -> ScoreCha
 
 
 def _headline_scores(arm: ArmSeries) -> Sequence[str]:
-    """Return the scores that say most: accuracy at the longest list, the rest at the shortest."""
-    lengths = cutoffs_of(arm.last)
-    if not lengths:
-        return ()
-    first, last = lengths[0], lengths[-1]
-    diversity = (f"or_ratio@{first}", f"div_ratio@{first}", f"mgu@{first}")
-    return (*diversity, f"hr@{last}", f"ndcg@{last}", OFF_CATALOG)
+    """Return the scores that tables show first, and the share of written titles that no item has."""
+    return (*headline_keys(arm.last), OFF_CATALOG) if cutoffs_of(arm.last) else ()

@@ -69,7 +69,7 @@ class _Model:
 
 
 def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> UserExamples | MissingPart:
-    """Return the users of these row numbers, or `USERS` spread over those that the records hold.
+    """Return the users of these row numbers, or the `USERS` in the records whose lists changed most.
 
     All models are of one seed and saw the same users; arms without such a run are left out by name.
     `ValueError` for a row that no record holds.
@@ -88,8 +88,9 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
     ]
     models = list(_models(comparable))
     names = {arm.name for arm, _ in comparable}
+    chosen = _choose_users(first, rows) if rows else _most_changed_users(first, models)
     return UserExamples(
-        tuple(_example(first, user, place, models) for place, user in _choose_users(first, rows)),
+        tuple(_example(first, user, place, models) for place, user in chosen),
         models[0].evaluation.n,
         first.seed,
         tuple(arm.name for arm in series if arm.name not in names),
@@ -102,13 +103,20 @@ def _choose_users(record: RunRecord, rows: Sequence[int]) -> list[tuple[int, Sam
     if unknown := [row for row in rows if row not in places]:
         listed = ", ".join(map(str, places))
         raise ValueError(f"--users {unknown[0]}: the records hold the users {listed}; take some of these")
-    spread = (
-        np.linspace(0, len(record.sampled_users) - 1, min(USERS, len(record.sampled_users)))
-        .round()
-        .astype(int)
-    )
-    wanted = [places[row] for row in rows] if rows else spread.tolist()
-    return [(place, record.sampled_users[place]) for place in wanted]
+    return [(places[row], record.sampled_users[places[row]]) for row in rows]
+
+
+def _most_changed_users(record: RunRecord, models: Sequence[_Model]) -> list[tuple[int, SampledUser]]:
+    """Return `USERS` users with their places, those first whose lists differ most from the first model's."""
+
+    def changed(user: SampledUser) -> int:
+        """Return the places of the lists that hold another item than the first model's list."""
+        lists = [model.ids[user.row] for model in models if model.ids is not None]
+        return sum(int((other != lists[0]).sum()) for other in lists[1:] if len(other) == len(lists[0]))
+
+    # Of equals the first: sorting keeps their order.
+    ordered = sorted(enumerate(record.sampled_users), key=lambda entry: -changed(entry[1]))
+    return ordered[:USERS]
 
 
 def _models(pairs: Iterable[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:

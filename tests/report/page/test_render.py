@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
@@ -9,7 +10,7 @@ from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
 from sprec.report.figures import write_figures
 from sprec.report.page import render as page_module
-from sprec.report.page.render import main, page_that_fits, report_groups
+from sprec.report.page.render import main, page_that_fits, report_groups, watch
 from tests.report.conftest import evaluations
 from tests.report.hostile_records import TITLES, full
 
@@ -233,3 +234,26 @@ def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
     status, _, err = run_page(capsys, folder, "--output", folder / "page.html")
     assert status == 2
     assert "no_such_package is not installed; add the extra: pip install 'sprec[report]'" in err
+
+
+@pytest.mark.usefixtures("without_drawings")
+def test_a_watched_page_is_written_again_when_a_record_changes(capsys, folder, make, tmp_path, monkeypatch):
+    page, turns = tmp_path / "page.html", []
+
+    def wait(seconds):
+        turns.append(page.read_text(encoding="utf-8"))
+        if len(turns) == 1:
+            make("dpo", seed=7).save(folder / "late" / "run.json")
+        if len(turns) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sprec.report.page.render.watch", partial(watch, wait=wait))
+    assert run_page(capsys, folder, "--output", page, "--watch")[0] == 0
+    assert "seed 7" not in turns[0]
+    assert "seed 7" in turns[1]
+    assert turns[1] == turns[3]
+    assert 'http-equiv="refresh" content="5"' in turns[0]
+    assert run_page(capsys, folder, "--output", page)[0] == 0
+    assert "refresh" not in page.read_text(encoding="utf-8").partition("<body>")[0]
+    status, _, err = run_page(capsys, folder, "--watch")
+    assert (status, "give --output FILE" in err) == (2, True)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sprec.report.figures.series import arm_series
-from sprec.report.page.summary import judge, summarize_arms
+from sprec.report.page.summary import ArmSummary, ScoreChange, judge, result_sentence, summarize_arms
 from sprec.report.tables.table import Difference
 from tests.report.conftest import evaluations
 from tests.report.hostile_records import evaluated, full
@@ -29,7 +29,7 @@ def test_last_iteration_is_compared_with_the_initial_sft(make):
     (summary,) = summarize_arms(arm_series([full(make), full(make, seed=1)]))
     assert (summary.name, summary.iterations, summary.seeds) == ("SPRec", 1, 2)
     changes = {change.metric: change for change in summary.changes}
-    assert list(changes) == ["OR@1", "Div@1", "MGU@1", "HR@2", "NDCG@2"]
+    assert list(changes) == ["HR@2", "NDCG@2", "Div@1", "OR@1", "OR@2", "MGU@2", "DGU@2"]
     assert (changes["OR@1"].before, changes["OR@1"].after) == pytest.approx((0.795, 0.595))
     # of 6 users 2 find their next title in a list of two before, 4 after
     assert changes["HR@2"].difference.mean == pytest.approx(2 / 6)
@@ -38,9 +38,22 @@ def test_last_iteration_is_compared_with_the_initial_sft(make):
 
 def test_metric_that_a_seed_lacks_is_left_out(make):
     first, last = evaluated(1)
-    without = replace(last, scores={key: value for key, value in last.scores.items() if key != "mgu@1"})
+    without = replace(last, scores={key: value for key, value in last.scores.items() if key != "mgu@2"})
     (summary,) = summarize_arms(arm_series([full(make), full(make, seed=1, evaluations=(first, without))]))
-    assert [change.metric for change in summary.changes] == ["OR@1", "Div@1", "HR@2", "NDCG@2"]
+    known = ["HR@2", "NDCG@2", "Div@1", "OR@1", "OR@2", "DGU@2"]
+    assert [change.metric for change in summary.changes] == known
+
+
+def test_the_sentence_says_what_changed_and_what_chance_explains():
+    made = [("OR@5", False, 0.48, 0.39, "better"), ("OR@1", False, 0.95, 0.72, "better")]
+    made += [("HR@5", True, 0.016, 0.018, "unclear"), ("MGU@5", False, 0.1, 0.1, "no change")]
+    changes = [
+        ScoreChange(metric, up, before, after, None, verdict) for metric, up, before, after, verdict in made
+    ]
+    assert result_sentence(ArmSummary("SPRec", 2, 3, tuple(changes))) == (
+        "After 2 iterations, SPRec (3 seeds), beside the initial SFT: better in OR@5 (0.480 → 0.390) "
+        "and OR@1 (0.950 → 0.720); no difference beyond chance in HR@5; unchanged in MGU@5."
+    )
 
 
 def test_records_without_lists_are_not_tested(make):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from sprec.records.run_record import SampledUser
 from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import arm_series
 from sprec.report.page.users import user_examples
@@ -57,3 +58,10 @@ def test_titles_that_were_not_written_down_leave_the_lists(make):
 
 def test_record_of_schema_1_has_no_users(make):
     assert isinstance(user_examples(arm_series([make()])), MissingPart)
+
+
+def test_users_whose_lists_changed_most_come_first(make):
+    # The last model changes both places for user 4, one for user 0 and none for user 5.
+    users = tuple(SampledUser(row, (1, 2), 6) for row in (5, 0, 4))
+    examples = user_examples(arm_series([replace(full(make), sampled_users=users)]))
+    assert [user.row for user in examples.users] == [4, 0, 5]
