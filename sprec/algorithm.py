@@ -30,6 +30,7 @@ class SelfPlayAlgorithm:
     with_sft: bool
     with_dpo: bool
     keep_pairs_equal_to_target: bool
+    accumulate_pairs: bool  # preference tuning reads the previous iteration's pairs as well
     objective: partial[Tensor]  # an `Objective` with its settings
     weighting: RowWeighting | None  # weighs the rows of SFT
     counterfactual: Counterfactual | None  # adds the history's effect to SFT's likelihood
@@ -55,6 +56,7 @@ class SelfPlayAlgorithm:
         """Yield π₀, then πᵢ for each iteration i = 1, …, T, each with its label and i."""
         policy = self._sft(stages, base, 0)  # π₀: the initial SFT of the base LLM
         yield "initial_sft", 0, policy
+        earlier: ModelState | None = None
         for iteration in range(1, self.iterations + 1):  # for i = 1, …, T
             previous = policy  # πᵢ₋₁ writes the rejected titles: not the policy after this iteration's SFT
             if self.with_sft:
@@ -67,7 +69,9 @@ class SelfPlayAlgorithm:
                     self.decoding,
                     keep_pairs_equal_to_target=self.keep_pairs_equal_to_target,
                 )
-                policy = stages.dpo(policy, pairs, iteration, self.dpo, self.objective)  # reference: πᵢ's SFT
+                # DPO; its reference is the policy after πᵢ's SFT
+                policy = stages.dpo(policy, pairs, iteration, self.dpo, self.objective, earlier=earlier)
+                earlier = pairs if self.accumulate_pairs else None
             yield f"iteration_{iteration}", iteration, policy
 
     def _sft(self, stages: Stages, policy: ModelState, iteration: int) -> ModelState:

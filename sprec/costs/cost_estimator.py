@@ -104,11 +104,14 @@ class CostEstimator(Stages):
         iteration: int,
         schedule: Schedule,
         objective: partial[Tensor],
+        *,
+        earlier: ModelState | None = None,
     ) -> ModelState:
         """Return the planned model after preference tuning, as if no pair were dropped."""
-        state = super().dpo(policy, pairs, iteration, schedule, objective)
+        state = super().dpo(policy, pairs, iteration, schedule, objective, earlier=earlier)
         rows, count = self.rows(iteration), self._rejected_titles
-        self._add_cost(lambda model: self._training(model, rows, schedule, negatives=count))
+        times = 2.0 if earlier else 1.0  # another iteration has as many rows
+        self._add_cost(lambda model: self._training(model, rows, schedule, negatives=count) * times)
         return state
 
     def evaluate(self, policy: ModelState, label: str, test: TestSetup, *rest: Any, **more: Any) -> Path:

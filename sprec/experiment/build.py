@@ -151,6 +151,7 @@ def _build_method(settings: Settings) -> SelfPlayAlgorithm | BaselineAlgorithm:
         with_sft=method.with_sft,
         with_dpo=method.with_dpo,
         keep_pairs_equal_to_target=method.keep_pairs_equal_to_target,
+        accumulate_pairs=method.accumulate_pairs,
         objective=_make_factory("objective", settings.objective),
         weighting=None
         if method.weighting is None

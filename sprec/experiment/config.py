@@ -107,6 +107,7 @@ class MethodSettings(SettingsGroup):
     with_sft: bool
     with_dpo: bool
     keep_pairs_equal_to_target: bool
+    accumulate_pairs: bool = False
     weighting: Node | None = None
     counterfactual: CounterfactualSettings | None = None
     baseline: Node | None = None

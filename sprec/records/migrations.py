@@ -58,6 +58,7 @@ RENAMED_VALUES: tuple[tuple[str, object, object], ...] = (
 ADDED_KEYS: Mapping[str, object] = {
     "trainer.loss_per": "row",
     "trainer.warmup_from_zero": False,
+    "method.accumulate_pairs": False,
 }
 """Dotted configuration keys that older records lack, with the value that means what older code did."""
 

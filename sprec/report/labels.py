@@ -50,6 +50,7 @@ METHOD_GROUPS: Mapping[str, Mapping[str, str]] = {
         "rosepo": "RosePO",
         "rosepo_released": "RosePO (released)",
         "spin": "SPIN",
+        "spin_released": "SPIN (released)",
     },
     "SPRec": {
         "sprec": "SPRec",
@@ -85,7 +86,7 @@ NEGATIVES: Mapping[str, tuple[str, str]] = {
 }
 # What a method's rejected titles come from where nothing else is said; random titles for the rest.
 USUAL_NEGATIVES = {
-    **dict.fromkeys(("sprec", "without_sft", "spin"), "self_play"),
+    **dict.fromkeys(("sprec", "without_sft", "spin", "spin_released"), "self_play"),
     **dict.fromkeys(("sdpo", "sdpo_released", "dmpo", "dmpo_released"), "Random count=3"),
     **dict.fromkeys(("sft", "rw", "rw_released", "d3", "cft", "without_dpo"), "none"),
     "rosepo": "self_hard",

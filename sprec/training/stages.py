@@ -194,6 +194,8 @@ class Stages:
         iteration: int,
         schedule: Schedule,
         objective: partial[Tensor],
+        *,
+        earlier: ModelState | None = None,
     ) -> ModelState:
         """Return the policy after preference tuning on the stored pairs.
 
@@ -203,17 +205,20 @@ class Stages:
             iteration: number of the iteration, from 1.
             schedule: epochs, batches, learning rate.
             objective: the loss with its settings.
+            earlier: pairs of another iteration to train on as well.
         """
         loss = f"{objective.func.__module__}.{objective.func.__qualname__}"
         settings = {**self._shared_settings, **schedule.describe()}
         settings |= {"objective": loss, **objective.keywords}
         code = [Stages.dpo, self.context.model_code, objective]
-        stage = self._stage("dpo", settings, code, model=policy.key, pairs=pairs.key)
+        inputs = {"earlier_pairs": earlier.key} if earlier else {}
+        stage = self._stage("dpo", settings, code, model=policy.key, pairs=pairs.key, **inputs)
         label = f"dpo {iteration}"
 
         def work(folder: Path) -> None:
             """Train on the stored pairs."""
-            frame = pl.read_parquet(pairs.folder_of_stage / PAIRS)
+            sources = [each for each in (earlier, pairs) if each]
+            frame = pl.concat([pl.read_parquet(each.folder_of_stage / PAIRS) for each in sources])
             rows = list(frame.select("history", "answers").iter_rows())
             options: dict[str, Any] = {"checkpoints": self.store.checkpoint_folder(stage)}
             train_policy(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import polars as pl
 import pytest
 
 from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
@@ -20,6 +21,7 @@ from sprec.store.store import Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import dmpo, dpo, sdpo
+from sprec.training.policy_training import CURVE
 from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import GenreBalance
 from sprec.training.schedule import Schedule
@@ -162,6 +164,17 @@ def prompted(make):
     trainer = {"accelerator": "cpu", "devices": 1}
     options = {"load_inference_model": lambda: reader}
     return StageContext(data, lambda: model, CharacterNgrams(8), 0, 2048, {}, trainer, **options), asked
+
+
+def test_earlier_pairs_are_trained_on_too_and_are_part_of_the_key(prompted, tmp_path):
+    stages = Stages(prompted[0], Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
+    base = ModelState("a", None)
+    first, second = (stages.negatives(base, iteration, Random(), Greedy()) for iteration in (1, 2))
+    tune = partial(stages.dpo, base, second, 2, replace(SCHEDULE, epochs=1, batch_rows=2))
+    alone, both = tune(partial(dpo, beta=0.1)), tune(partial(dpo, beta=0.1), earlier=first)
+    assert alone.key != both.key
+    steps = [len(pl.read_parquet(each.folder / CURVE)) for each in (alone, both)]
+    assert steps == [2, 4]
 
 
 def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):
