@@ -1,6 +1,7 @@
 """`run.json`, the record of one run: everything needed to trust or repeat its numbers."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +19,12 @@ SCHEMA = 3
 
 MOST_BYTES = 64 << 20
 """No record is larger: that of 10,000 users and 100,000 items has 12 MB."""
+_CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# In JSON the others stand escaped, behind an even number of backslashes; tabs and line breaks may stay.
+_ESCAPED_CONTROLS = re.compile(
+    r"((?<!\\)(?:\\\\)*)\\(?:[bfr]|u00(?:0[0-8bce-f]|0d|1[0-9a-f]|7f|[89][0-9a-f])|u20(?:2[a-e]|6[6-9]))",
+    re.I,
+)
 
 BULKY = frozenset({"curves", "items", "sampled_users"})
 """Fields written on one line each, so that people can still scroll through the file."""
@@ -95,6 +102,10 @@ class Evaluation:
     split: str
     lists: str = ""
     written: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.n_in_catalog <= self.n:
+            raise ValueError(f"evaluation {self.label[:40]!r}: {self.n_in_catalog} of {self.n} users")
 
 
 @dataclass(frozen=True)
@@ -262,7 +273,8 @@ def _read(path: Path) -> Mapping[str, object]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise RecordError(f"{path} has over {MOST_BYTES >> 20} MB, which no record has; leave it out")
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        text = _without_controls(path.read_text(encoding="utf-8"))
+        document = json.loads(text, parse_constant=_refuse_constant)
     except (RecordError, RecursionError) as error:
         if isinstance(error, RecordError):
             raise
@@ -274,6 +286,15 @@ def _read(path: Path) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise RecordError(f"{path} holds a {type(document).__name__}, not a record; leave it out")
     return document
+
+
+def _without_controls(text: str) -> str:
+    r"""Return JSON with a mark in place of what makes a terminal act or turns the direction of text.
+
+    >>> _without_controls('["\\u001b[2J", "a\\nb"]')
+    '["\\ufffd[2J", "a\\nb"]'
+    """
+    return _CONTROLS.sub("\ufffd", _ESCAPED_CONTROLS.sub(r"\1\\ufffd", text))
 
 
 def _refuse_constant(name: str) -> float:
