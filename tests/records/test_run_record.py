@@ -56,7 +56,10 @@ DOCUMENT = {
     "started": "2025-01-02T03:04:05+00:00",
     "finished": None,
     "error": None,
-    "config": {"seed": 7, "method": {"name": "sprec", "beta": 0.1, "arms": ["a", None]}},
+    "config": {
+        "seed": 7,
+        "method": {"name": "sprec", "accumulate_pairs": False, "beta": 0.1, "arms": ["a", None]},
+    },
     "seed": 7,
     "commit": "c0ffee",
     "dirty": False,
