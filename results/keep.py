@@ -8,8 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sprec.records.output_folder import FOLDER_OPTION
 from sprec.records.run_record import RunRecord
+
+FOLDERS = ("hydra.run.dir=", "hydra.sweep.dir=")
 
 
 def without_titles(record: RunRecord) -> RunRecord:
@@ -21,7 +22,7 @@ def without_titles(record: RunRecord) -> RunRecord:
 
 def without_folder(record: RunRecord) -> RunRecord:
     """Return the record whose command names no folder of the machine that it ran on."""
-    words = [word for word in shlex.split(record.command) if not word.startswith(FOLDER_OPTION)]
+    words = [word for word in shlex.split(record.command) if not word.startswith(FOLDERS)]
     return replace(record, command=shlex.join(words))
 
 

@@ -12,9 +12,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FIGURES = {"over-recommendation.svg": ("results/movielens_tiny", "ranks.svg")}
-"""Figures in docs/figures: the records that they show, and the figure of `sprec.report page`."""
-TABLES = {"movielens-tiny": ("docs/results.md", ("results/movielens_tiny", "--table", "main"))}
+COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
+ABLATION = "results/movielens_tiny"
+FIGURES = {"differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5")}
+"""Figures in docs/figures, and the arguments of `sprec.report figures` that make the one file."""
+TABLES = {
+    "ablation": ("README.md", (ABLATION, "--table", "main")),
+    "ablation-tests": ("docs/results.md", (ABLATION, "--table", "ablation", "--columns", *COLUMNS)),
+}
 """Tables: the page that holds them, and the arguments of `sprec.report`."""
 
 
@@ -41,9 +46,10 @@ def figures() -> dict[Path, str]:
     """Return the figures by file, as SVG text."""
     made = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (records, kind) in FIGURES.items():
-            report("page", records, "--figures", folder, "--output", f"{folder}/page.html")
-            made[ROOT / "docs" / "figures" / name] = (Path(folder) / kind).read_text(encoding="utf-8")
+        for name, arguments in FIGURES.items():
+            report("figures", *arguments, "--format", "svg", "--output", f"{folder}/{name}")
+            (file,) = Path(folder, name).iterdir()
+            made[ROOT / "docs" / "figures" / name] = file.read_text(encoding="utf-8")
     return made
 
 

@@ -15,13 +15,14 @@ from sprec.report.tables.table import Difference
 Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tested"]
 
 
-JUDGED = ("better", "worse")
+# A difference that chance explains is no news; one that nobody can test still is.
+WITH_VALUES = ("better", "worse", "not tested")
 VERDICTS: Mapping[Verdict, str] = {
     "better": "better in",
     "worse": "worse in",
     "unclear": "no difference beyond chance in",
     "no change": "unchanged in",
-    "not tested": "not tested in",
+    "not tested": "without a test,",
 }
 """How a sentence begins that names the metrics of a verdict."""
 
@@ -69,7 +70,7 @@ def result_sentence(summary: ArmSummary) -> str:
     """Return in one sentence what the arm's iterations changed, and what cannot be told from chance."""
     by_verdict: dict[str, list[str]] = {}
     for change in summary.changes:
-        values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in JUDGED else ""
+        values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in WITH_VALUES else ""
         by_verdict.setdefault(change.verdict, []).append(f"{change.metric}{values}")
     told = [
         f"{words} {_join(by_verdict[verdict])}"
