@@ -156,8 +156,8 @@ class SweepTable(Callback):
         from sprec.report.tables.table_kinds import TABLE_KINDS
 
         console = table_console()
-        found, damaged = find_records([self.folder])
-        records = [record for _, record in found if record.sweep == self.sweep]
+        readable, damaged = find_records([self.folder])
+        records = [record for _, record in readable if record.sweep == self.sweep]
         keys = headline_keys([one for record in records for one in record.evaluations]) if records else ()
         options = TableOptions(differences=False, columns=tuple(keys))
         for table in score_tables(TABLE_KINDS[self.table], records, options) if records else ():

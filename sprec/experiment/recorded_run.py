@@ -31,7 +31,8 @@ from sprec.experiment.record_contents import (
 from sprec.progress import HEADLINE
 from sprec.records.encoded_ids import encode_ids
 from sprec.records.output_folder import read_choices
-from sprec.records.run_record import FILE_NAME, Evaluation, RecordError, RunRecord, StageEntry
+from sprec.records.record_file import RecordError
+from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
 from sprec.records.tracking import curve_name
 from sprec.report.labels import LABELS
 from sprec.report.tables.arms import run_name
@@ -243,8 +244,8 @@ class RecordedRun:
 
 def tracked_name(record: RunRecord, choices: Sequence[str]) -> str:
     """Return what people read for a run in a list of runs: the arm, what else its sweep chose, the seed."""
-    told = ("method", "seed", "negatives", "dataset", "base_llm")
-    others = [choice for choice in choices if choice.partition("=")[0] not in told]
+    named_already = ("method", "seed", "negatives", "dataset", "base_llm")
+    others = [choice for choice in choices if choice.partition("=")[0] not in named_already]
     return ", ".join([run_name(record), *others, f"seed {record.seed}"])
 
 

@@ -1,7 +1,6 @@
 """`run.json`, the record of one run: everything needed to trust or repeat its numbers."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Literal
 
 from sprec.records.from_json import decode_json, encode_json
 from sprec.records.migrations import migrated
+from sprec.records.record_file import RecordError, read_document
 from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
 from sprec.store.atomic_files import write_atomically
@@ -17,24 +17,14 @@ from sprec.store.atomic_files import write_atomically
 SCHEMA = 3
 """The layout of `run.json` that this version writes; older ones are migrated as they are read."""
 
-MOST_BYTES = 64 << 20
-"""No record is larger: that of 10,000 users and 100,000 items has 12 MB."""
-_CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-# In JSON the others stand escaped, behind an even number of backslashes; tabs and line breaks may stay.
-_ESCAPED_CONTROLS = re.compile(
-    r"((?<!\\)(?:\\\\)*)\\(?:[bfr]|u00(?:0[0-8bce-f]|0d|1[0-9a-f]|7f|[89][0-9a-f])|u20(?:2[a-e]|6[6-9]))",
-    re.I,
-)
+MOST_POINTS = 1000
+"""No curve in a record is longer: runs thin theirs to 200 steps."""
 
 BULKY = frozenset({"curves", "items", "sampled_users"})
 """Fields written on one line each, so that people can still scroll through the file."""
 
 FILE_NAME = "run.json"
 """The record's name in a run's output folder."""
-
-
-class RecordError(ValueError):
-    """A record cannot be read or written; the message is one line that names the file."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +150,16 @@ class RunRecord:
     error: str | None = None
     schema: int = SCHEMA
 
+    def check_sizes(self) -> None:
+        """Raise `ValueError` for numbers that go beyond what the record itself holds."""
+        for label, curve in self.curves.items():
+            if max(map(len, curve.values()), default=0) > MOST_POINTS:
+                raise ValueError(f"the curve of {label[:40]!r} has over {MOST_POINTS} points")
+        users = max((one.n for one in self.evaluations), default=None)
+        for user in self.sampled_users:
+            if user.row < 0 or (users is not None and user.row >= users):
+                raise ValueError(f"user {user.row} is none of the {users} scored ones")
+
     def foreign_origin(self, stage: StageEntry) -> str:
         """Return who made a stage, as far as that differs from this run itself; "" if nothing does."""
         if not stage.code:
@@ -198,12 +198,14 @@ class RunRecord:
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
         """Read a record; raises `RecordError` if the file is missing, broken or of a newer schema."""
-        document = migrated(_read(path), SCHEMA)
+        document = migrated(read_document(path), SCHEMA)
         _check_schema(document, path)
         try:
             # Thousands of items are decoded as columns: one object each would double the time to load.
             items = decode_json(ItemColumns, document.get("items"), "items")
-            return replace(decode_json(cls, {**document, "items": {}}), items=RecordedItems(items))
+            record = replace(decode_json(cls, {**document, "items": {}}), items=RecordedItems(items))
+            record.check_sizes()
+            return record
         except ValueError as error:
             raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
 
@@ -267,38 +269,6 @@ def _record_files(path: Path) -> list[Path]:
     if path.exists():
         return [path]
     raise RecordError(f"{path} does not exist; name a {FILE_NAME} or a folder that holds some")
-
-
-def _read(path: Path) -> Mapping[str, object]:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise RecordError(f"{path} has over {MOST_BYTES >> 20} MB, which no record has; leave it out")
-        text = _without_controls(path.read_text(encoding="utf-8"))
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except (RecordError, RecursionError) as error:
-        if isinstance(error, RecordError):
-            raise
-        raise RecordError(f"{path} is nested too deeply to be a record; leave it out") from error
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # broken JSON, or bytes that are not UTF-8
-        raise RecordError(f"{path} is not whole JSON ({error}); run again, or leave it out") from error
-    if not isinstance(document, dict):
-        raise RecordError(f"{path} holds a {type(document).__name__}, not a record; leave it out")
-    return document
-
-
-def _without_controls(text: str) -> str:
-    r"""Return JSON with a mark in place of what makes a terminal act or turns the direction of text.
-
-    >>> _without_controls('["\\u001b[2J", "a\\nb"]')
-    '["\\ufffd[2J", "a\\nb"]'
-    """
-    return _CONTROLS.sub("\ufffd", _ESCAPED_CONTROLS.sub(r"\1\\ufffd", text))
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _check_schema(document: Mapping[str, object], path: Path) -> None:

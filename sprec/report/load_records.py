@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sprec.records.run_record import RecordError, RunRecord, find_records
+from sprec.records.record_file import RecordError
+from sprec.records.run_record import RunRecord, find_records
 
 # Where runs are looked for when no path is named.
 DEFAULT_FOLDERS = (Path("multirun"), Path("outputs"))

@@ -12,6 +12,7 @@ import pytest
 from sprec.records.encoded_ids import encode_ids
 from sprec.records.run_record import RunRecord
 from sprec.report.__main__ import main as report
+from sprec.report.page import render
 from tests.report.hostile_records import full
 
 ANSI = "\x1b]0;owned\x07\x1b[2J"
@@ -73,6 +74,8 @@ COMMANDS = {
     "HTML": ["--table", "main", "--format", "html"],
     "each run": [],
     "explained": ["--table", "main", "--explain", "sprec,hr@1"],
+    "page": ["page", "--output", "page.html"],
+    "dashboard": ["dashboard"],
 }
 MOST_SECONDS = 5
 
@@ -84,6 +87,7 @@ def nothing_acts(monkeypatch, tmp_path):
     def forbidden(*arguments, **_):
         raise AssertionError(f"called with {arguments}")
 
+    monkeypatch.setattr(render, "to_inline_svg", lambda chart, alternative: "<svg></svg>")
     for owner, name in ((os, "system"), (subprocess, "Popen")):
         monkeypatch.setattr(owner, name, forbidden)
     place = tmp_path / "a" / "b" / "c" / "d"
@@ -92,7 +96,7 @@ def nothing_acts(monkeypatch, tmp_path):
     yield place
     monkeypatch.undo()
     assert [path for path in tmp_path.rglob("*") if "owned" in path.name] == []
-    assert sorted(path.name for path in place.iterdir()) == ["good", "record"]
+    assert {path.name for path in place.iterdir()} <= {"good", "record", "page.html"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -103,15 +107,19 @@ def test_nothing_acts(name, make, nothing_acts, capsys):
     document = json.loads(file.read_text())
     HOSTILE[name](document)
     file.write_text(json.dumps(document))
-    for words in COMMANDS.values():
+    for command, words in COMMANDS.items():
+        verb = words[:1] if command in ("page", "dashboard") else []
         start = time.monotonic()
-        status = report([str(nothing_acts), *words])
+        status = report([*verb, str(nothing_acts), *words[len(verb) :]])
         out, err = capsys.readouterr()
+        if command == "page" and status == 0:
+            out = (nothing_acts / "page.html").read_text(encoding="utf-8")
+            assert len(out) < 1_500_000
         assert time.monotonic() - start < MOST_SECONDS
         assert status in (0, 2)
         assert err.count("\n") <= 1
         assert "\x1b" not in out + err
-        if "html" in words:
+        if "html" in words or command == "page":
             assert not re.search(r"<(script|img)\b", out)
         if "latex" in words:
             code = re.sub("^%.*$", "", out, flags=re.M)  # a comment of one line does nothing

@@ -72,7 +72,7 @@ def result_sentence(summary: ArmSummary) -> str:
     for change in summary.changes:
         values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in WITH_VALUES else ""
         by_verdict.setdefault(change.verdict, []).append(f"{change.metric}{values}")
-    told = [
+    clauses = [
         f"{words} {_join(by_verdict[verdict])}"
         for verdict, words in VERDICTS.items()
         if verdict in by_verdict
@@ -81,7 +81,7 @@ def result_sentence(summary: ArmSummary) -> str:
     seeds = "one seed" if summary.seeds == 1 else f"{summary.seeds} seeds"
     return (
         f"After {summary.iterations} {iterations}, {summary.name} ({seeds}), beside the initial SFT: "
-        f"{'; '.join(told)}."
+        f"{'; '.join(clauses)}."
     )
 
 
