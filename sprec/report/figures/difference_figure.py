@@ -65,13 +65,19 @@ def _points(arms: Sequence[ArmSeries], key: str, differences: Differences) -> li
         ]
         if not changes:
             continue
-        points += [{"arm": arm.name, "value": value, "low": None} for value in changes]
+        points += [{"arm": arm.name, "value": _rounded(value), "low": None} for value in changes]
         difference = differences.get((place, key))
         mean = difference.mean if difference else sum(changes) / len(changes)
         low, high = (difference.low, difference.high) if difference else (mean, mean)
         verdict = _verdict(key, difference)
-        points.append({"arm": arm.name, "value": mean, "low": low, "high": high, "verdict": verdict})
+        place_of = {"value": _rounded(mean), "low": _rounded(low), "high": _rounded(high)}
+        points.append({"arm": arm.name, **place_of, "verdict": verdict})
     return points
+
+
+def _rounded(value: float) -> float:
+    # Last bits depend on the number of threads, and a file that is kept must not.
+    return float(f"{value:.6g}")
 
 
 def _verdict(key: str, difference: Difference | None) -> str:
