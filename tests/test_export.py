@@ -18,7 +18,7 @@ from sprec.export import main
 from sprec.records.run_record import RunRecord
 from sprec.run import CONF
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # each outside process imports for twelve seconds
 ROWS = 50
 SMALL = ["dataset=toy", "tracker=silent", "trainer.threads=1", "method=random_negatives"]
 SMALL += ["budget.iteration_rows=16", "budget.iterations=1", f"budget.test_rows={ROWS}"]
@@ -108,7 +108,7 @@ def test_whole_model_outside_the_project_writes_the_runs_own_titles(whole, sprec
 
 @pytest.mark.parametrize(
     "options",
-    [pytest.param([], id="adapter"), pytest.param(["--merged"], id="merged", marks=pytest.mark.long)],
+    [pytest.param([], id="adapter"), pytest.param(["--merged"], id="merged")],
 )
 def test_model_outside_the_project_writes_the_runs_own_titles(run, sprec_home, tmp_path, options, capsys):
     output = tmp_path / "model"

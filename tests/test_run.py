@@ -248,7 +248,9 @@ def test_real_run_of_smollm2_on_a_few_rows_of_movielens_100k(tmp_path):
     assert [each["label"] for each in found["evaluations"]] == ["most_popular", "initial_sft", "iteration_1"]
 
 
-@pytest.mark.parametrize("method", ["most_popular", "sasrec", "rw", "sdpo"])
+@pytest.mark.parametrize(
+    "method", ["most_popular", "sasrec", "rw", pytest.param("sdpo", marks=pytest.mark.long)]
+)
 def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
     home, _, _ = first
     options = [f"method={method}", "negatives=popular", "+experiment=released"] if method == "sdpo" else []

@@ -74,13 +74,8 @@ def test_two_processes_of_a_sweeps_job_tune_as_one_does(alone, tmp_path):
         equal(alone[label], together[label])
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param([], id=""),
-        pytest.param(["trainer.checkpointing=true"], id="checkpointing", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("options", [[], ["trainer.checkpointing=true"]], ids=["", "checkpointing"])
 def test_two_processes_that_share_out_the_weights_tune_as_one_does(alone, tmp_path, options):
     sprec(tmp_path, "method=dpo", "trainer=fsdp", "trainer.devices=2", *options)
     together = tuned_models(tmp_path)
