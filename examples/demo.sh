@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=multirun/demo-$(date +%Y%m%d-%H%M%S)
-python -m sprec.run dataset=toy base_llm=tiny method=sprec,random_negatives budget.sft_rows=1000 budget.iterations=1 \
+python -m sprec.run dataset=toy base_llm=tiny method=sprec,random_negatives budget.sft_rows=1250 budget.iterations=1 \
   tracker=silent hydra.sweep.dir="$out" -m
 python -m sprec.report page "$out" --output "$out/page.html" --title "SPRec on generated data" >/dev/null
 echo
