@@ -109,6 +109,7 @@ def run_child(home, out, notes_file, kill, log=None):
     try:
         shown = os.open(log or f"{out}.txt", os.O_WRONLY | os.O_CREAT)
         os.dup2(shown, 1), os.dup2(shown, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)  # not pytest's
         os.environ["SPREC_HOME"] = str(home)
         notes = Notes(notes_file, kill)
         observe(notes)
@@ -118,6 +119,10 @@ def run_child(home, out, notes_file, kill, log=None):
 
         run.main()
         status = 0
+    except SystemExit as end:  # what the interpreter would do, which `os._exit` does not
+        status = int(isinstance(end.code, str)) or end.code or 0
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
     finally:
         os._exit(status)
 
