@@ -44,8 +44,8 @@ class OutputFolders(Callback):
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """Take secrets out of what Hydra has written about the job and its sweep by now."""
         hydra = config.hydra
-        files = list((Path(hydra.runtime.output_dir) / (hydra.output_subdir or ".")).glob("*.yaml"))
-        for file in (*files, Path(hydra.sweep.dir) / "multirun.yaml"):
+        own = Path(hydra.runtime.output_dir) / hydra.output_subdir if hydra.output_subdir else None
+        for file in (*(own.glob("*.yaml") if own else ()), Path(hydra.sweep.dir) / "multirun.yaml"):
             if file.is_file():
                 _redact_yaml(file)
 

@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sprec.report: {error}\n")
         return 2
+    if options.explain is not None:  # an explanation has no notes of its own
+        sys.stderr.writelines(f"sprec.report: {note}\n" for note in left_out)
     _note_several_settings(records, options)
     return 0
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import distribution, packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -113,12 +114,19 @@ def is_followed(module: str) -> bool:
     """Return whether a module's code is followed: this package's, and any that is no installed library."""
     top, _, _ = module.partition(".")
     path = _package_folder(top)
-    return top == _HOME or (path is not None and not _is_library(path))
+    return top == _HOME or (path is not None and not _is_library(top, path))
 
 
-def _is_library(path: Path) -> bool:
-    # `pip install --target` puts a package and the record of its installation side by side anywhere.
-    return any(map(path.is_relative_to, _LIBRARIES)) or any(path.parent.glob("*.dist-info"))
+def _is_library(top: str, path: Path) -> bool:
+    """Return whether a package was installed: where libraries are, or elsewhere by `pip install --target`."""
+    if any(map(path.is_relative_to, _LIBRARIES)):
+        return True
+    # An editable package is recorded among the libraries and lies elsewhere: its code is followed.
+    names = _distributions().get(top, ())
+    return any(Path(str(distribution(name).locate_file(""))).resolve() == path.parent for name in names)
+
+
+_distributions = cache(packages_distributions)
 
 
 @cache

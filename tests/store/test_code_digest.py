@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from sprec.store import code_digest as digests
+from sprec.store import module_source
 from sprec.store.code_digest import LIBRARIES, code_digest, library_versions, reachable
 from sprec.store.module_source import Symbol, is_followed
 
@@ -184,10 +185,17 @@ def test_a_package_beside_the_record_of_its_installation_is_a_library(tmp_path, 
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "lib_by_target.py").write_text("import _no_source\n")
     assert is_followed("lib_by_target")
-    (tmp_path / "lib_by_target-1.0.dist-info").mkdir()  # as `pip install --target` leaves it
+    (tmp_path / "own_by_target.py").write_text("import os\n")
+    info = tmp_path / "lib_by_target-1.0.dist-info"  # as `pip install --target` leaves it
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lib-by-target\nVersion: 1.0\n")
+    (info / "RECORD").write_text("lib_by_target.py,,\n")
     is_followed.cache_clear()
+    module_source._distributions.cache_clear()
     assert not is_followed("lib_by_target")
+    assert is_followed("own_by_target")  # which lies beside it, and no installation knows it
     is_followed.cache_clear()
+    module_source._distributions.cache_clear()
 
 
 def test_code_without_source_is_refused():

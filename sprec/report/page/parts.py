@@ -28,9 +28,6 @@ class DetailLevel:
     left_out: str = ""
 
 
-# Arms whose result stands in a sentence above all else.
-RESULT_ARMS = 1
-
 # From the fullest page to the emptiest: the first that is small enough is written.
 DETAIL_LEVELS = (
     DetailLevel(True, True, True),
@@ -47,7 +44,7 @@ class PageSection:
     key: str
     title: str
     setting: str
-    results: tuple[str, ...]
+    result: str
     summaries: tuple[ArmSummary, ...]
     tables: tuple[Table, ...]
     run_tables: tuple[Table, ...]
@@ -101,6 +98,12 @@ def build_page(
     )
 
 
+def _result(summaries: Sequence[ArmSummary]) -> str:
+    """Return the sentence above all else: SPRec's result, that of the first arm where SPRec is not there."""
+    own = [one for one in summaries if one.name.startswith(LABELS.method("sprec"))]
+    return result_sentence([*own, *summaries][0]) if summaries else ""
+
+
 def _section_titles(settings: Sequence[ComparisonSetting]) -> list[str]:
     """Return a heading for each setting, with digests where names alone do not tell two apart."""
     # Two builds of one dataset have one name and different digests.
@@ -132,7 +135,7 @@ def _section(
         key=key,
         title=title,
         setting=str(group.setting),
-        results=tuple(map(result_sentence, summaries[:RESULT_ARMS])),
+        result=_result(summaries),
         summaries=tuple(summaries),
         tables=tuple(score_tables(_table_kind(records), records)),
         run_tables=tuple(run_tables),

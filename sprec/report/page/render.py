@@ -67,10 +67,13 @@ def _times_of_records(paths: Sequence[Path]) -> dict[Path, int]:
 def _write(options: argparse.Namespace) -> None:
     groups = report_groups([record for _, record in load_records(options.paths)])
     if options.output is not None:
-        options.output.absolute().parent.stat()  # a misspelled folder is an error and not made
         refresh = WATCH_SECONDS if options.watch else 0
         text = page_that_fits(groups, title=options.title, users=options.users, refresh_seconds=refresh)
-        write_atomically(options.output, text)  # a browser may read it at any time
+        if options.watch:
+            options.output.absolute().parent.stat()  # a misspelled folder is an error and not made
+            write_atomically(options.output, text)  # a browser may read it at any time
+        else:
+            options.output.write_text(text, encoding="utf-8")
     if options.figures is not None:
         save_figures(groups, options.figures, options.format)
 

@@ -17,7 +17,7 @@ Verdict: TypeAlias = Literal["better", "worse", "unclear", "no change", "not tes
 
 # A difference that chance explains is no news; one that nobody can test still is.
 WITH_VALUES = ("better", "worse", "not tested")
-VERDICTS: Mapping[Verdict, str] = {
+CLAUSES: Mapping[Verdict, str] = {
     "better": "better in",
     "worse": "worse in",
     "unclear": "no difference beyond chance in",
@@ -73,9 +73,7 @@ def result_sentence(summary: ArmSummary) -> str:
         values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in WITH_VALUES else ""
         by_verdict.setdefault(change.verdict, []).append(f"{change.metric}{values}")
     clauses = [
-        f"{words} {_join(by_verdict[verdict])}"
-        for verdict, words in VERDICTS.items()
-        if verdict in by_verdict
+        f"{words} {_join(by_verdict[verdict])}" for verdict, words in CLAUSES.items() if verdict in by_verdict
     ]
     iterations = "iteration" if summary.iterations == 1 else "iterations"
     seeds = "one seed" if summary.seeds == 1 else f"{summary.seeds} seeds"

@@ -51,12 +51,16 @@ class UserExample:
 
 @dataclass(frozen=True)
 class UserExamples:
-    """Some of `n` scored users, the seed whose models they are shown for, and the arms left out."""
+    """Some of `n` scored users, the seed whose models they are shown for, and the arms left out.
+
+    `by_change`: those whose lists changed most, in that order.
+    """
 
     users: tuple[UserExample, ...]
     n: int
     seed: int
     left_out: tuple[str, ...]
+    by_change: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
         models[0].evaluation.n,
         first.seed,
         tuple(arm.name for arm in series if arm.name not in names),
+        by_change=not rows and len(models) > 1,
     )
 
 
