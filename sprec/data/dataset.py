@@ -41,8 +41,8 @@ CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 class Dataset:
     """Everything that methods and metrics need to know of a dataset.
 
-    `popularity[i]` counts the interactions with item `i` in the training rows, `genres` are the
-    selected genres of MGU and DGU, `digest` is a SHA-256 hex of everything that the rows came from.
+    `popularity[i]` counts the interactions with item `i` in the training rows, `genres` are the selected
+    genres of MGU and DGU, `digest` is a SHA-256 hex of the files and settings that the rows came from.
     """
 
     name: str
@@ -66,6 +66,11 @@ class Dataset:
         training = fingerprint("training", rows=train, **shared)
         genres = fingerprint("genres", names=self.genres)
         return {"training": training, "valid": valid, "test": test, "genres": genres}
+
+    @cached_property
+    def content_digest(self) -> str:
+        """SHA-256 hex of the rows, titles and genres themselves, whichever code and files they came from."""
+        return fingerprint("content", **self.part_digests)
 
     def sampled(
         self,

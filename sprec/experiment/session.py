@@ -69,7 +69,7 @@ class Session:
             device=components.device,
             precision=str(components.precision),
             engine=context.engine,
-            dataset=DatasetEntry(dataset.name, dataset.digest, len(dataset.catalog), counts),
+            dataset=DatasetEntry(dataset.name, dataset.content_digest, len(dataset.catalog), counts),
             weights=WeightsEntry(settings.base_llm.name, base_model_digest(components, dataset)),
             method=settings.method.name,
             negatives=components.method.negatives_label,

@@ -38,7 +38,7 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """The run's data; `digest` tells apart two datasets of the same name."""
+    """The run's data; `digest` tells apart two datasets of the same name, by their content."""
 
     name: str
     digest: str

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,17 @@ def test_popularity_of_every_split_together_is_every_interaction():
     parts = [part.frame for part in (dataset.split.train, dataset.split.valid, dataset.split.test)]
     counts = count_popularity(Examples(pl.concat(parts)), items=60)
     assert counts.tolist() == np.bincount(read.frame["item"].to_numpy(), minlength=60).tolist()
+
+
+def test_the_content_digest_is_of_rows_and_not_of_where_they_came_from():
+    """A reader whose code changes reads other rows out of the same files: nothing else would tell."""
+    dataset = fixed().build()
+    moved = replace(dataset, digest="of another file")
+    shorter = replace(dataset, split=replace(dataset.split, test=dataset.split.test.take([])))
+    assert moved.content_digest == dataset.content_digest
+    assert shorter.digest == dataset.digest
+    assert shorter.content_digest != dataset.content_digest
+    assert replace(dataset, genres=()).content_digest != dataset.content_digest
 
 
 def test_a_saved_dataset_loads_as_it_was(tmp_path):
