@@ -204,6 +204,15 @@ def test_readme_is_read_in_three_minutes():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+@pytest.mark.slow
+def test_a_run_whose_stages_are_stored_imports_no_modelling_code():
+    code = "import sys, sprec.experiment.session; print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    heavy = {"peft", "lightning", "transformers.modeling_utils", "sprec.llm.engines.fast.packed_engine"}
+    assert "torch" in printed.split()
+    assert heavy & set(printed.split()) == set()
+
+
 def test_slow_modules_exist():
     assert [path for path in SLOW_MODULES if not path.is_file()] == []
 

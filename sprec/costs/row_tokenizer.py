@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import AutoConfig, AutoTokenizer
+import transformers
 
 from sprec.costs.flops import ModelShape
 from sprec.data.prompts import Prompt
@@ -16,9 +16,9 @@ class RowTokenizer:
 
     def __init__(self, folder: Path, prompt: Prompt, *, cutoff_tokens: int, rank: int) -> None:
         self.tokens = PromptTokenizer(
-            AutoTokenizer.from_pretrained(folder), prompt, cutoff_tokens=cutoff_tokens
+            transformers.AutoTokenizer.from_pretrained(folder), prompt, cutoff_tokens=cutoff_tokens
         )
-        self.shape = ModelShape.of(AutoConfig.from_pretrained(folder), rank)
+        self.shape = ModelShape.of(transformers.AutoConfig.from_pretrained(folder), rank)
 
     def row(self, history: Sequence[str], answers: Sequence[str]) -> TokenRow:
         """Return prompt and answers as `LanguageModel.encode` does."""

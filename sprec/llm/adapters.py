@@ -1,13 +1,11 @@
 """Low-rank adapters (Hu et al. 2022) by peft: where they sit, and computing with them merged."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import Linear, LoraLayer
 from torch import Tensor, nn
 
 ALL_LINEAR = "all-linear"
@@ -29,6 +27,8 @@ class Lora:
 
 def add_adapters(base_model: Any, lora: Lora) -> nn.Module:
     """Return the model with adapters, float32 whatever the base is; `ValueError` if a target is nowhere."""
+    from peft import LoraConfig, get_peft_model  # takes seconds; stored stages do without it
+
     targets = lora.target_modules
     settings = LoraConfig(
         r=lora.rank,
@@ -48,6 +48,17 @@ def add_adapters(base_model: Any, lora: Lora) -> nn.Module:
     return model
 
 
+def without_input_casting(model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which adapters read what autocast gives them.
+
+    peft would cast it to float32 and back.
+    """
+    from peft.helpers import disable_input_dtype_casting
+
+    context: AbstractContextManager[None] = disable_input_dtype_casting(model)
+    return context
+
+
 @dataclass(frozen=True)
 class AdaptedWeights:
     """How many layers of each name have adapters, and the share of the base model's weights in them."""
@@ -58,6 +69,8 @@ class AdaptedWeights:
     @classmethod
     def of(cls, base_model: Any) -> "AdaptedWeights":
         """Return what is adapted in a model; nothing where all weights are tuned."""
+        from peft.tuners.lora import LoraLayer
+
         modules: dict[str, int] = {}
         adapted = 0
         for name, layer in base_model.named_modules():
@@ -76,6 +89,8 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     Costs one more copy of the adapted weights while it lasts. In bfloat16 the sum is rounded to 8 bits, as
     the base weights are. Layers with 4-bit weights, which a sum would round anew, keep their adapters apart.
     """
+    from peft.tuners.lora import Linear
+
     layers: list[Any] = [module for module in model.modules() if type(module) is Linear]
     originals: list[Tensor] = [_base_layer(layer).weight.data for layer in layers]
     try:

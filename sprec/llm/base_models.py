@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Folder, Source
@@ -59,15 +52,15 @@ class Gguf:
         place = next(self.source.fetch().rglob(self.file)).parent
         log.info("reading %s", self.file)
         with redirect_stderr(StringIO()):  # transformers' progress bar has no other switch
-            dequantised = AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
+            dequantised = transformers.AutoModelForCausalLM.from_pretrained(place, gguf_file=self.file)
         settings = dequantised.config.to_dict()
         settings.pop("quantization_config", None)
         # A model read from GGUF refuses to be saved, hence the copy into a fresh one.
-        model = LlamaForCausalLM(LlamaConfig.from_dict(settings))
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig.from_dict(settings))
         model.load_state_dict(dequantised.state_dict())
         torch.nn.Module.to(model, torch.bfloat16)
         model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(place, gguf_file=self.file).save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(place, gguf_file=self.file).save_pretrained(folder)
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class Pretrained:
         options = {"revision": self.revision, "trust_remote_code": False}
         try:
             model, missing = _load_causal_lm(self.source, options)
-            tokenizer = AutoTokenizer.from_pretrained(self.source, **options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self.source, **options)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ValueError(
@@ -107,10 +100,10 @@ class Pretrained:
 
 def _load_causal_lm(source: str, options: dict[str, Any]) -> tuple[Any, set[str]]:
     """Return the model, of a wrapper with other senses its text part, and names of weights that it lacks."""
-    config = AutoConfig.from_pretrained(source, **options)
+    config = transformers.AutoConfig.from_pretrained(source, **options)
     if config.is_encoder_decoder:
         raise ValueError(f"{config.model_type} is an encoder-decoder")
-    text, load = config.get_text_config(), cast("Any", AutoModelForCausalLM)
+    text, load = config.get_text_config(), cast("Any", transformers.AutoModelForCausalLM)
     mapping = TEXT_PART if text is not config else None
     # transformers initialises at random what a checkpoint lacks, and goes on; here that is an error.
     model, info = load.from_pretrained(
@@ -147,7 +140,7 @@ class TinyLlama:
         """Train the tokenizer, initialise the weights from the seed, save both."""
         tokenizer = _train_tokenizer(texts, self.vocabulary)
         tokenizer.save_pretrained(folder)
-        config = LlamaConfig(
+        config = transformers.LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=self.hidden,
             intermediate_size=4 * self.hidden,
@@ -160,10 +153,10 @@ class TinyLlama:
         )
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            LlamaForCausalLM(config).save_pretrained(folder)
+            transformers.LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> "transformers.PreTrainedTokenizerFast":
     """Return a byte-level BPE tokenizer trained on these texts; like Llama's it has no padding token."""
     bpe = Tokenizer(models.BPE(unk_token=SPECIAL[0]))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -175,8 +168,8 @@ def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokeniz
     bpe.train_from_iterator(texts, trainer)
     start = SPECIAL[1]  # stands before every text, as with Llama
     bpe.post_processor = processors.TemplateProcessing(single=f"{start} $A", special_tokens=[(start, 1)])
-    wrap: Any = PreTrainedTokenizerFast  # its constructor is untyped
-    tokenizer: PreTrainedTokenizerFast = wrap(
+    wrap: Any = transformers.PreTrainedTokenizerFast  # its constructor is untyped
+    tokenizer: transformers.PreTrainedTokenizerFast = wrap(
         tokenizer_object=bpe, unk_token=SPECIAL[0], bos_token=SPECIAL[1], eos_token=SPECIAL[2]
     )
     return tokenizer

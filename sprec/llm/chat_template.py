@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+import transformers
 
 PINNED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 """Fixed inputs of templates: Qwen3's would leave room for thinking, Llama 3's would print today's date."""
@@ -14,7 +14,7 @@ def apply_chat_template(message: str, *, folder: Path, name: str) -> str:
 
     Raises `ValueError`, which names the LLM `name`, if the tokenizer has no chat template.
     """
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
     if not tokenizer.chat_template:
         raise ValueError(
             f"prompt=chat: the tokenizer of base_llm={name} has no chat template; "

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from jaxtyping import Float
-from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
-from transformers.utils import logging as transformers_logging
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm import sharding
-from sprec.llm.adapters import Lora, add_adapters, merged_adapters
+from sprec.llm.adapters import Lora, add_adapters, merged_adapters, without_input_casting
 from sprec.llm.engines import fast
-from sprec.llm.engines.interface import DecodingState, ModelEngine
+from sprec.llm.engines.interface import DecodingState
 from sprec.llm.engines.plain import PlainEngine
 from sprec.llm.precision import quantization_options
 from sprec.llm.token_rows import PredictedTokens, TokenRow
@@ -29,9 +26,9 @@ TUNED_FILE = "tuned.safetensors"
 
 def silence_libraries() -> None:
     """Keep libraries from printing: the stages' own lines and bars are the progress."""
-    transformers: Any = transformers_logging
-    transformers.set_verbosity_error()
-    transformers.disable_progress_bar()
+    logging: Any = transformers.logging  # untyped
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     warnings.filterwarnings("ignore", module=r"(lightning|transformers)\.")
 
 
@@ -79,7 +76,7 @@ class LanguageModel:
         self.prompt, self.tokenizer = prompt, self.tokens.tokenizer
         half = torch.float16 if fp16 else torch.bfloat16 if bf16 or nf4 else torch.float32
         self.dtype = half if lora.rank else torch.float32
-        base: Any = AutoModelForCausalLM.from_pretrained(
+        base: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=self.dtype, use_safetensors=True, **quantization_options(nf4=nf4, device=device)
         )
         with torch.random.fork_rng():
@@ -87,13 +84,13 @@ class LanguageModel:
             self.network: nn.Module = add_adapters(base, lora) if lora.rank else base
         self.sharded = sharded
         if sharded:
+            from sprec.llm import sharding  # PyTorch's own takes a second to import
+
             sharding.shard(base, self.device)
         if not nf4:
             self.network.to(self.device)
         self.base_model = base
-        self.engine: ModelEngine = (
-            fast.install(base) if engine == "fast" else PlainEngine(base, cached=cached)
-        )
+        self.engine = fast.install(base) if engine == "fast" else PlainEngine(base, cached=cached)
         self._initial = {name: weight.clone() for name, weight in self.tuned_weights().items()}
 
     def checkpoint_activations(self) -> None:
@@ -143,8 +140,7 @@ class LanguageModel:
         with ExitStack() as stack:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
-                # peft would cast what adapters read to float32 and back, which autocast does as needed.
-                stack.enter_context(disable_input_dtype_casting(self.network))
+                stack.enter_context(without_input_casting(self.network))
             yield
 
     @contextmanager

@@ -6,10 +6,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig
+import transformers
 
 log = logging.getLogger(__name__)
-_quantization_config: Any = BitsAndBytesConfig
 QUANTISER = "bitsandbytes"
 
 
@@ -91,9 +90,10 @@ def quantization_options(*, nf4: bool, device: str) -> dict[str, Any]:
     """Return how transformers loads the base weights; 4-bit ones as released, without double quantisation."""
     if not nf4:
         return {}
+    configuration: Any = transformers.BitsAndBytesConfig  # its constructor is untyped
     return {
         "device_map": {"": device},
-        "quantization_config": _quantization_config(
+        "quantization_config": configuration(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=torch.bfloat16,

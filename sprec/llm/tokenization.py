@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from jaxtyping import Int8
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from sprec.data.prompts import Prompt, Side, Step, read_title
 from sprec.llm.token_rows import TokenRow
@@ -71,7 +71,9 @@ class PromptTokenizer:
     @classmethod
     def load(cls, folder: Path, prompt: Prompt, *, cutoff_tokens: int) -> "PromptTokenizer":
         """Return the tokenizer of a base LLM's folder; logs how many titles it does not reproduce."""
-        tokenizer = cls(AutoTokenizer.from_pretrained(folder), prompt, cutoff_tokens=cutoff_tokens)
+        tokenizer = cls(
+            transformers.AutoTokenizer.from_pretrained(folder), prompt, cutoff_tokens=cutoff_tokens
+        )
         lost = tokenizer.lost_titles()
         log.info(
             "tokenizer: %d of %d titles do not survive it%s; the longest has %d tokens",

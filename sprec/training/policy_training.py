@@ -22,7 +22,6 @@ from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import Objective
 from sprec.training.row_sampling import HistoryWithAnswers, encode_rows, with_targets
 from sprec.training.schedule import Schedule
-from sprec.training.trainer import TrainingRows, fine_tune
 
 CURVE, DROPS = "curve.parquet", "drops.json"
 """Files of a stage: its losses per step, and how many rows or titles it dropped."""
@@ -57,6 +56,8 @@ def train_policy(
         checkpoints: folder of what a killed stage goes on from.
         options: weights of the rows, as in `TrainingRows`.
     """
+    from sprec.training.trainer import TrainingRows, fine_tune  # lightning: stored stages do without it
+
     model, data = context.model.load(policy.folder), context.dataset
     encode = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
     rows = encode(pairs)

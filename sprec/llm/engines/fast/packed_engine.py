@@ -156,8 +156,3 @@ class PackedDecodingState:
         """Return log p of the label after each real token, in nats."""
         hidden = self._engine.continue_rows(self._cache, tokens)
         return self._engine.token_log_probs(hidden[real], labels)
-
-
-def install(base_model: Any) -> PackedEngine:
-    """Return the fast engine of a model; registers its attention with transformers and changes no more."""
-    return PackedEngine(base_model)
