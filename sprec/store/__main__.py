@@ -38,6 +38,7 @@ def _list_or_prune(options: argparse.Namespace) -> int:
         sys.stdout.write(_line(stage) + "\n")
         if pruning and not options.dry_run:
             remove_stage(options.root, stage)
+    # Killed runs leave partial folders as large as stages, which the list above does not show.
     if pruning and not options.dry_run and options.root.is_dir():
         Store(options.root).remove_dead_partials()
     total = format_bytes(sum(stage.size_bytes for stage in chosen))

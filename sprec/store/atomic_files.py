@@ -15,9 +15,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two threads of one process must not share a partial file either.
+    # `Store` knows by this form of name what a kill left of a checkpoint.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         yield partial
+        # Before the rename, else a power failure can leave the new name with an empty file.
         sync_path(partial)
         partial.replace(path)
     finally:
@@ -36,6 +38,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def sync_path(path: Path) -> None:
     """Wait until this file, or this folder's list of names, is on disk."""
+    # Reading is enough for fsync, and a folder cannot be opened otherwise.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -45,6 +48,7 @@ def sync_path(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Wait until `folder` and everything below it is on disk."""
+    # Bottom up: a list of names goes to disk after what it names.
     for parent, _, names in os.walk(folder, topdown=False):
         for file in (Path(parent, name) for name in names):
             if not file.is_symlink():  # its target is elsewhere, or nowhere

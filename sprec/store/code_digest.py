@@ -73,6 +73,7 @@ def _symbols_of(value: object, seen: frozenset[int] = frozenset()) -> Iterator[S
     """Yield the definitions of a function or class, or of an instance's class and of what it holds."""
     if id(value) in seen or value is None or isinstance(value, str | bytes | int | float):
         return
+    # `seen` is the way down to the value and no more: an id is unique only while its object lives.
     seen |= {id(value)}
     if isinstance(value, type | FunctionType):
         yield _symbol(value.__module__, value.__qualname__)
@@ -129,6 +130,7 @@ def _used_symbols(symbol: Symbol, node: ast.AST) -> Iterator[Symbol]:
     """Yield the definitions that a statement of a symbol's module refers to by name."""
     module, (owner, _, method) = load_source(symbol.module), symbol.name.partition(".")
     for use in uses(node):
+        # Methods count one by one: `self.draw` leads to that method alone, and a field of self to nothing.
         if use.name == "self" and method:
             if use.attribute in module.methods(owner):
                 yield Symbol(symbol.module, f"{owner}.{use.attribute}")
@@ -156,6 +158,7 @@ def _attribute_of_instance(symbol: Symbol, attribute: str) -> Iterator[Symbol]:
     Of a field nothing is followed: what it holds was made elsewhere, from objects that are named as roots. An
     inherited method, or a name that is no class, counts with the whole definition.
     """
+    # A package's __init__ may name again what another module defines: go to where it is written.
     while (module := load_source(symbol.module)) and symbol.name in module.imports:
         if symbol.name in module.definitions:
             break
@@ -182,6 +185,7 @@ def _digest(symbol: Symbol) -> str:
 
 def _describe_library(module: str) -> str:
     path = source_file(module)
+    # The standard library, or a single file on the path, has no version, so its text counts.
     content = hashlib.sha256(path.read_bytes() if path else b"").hexdigest()
     names = packages_distributions().get(module.partition(".")[0], [])
     return ",".join([*(f"{name}={version(name)}" for name in sorted(set(names))), content])

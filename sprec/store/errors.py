@@ -13,6 +13,7 @@ _DISK = _FULL | {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM
 # Libraries in Rust (safetensors, polars) and C++ (torch) wrap the system's error in a type of their own.
 _WRAPPED = re.compile(r"os error (?P<number>\d+)|(?P<full>no space left on device)", re.I)
 _TORCH = "PytorchStreamWriter failed"
+# The write that did not fit may leave a little free.
 _NEARLY_FULL_BYTES = 1 << 20
 
 
@@ -29,6 +30,7 @@ def explain_store_errors(root: Path, act: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # A stage may run another one, whose store has explained the error already.
         number = None if isinstance(error, StoreError) else _disk_error(error, root)
         if number is None:
             raise
@@ -42,6 +44,7 @@ def _disk_error(error: Exception, root: Path) -> int | None:
     """Return the number of the system's error if the store's disk failed, else None."""
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
+        # A failed open names its file, a failed write or fsync does not: then only a disk's own errors count.
         if error.filename is not None:
             return error.errno if _is_below(error.filename, root) else None
         return error.errno if error.errno in _DISK else None

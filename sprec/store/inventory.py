@@ -49,12 +49,14 @@ def with_inputs(keys: set[str], stages: Sequence[StoredStage]) -> set[str]:
         key = waiting.pop()
         if key not in needed:
             needed.add(key)
+            # Inputs are digests of files too, which no stage has as its key.
             waiting += by_key[key].inputs.values() if key in by_key else []
     return needed
 
 
 def remove_stage(root: Path, stage: StoredStage) -> None:
     """Remove a stage: it vanishes in one step, so that nobody reads half of it."""
+    # Named like a partial folder: what a kill leaves here goes with the next clean-up.
     bin_folder = root / ".partial" / f"{stage.key}.removed.{time.time_ns()}"
     bin_folder.parent.mkdir(parents=True, exist_ok=True)
     stage.folder.rename(bin_folder)
@@ -76,13 +78,14 @@ def _describe(folder: Path) -> StoredStage:
     try:
         document = json.loads(description.read_text(encoding="utf-8"))
         made, inputs = dict(document.get("made") or {}), dict(document.get("inputs") or {})
+        # The store touches it at each use: many file systems note no time of reading.
         used_at = description.stat().st_mtime
     except (OSError, ValueError, TypeError, AttributeError):
         made, inputs, used_at = {}, {}, folder.stat().st_mtime
     return StoredStage(
         *(folder.parent.name, folder.name, folder),
         size_bytes=sum(path.stat().st_size for path in files),
-        made_at=folder.stat().st_ctime,
+        made_at=folder.stat().st_ctime,  # the rename to its final name set it
         used_at=used_at,
         made=made,
         inputs=inputs,

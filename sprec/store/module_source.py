@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 _HOME = __name__.partition(".")[0]
+# Resolved, as packages' folders are: in a virtual environment lib64 is a link to lib.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
 
 
@@ -34,6 +35,7 @@ class ModuleSource:
     @cached_property
     def body(self) -> list[ast.stmt]:
         """The module's statements."""
+        # Bytes, so that the parser itself obeys a line that names the file's encoding.
         return ast.parse(self.path.read_bytes()).body
 
     @cached_property
@@ -74,6 +76,7 @@ class ModuleSource:
 
     def _acts(self, statement: ast.stmt) -> bool:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            # A decorator of ours may register what it decorates, and a lookup by text cannot be followed.
             names = [name for decorator in statement.decorator_list for name in _names(decorator)]
             return any(name in self.definitions or name in self.imports for name in names)
         if isinstance(statement, ast.Import | ast.ImportFrom) or is_text(statement):
@@ -87,6 +90,7 @@ class ModuleSource:
                     yield alias.asname or alias.name.partition(".")[0], Symbol(alias.name, "")
         elif isinstance(node, ast.ImportFrom) and is_followed(package := self._absolute(node)):
             for alias in node.names:
+                # The statement does not say whether it names a module or a definition; the files do.
                 submodule = f"{package}.{alias.name}"
                 symbol = Symbol(submodule, "") if source_file(submodule) else Symbol(package, alias.name)
                 yield alias.asname or alias.name, symbol
@@ -95,6 +99,7 @@ class ModuleSource:
         """Return the module that `from … import` names, its dots resolved."""
         if not node.level:
             return node.module or ""
+        # One dot means the package itself in its __init__.py, and the package around it in any other module.
         package = self.name.split(".") if self.path.name == "__init__.py" else self.name.split(".")[:-1]
         parents = package[: len(package) - node.level + 1]
         return ".".join([*parents, *([node.module] if node.module else [])])
@@ -193,11 +198,14 @@ def _uses_of_function(
 ) -> Iterator[Use]:
     parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     annotations = {parameter.arg: _unquoted(parameter.annotation) for parameter in parameters}
+    # Only a plain class tells which method `parameter.method` is; of a union or a list all of it counts.
     own = {name: known.id for name, known in annotations.items() if isinstance(known, ast.Name)}
+    # Without an annotation, too, a parameter hides one of its name further out.
     inner = {name: known for name, known in classes.items() if name not in annotations} | own
     outside = [value for value in annotations.values() if not isinstance(value, ast.Name)]
     variadic = [_unquoted(arg.annotation) for arg in (node.args.vararg, node.args.kwarg) if arg]
     defaults = [*node.args.defaults, *node.args.kw_defaults]
+    # Python evaluates these where the function is defined, so its own parameters are not known in them.
     for value in [*outside, *variadic, *defaults, *node.decorator_list, _unquoted(node.returns)]:
         if value is not None:
             yield from uses(value, classes)
@@ -225,6 +233,7 @@ def normalise(node: object) -> str:
     values = [
         f"{name}={normalise(value)}"
         for name, value in ast.iter_fields(node)
+        # ctx follows from the place, kind is the u of u"…", and a type comment is a comment.
         if name not in ("ctx", "kind", "type_comment") and value not in (None, [])
     ]
     return f"{type(node).__name__}({','.join(values)})"

@@ -62,6 +62,7 @@ class Stage:
 
 
 def _digest(document: Mapping[str, JSON]) -> str:
+    # Every stored key is a hash of this very text: another option here makes all stages unknown.
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -39,6 +39,7 @@ def read_description(folder: Path) -> Description | None:
         description = Description(document, float(document.pop("seconds")), files, made)
         _ = [(int(entry["bytes"]), str(entry["sha256"])) for entry in files.values()], made.items()
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        # What does not parse is damage and is computed again; a disk that cannot be read must stop the run.
         return None
     return description
 
@@ -60,6 +61,7 @@ def find_damage(folder: Path, description: Description, *, contents: bool) -> st
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
+        # A plan asks for sizes alone: they show a file cut short without reading gigabytes.
         if path.stat().st_size != expected["bytes"]:
             return f"{name} has {path.stat().st_size} bytes, not {expected['bytes']}"
         if contents and _sha256(path) != expected["sha256"]:
@@ -73,18 +75,20 @@ def follow_umask(folder: Path) -> None:
     safetensors writes files of mode 0600 whatever the umask, which locks out others who share the store.
     """
     # `stage.json` and the folder itself were made by plain calls, so they show what the umask makes of them.
+    # Asking for the umask means setting it, for every thread at once.
     file_mode, folder_mode = ((path.stat().st_mode & 0o777) for path in (folder / DESCRIPTION, folder))
     for parent, folders, names in os.walk(folder):
         for name in folders:
             Path(parent, name).chmod(folder_mode)
         for name in names:
-            if not Path(parent, name).is_symlink():
+            if not Path(parent, name).is_symlink():  # chmod would change its target
                 Path(parent, name).chmod(file_mode)
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """Return every file below `folder` except the description, by its relative name."""
     paths = ((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    # `stage.json` cannot hold its own checksum.
     return sorted((name, path) for name, path in paths if name != DESCRIPTION)
 
 

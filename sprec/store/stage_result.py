@@ -30,6 +30,7 @@ def reused_result(folder: Path, description: Description, *, other_code: bool) -
     """Return the result of a stage that is stored in this folder."""
     stage = description.stage
     return StageResult(
+        # Where other code made it, its key is not the one that was asked for.
         *(folder, folder.name, description.seconds),
         reused=True,
         code=stage["code"],

@@ -37,6 +37,7 @@ LockKind: TypeAlias = Literal["flock", "lease"]
 Accept: TypeAlias = Literal["same_code", "any_code"]
 """Which stored stages are reused: those of the same code and library versions, or those of any."""
 
+# Its owner touches a lease every 20 s: two touches may fail before another process takes over.
 LEASE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _PARTIAL, _LOCKS, _CHECKPOINTS = ".partial", ".locks", ".checkpoints"
@@ -112,6 +113,7 @@ class Store:
         Raises `StoreError` if it is not stored, or damaged.
         """
         folder = self.root / name / key
+        # Both may come from a stranger's record: `..` must not lead out of the store.
         if not (STAGE_NAME.fullmatch(name) and re.fullmatch("[0-9a-f]{32}", key)):
             raise StoreError(f"no stage is called {name[:40]!r} with the key {key[:40]!r}")
         with explain_store_errors(self.root, "read"):
@@ -145,9 +147,11 @@ class Store:
             description = read_description(folder)
             if description is None or not description.describes(stage, any_code=any_code):
                 continue
+            # No warning here: whoever computes it again says so, once, and removes the folder under the lock.
             if self._find_damage(folder, description, contents=contents):
                 continue
             if contents and not self._read_only:  # the time of last use, for those who prune
+                # Another user's stage cannot be touched, and is as good all the same.
                 with suppress(OSError):
                     os.utime(folder / DESCRIPTION)
             return reused_result(folder, description, other_code=folder.name != stage.key)
@@ -167,6 +171,7 @@ class Store:
 
     def _compute(self, stage: Stage, work: Callable[[Path], None]) -> StageResult:
         """Fill a partial folder and rename it to the final one; the caller holds the lock of the key."""
+        # First, since a rename onto a damaged folder would fail, and that after all the work.
         self._remove_leftovers(stage)
         partial = self._make_partial_folder(stage)
         made = {**self.describe_maker(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -176,6 +181,7 @@ class Store:
             seconds = time.perf_counter() - start
             write_description(partial, stage, seconds, made)
             follow_umask(partial)
+            # Before the rename: after a power failure a final name must not stand for half-written files.
             sync_tree(partial)
             partial.rename(self.path(stage))
         except Exception as error:
@@ -184,7 +190,9 @@ class Store:
             # Only a successor removes the folder: this process lost its lease while it was suspended.
             return self._take_successors_result(stage, error)
         finally:
+            # The name has this process's id, so a successor's folder is never meant.
             shutil.rmtree(partial, ignore_errors=True)
+        # Only when the new name is on disk too are the checkpoints of no more use.
         sync_path(self.path(stage).parent)
         shutil.rmtree(self.checkpoint_folder(stage), ignore_errors=True)
         self._verified.add(self.path(stage))
@@ -210,6 +218,7 @@ class Store:
             leftover.unlink(missing_ok=True)
         if not self._cleaned:
             self._cleaned = True
+            # Once per store object: each look costs a lock for every folder.
             self.remove_dead_partials()
         if (folder := self.path(stage)).exists():
             log.warning("%s is damaged (%s): computing it again", folder, self._describe_damage(stage))
@@ -251,6 +260,7 @@ class Store:
             lock.release()
 
     def _make_lock(self, key: str) -> BaseFileLock:
+        # flock leaves its file behind, which would look like a held lease if both had one name.
         path = self.root / _LOCKS / f"{key}.{'lease' if self.lock == 'lease' else 'lock'}"
         if self.lock == "lease":
             return SoftFileLease(path, lease_duration=self.lease_seconds, poll_interval=_POLL_SECONDS)
@@ -269,6 +279,7 @@ class Store:
         return "/".join(owners[0]) if owners else "another process"
 
     def _make_partial_folder(self, stage: Stage) -> Path:
+        # Process and host are for those who wait: the kernel does not say who holds a lock.
         folder = self.root / _PARTIAL / f"{stage.key}.{os.getpid()}.{socket.gethostname()}"
         self.path(stage).parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True)
