@@ -61,6 +61,7 @@ class NearestTitles:
         """Return the k nearest items of each title; None, a text without a title, has none."""
         from sprec.generation.grounding import find_nearest
 
+        # An empty text has nearest titles too, so places of None are emptied at the end.
         spellings = [self.evaluation_set.spelling_of(title or "") for title in titles]
         catalog = self.embedder.embed(self.evaluation_set.titles)
         ranked = np.full((len(titles), k), -1)
@@ -70,6 +71,7 @@ class NearestTitles:
         return ranked
 
 
+# Imported when asked for: torch takes seconds, and exact matching does without.
 def _ngrams(evaluation_set: EvaluationSet) -> NearestTitles:
     from sprec.generation.grounding import CharacterNgrams
 
@@ -124,6 +126,7 @@ def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
         )
     answers = [_answer(entry, f"{path}: row {row}") for row, entry in enumerate(entries, start=1)]
     from_records = [answer for answer, entry in zip(answers, entries, strict=True) if isinstance(entry, dict)]
+    # As released, a record's text stands in a list of one; beside longer lists that is a short list.
     if all(isinstance(answer, str) or len(answer) == 1 for answer in from_records):
         answers = [
             answer[0] if isinstance(entry, dict) and isinstance(answer, list) else answer
@@ -196,8 +199,10 @@ def _remarks(
 ) -> list[str]:
     """Return what a reader must know beside the scores: what is no item, and what has no genre."""
     texts = [answer for answer in answers if isinstance(answer, str)]
+    # Exact grounding gives a text one item, so only first places can be wrong.
     predicted, items = ranked[:, :1] if texts else ranked, ranked[ranked >= 0]
     without_genre = evaluation_set.masses[items].sum(axis=1) == 0
+    # The first two readings of a text are one whole title; a later one is the first of several.
     several = [
         evaluation_set.title_of(text) not in (None, *evaluation_set.titles_in(text)[:2]) for text in texts
     ]
