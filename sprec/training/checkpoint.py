@@ -32,6 +32,7 @@ class TrainingCheckpoint:
         if self.path is None or not self.path.is_file():
             return None
         try:
+            # A store may be shared: numbers alone are read, no pickled code.
             state: State = torch.load(self.path, map_location=device, weights_only=True)
         except Exception as error:
             log.warning("%s cannot be read (%s): training starts again", self.path, error)
@@ -57,6 +58,7 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
 
 def set_random_state(state: Mapping[str, torch.Tensor], device: torch.device) -> None:
     """Set the state of torch's generators."""
+    # `load` has put all tensors on the device, and generators take their state from the CPU.
     torch.set_rng_state(state["cpu"].cpu())
     if device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)

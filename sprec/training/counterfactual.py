@@ -45,12 +45,14 @@ class Counterfactual:
         What a row predicts before its title counts as in SFT.
         """
         rows, without_history = zip(*pairs, strict=True)
+        # An answer may begin in the prompt (`with_loss_on`); after x⁰ it is the title alone.
         title_tokens = [len(row.answers[0]) for row in without_history]
         in_title = _in_title([len(row.answers[0]) for row in rows], title_tokens).to(model.device)
         count = len(in_title)
         both = [*rows, *without_history]
         logits, predicted = model.token_logits(both), model.predicted_tokens(both)
         log_probs = _label_log_probs(logits[:count], predicted.labels[:count])
+        # Both are in the order of rows and then of title tokens, so they can be subtracted as they stand.
         effect = _label_log_probs(logits[:count][in_title] - logits[count:], predicted.labels[count:])
         weights = torch.cat([linear_weights(tokens, self.last_token_weight) for tokens in title_tokens])
         title = weights.to(model.device) * (log_probs[in_title] + self.effect_weight * effect)

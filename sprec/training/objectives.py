@@ -26,6 +26,7 @@ def sft(
     policy: Float[Tensor, "batch answers"], reference: Float[Tensor, "batch answers"]
 ) -> Float[Tensor, " batch"]:
     """Return the negative log-likelihood of the chosen answer, in nats per title."""
+    # `reference` is there so that all objectives are called alike.
     return -policy[:, 0]
 
 
@@ -38,6 +39,7 @@ def dpo(
     chosen one has zero gradient. SPIN (Chen et al. 2024, eq. 4.7) is this loss with the previous iterate as
     reference and its answers as rejected ones.
     """
+    # In float32 log(sigmoid(x)) would be minus infinity where x is below −104.
     return -F.logsigmoid(beta * _margins(policy, reference)).mean(1)
 
 
@@ -48,6 +50,7 @@ def sdpo(
 
     With one rejected answer it is `dpo`. The hardest negative, of highest Δ_l, has the largest gradient.
     """
+    # In float32 a plain sum would overflow where an exponent passes 88.
     return -F.logsigmoid(-(-beta * _margins(policy, reference)).logsumexp(1))
 
 
@@ -62,6 +65,7 @@ def dmpo(
 
     `scaled_by_count` multiplies β by k, as the released code does: −log σ(β Σ_l (Δ_w − Δ_l)).
     """
+    # Δ_w is the same in all margins, so their mean is Δ_w less the mean of Δ_l.
     margins = _margins(policy, reference)
     return -F.logsigmoid(beta * (margins.sum(1) if scaled_by_count else margins.mean(1)))
 
@@ -78,6 +82,7 @@ def rosepo(
     The constant `epsilon` is the chance that a label is the wrong way round: the loss is least where
     βm = log((1−ε)/ε), so the margin does not grow without end. Several rejected answers are averaged.
     """
+    # The paper has an ε per pair, from an oracle of preferences; a constant one is its simple form.
     margin = beta * _margins(policy, reference)
     return -((1 - epsilon) * F.logsigmoid(margin) + epsilon * F.logsigmoid(-margin)).mean(1)
 

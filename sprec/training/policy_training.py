@@ -70,6 +70,7 @@ def train_policy(
         options |= {"token_counts": count_predicted_tokens(rows, counterfactual, without_history)}
     reference = torch.zeros(len(rows), 1)  # SFT has none
     if len(rows[0].answers) > 1:
+        # Now, since training changes these very weights in place.
         reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
     validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
     curve = fine_tune(

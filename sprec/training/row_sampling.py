@@ -32,6 +32,7 @@ class RowSampling:
 
     def sample_rows(self, train: Examples, iteration: int, *, seed: int) -> Examples:
         """Return the iteration's rows, sampled without replacement and anew in each iteration."""
+        # Released code seeds the initial SFT's rows and draws later ones unseeded: `rows_seed` is for those.
         count, own_seed = self.row_count(iteration), self.rows_seed if iteration else None
         if count is None or count >= len(train):
             return train
@@ -41,6 +42,7 @@ class RowSampling:
     def describe(self, iteration: int) -> dict[str, int | None]:
         """Return all that the iteration's rows depend on beside the data and the run's seed."""
         own_seed = {"rows_seed": self.rows_seed} if iteration and self.rows_seed is not None else {}
+        # As many rows of another iteration are other rows, hence its number.
         return {"rows": self.row_count(iteration), "draw": iteration, **own_seed}
 
 

@@ -20,6 +20,7 @@ class ItemGenres:
 
     def masses(self, *, all_genres: bool) -> Float[np.ndarray, "items genres"]:
         """Return each item's unit of mass, split over its selected genres, or over all that it has."""
+        # No set: its order differs between processes, and with it the last bits of sums over genres.
         every = tuple(dict.fromkeys(genre for genres in self.of_items for genre in genres))
         return genre_masses(self.of_items, every if all_genres else self.selected)
 
@@ -90,6 +91,7 @@ def genre_balance(
     rows = examples if counted is None else counted
     histories = [row.history for row in rows]
     items = [[*row.history, row.target] if accumulated else [row.target] for row in rows]
+    # A genre that is no target's is multiplied by 0 below, and 0 · ∞ would be NaN.
     ratio = genre_share(histories, masses) / np.maximum(genre_share(items, masses), 1e-12)
     targets = np.array([example.target for example in examples])
     has_genre = masses[targets] > 0

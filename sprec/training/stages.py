@@ -78,6 +78,7 @@ class Stages:
             inputs: digests and keys of whatever else it reads.
         """
         digests = self.context.dataset.part_digests
+        # "training" holds the catalogue and the wording as well, so every stage depends on it.
         inputs |= {part: digests[part] for part in ("training", *data)}
         return Stage(name, settings, inputs, code_digest(*code), library_versions())
 
@@ -110,6 +111,7 @@ class Stages:
         """
         label = f"sft {iteration}" if iteration else "initial sft"
         settings = {**self._shared_settings, **self.row_sampling.describe(iteration), **schedule.describe()}
+        # What is not in use is left out of the key, so that a new option leaves older keys as they are.
         settings |= {"weighting": repr(weighting)} if weighting else {}
         settings |= {"counterfactual": asdict(counterfactual)} if counterfactual else {}
         # Validation rows count where they choose the weights, genres where they weigh the rows.
@@ -209,6 +211,7 @@ class Stages:
         """
         loss = f"{objective.func.__module__}.{objective.func.__qualname__}"
         settings = {**self._shared_settings, **schedule.describe()}
+        # Which rows the pairs are of is part of their own key.
         settings |= {"objective": loss, **objective.keywords}
         code = [Stages.dpo, self.context.model_code, objective]
         inputs = {"earlier_pairs": earlier.key} if earlier else {}
@@ -232,6 +235,7 @@ class Stages:
         assistant, context = test.ranker.assistant, self.context
         if assistant is None:
             return None
+        # No LLM in it: of the numeric settings only the threads change its last bits.
         settings = {"seed": context.seed, "threads": context.numerics.get("threads"), **assistant.describe()}
         stage = self._stage("assistant", settings, [Stages.assistant, assistant], ["valid"])
 
@@ -272,6 +276,7 @@ class Stages:
         """
         rows, context = test.rows(self.context.dataset), self.context
         settings = {**self._shared_settings, "baseline": settings, "split": test.split, "k": test.k}
+        # Anybody's class may stand here, and it is handed the whole dataset, so all of that counts.
         code, data = [Stages.baseline, baseline], ["valid", test.split, "genres"]
         stage = self._stage("baseline", settings, code, data)
 

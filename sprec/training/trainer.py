@@ -54,6 +54,7 @@ class TrainingRows:
         if self.weights is None:
             return torch.ones(len(numbers))
         weights = self.weights[list(numbers)]
+        # As RW's released code: its mean has no dimension, so weights scale the step and not its rows.
         return weights.mean().expand(len(numbers)) if self.batch_weights else weights
 
     def step_divisor(self, numbers: Sequence[int]) -> float:
@@ -91,6 +92,7 @@ class FineTuningModule(lightning.LightningModule):
         self.network = model.network
         self.language_model, self.data, self.objective = model, data, objective
         self.schedule, self.steps, self.label = schedule, steps, label
+        # Only for the rewards that are reported; the objective has its own.
         self.beta = float(getattr(objective, "keywords", {}).get("beta", 1.0))
         self.clipped_steps = 0
         self.log_probs = data.scorer or (lambda numbers: model.log_probs([data.rows[i] for i in numbers]))
@@ -144,6 +146,7 @@ class FineTuningModule(lightning.LightningModule):
         if self.resumed and batch_idx == 0:  # here, because Lightning may draw numbers on its way
             set_random_state(self.resumed["random"], self.language_model.device)
         batch_idx += self.first_step
+        # Zeros, not None: gradients stay in the buffer of `preallocate_gradients`.
         optimizer.zero_grad(set_to_none=False)
         rows = [self.data.rows[number] for number in numbers]
         groups = distributed.own_microbatches(
@@ -153,6 +156,7 @@ class FineTuningModule(lightning.LightningModule):
         with self._without_gradient_sync():
             sums = [self._backward(numbers, weights, divisor, group) for group in groups]
         values = self._means(sums, len(rows), divisor)
+        # The loss is that of all processes, so they stop together and none waits for the others.
         self._check_finite("loss", values["loss"], batch_idx, numbers)
         distributed.sum_gradients(self.network.parameters())
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm))
@@ -163,6 +167,7 @@ class FineTuningModule(lightning.LightningModule):
         self.on_step(batch_idx + 1, self.curve[-1])
         optimizer.step()
         rate.step()
+        # One answer for all weights: each would make the device wait.
         finite = torch.stack([weight.isfinite().all() for weight in self._trainable]).all()
         self._check_finite("a weight", 0.0 if finite else math.nan, batch_idx, numbers)
         self.advance_to(batch_idx + 1)
@@ -179,6 +184,7 @@ class FineTuningModule(lightning.LightningModule):
     def _keep_best_weights(self, step: int) -> None:
         """Keep a copy of the weights if this step is one to evaluate and has the lowest validation loss."""
         every = self.schedule.eval_every
+        # With one evaluation, at the end, there would be nothing to choose from.
         if every is None or self.steps <= every or (step % every and step != self.steps):
             return
         rows, tokens = self.data.validation, self.schedule.batch_tokens
@@ -187,6 +193,7 @@ class FineTuningModule(lightning.LightningModule):
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
         if loss < self.best.loss:
             weights = self.language_model.tuned_weights()
+            # Copies, since the next step changes the originals.
             self.best = BestWeights(step, loss, {name: value.clone() for name, value in weights.items()})
 
     def cpu(self) -> Self:
