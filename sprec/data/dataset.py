@@ -37,6 +37,7 @@ CATALOG_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
+# Without `eq`: comparing arrays gives arrays, which a generated comparison cannot use.
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Everything that methods and metrics need to know of a dataset.
@@ -138,7 +139,7 @@ class Dataset:
                 tuple(table["title"]), tuple(tuple(labels) for labels in table["genres"].to_list())
             ),
             split=Split(**parts, drops=details["drops"]),
-            popularity=table["popularity"].to_numpy().copy(),
+            popularity=table["popularity"].to_numpy().copy(),  # polars hands out a read-only view
             genres=tuple(details["genres"]),
             wording=Wording(**details["wording"]),
             digest=details["digest"],
@@ -203,6 +204,7 @@ class FromInteractions:
         read, drops = self.filters(self.reader.read())
         genres = most_common_genres(read.catalog.genres) if self.genres is None else tuple(self.genres)
         check_genres(genres, read.catalog, self.name, origin=read.items_file)
+        # In the file's order, which breaks ties of time later on.
         distinct = read.frame.unique(maintain_order=True)
         drops["duplicate_interactions"] = read.frame.height - distinct.height
         rows = sliding_windows(

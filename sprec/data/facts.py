@@ -79,6 +79,7 @@ def top_share(counts: NDArray[np.int64], *, percent: int) -> float:
     (0.6, 0.8)
     """
     falling = np.sort(counts[counts > 0])[::-1]
+    # Rounded up in whole numbers: in floats 0.07 · 100 is more than 7.
     largest = -(-percent * len(falling) // 100)
     return float(falling[:largest].sum() / falling.sum())
 
@@ -99,6 +100,7 @@ def gini_index(counts: NDArray[np.int64]) -> float:
 def _counts(rows: pl.DataFrame, *, items: int) -> NDArray[np.int64]:
     if rows["user"].null_count() == rows.height:
         return np.bincount(_items(rows), minlength=items)
+    # Of each user's first row the history counts too, so that has to be the earliest one.
     ordered = rows.sort("user", "time", maintain_order=True)
     return count_popularity(Examples(ordered), items=items)
 

@@ -64,11 +64,13 @@ class Filters:
             items = core["item"].n_unique()
             if start is None or items >= self.items_min:
                 return inside, core
+            # A window that holds every interaction cannot grow: without this the loop would not end.
             if inside.height == widest:
                 raise ValueError(
                     f"items_min = {self.items_min}, but only {items} items are left of all interactions; "
                     "lower items_min or core"
                 )
+            # polars takes 29 February to the 28th of the year before, where `date.replace` raises.
             start = pl.Series([start]).dt.offset_by("-1y")[0]
             log.info("%d items are fewer than %d; the window now starts on %s", items, self.items_min, start)
 
@@ -99,6 +101,7 @@ def k_core(frame: pl.DataFrame, core: int) -> pl.DataFrame:
     rows = -1
     while core > 1 and frame.height != rows:
         rows = frame.height
+        # Users and items go at once: the core that is left is the same in whichever order they go.
         frame = frame.filter(*(pl.len().over(name) >= core for name in ("user", "item")))
     return frame
 

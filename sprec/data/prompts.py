@@ -163,6 +163,7 @@ class Prompt:
         """Return the step's prompt before, in and after its titles; the last part ends with the quote."""
         template: str = getattr(self.templates, step)
         before, after = re.split(r"(?<!{){history}", template)
+        # Titles come in after the fields are filled: a brace in a title is no field.
         titles = ", ".join(f'"{title}"' for title in history)
         return self._fill(before), titles, self._fill(after) + '"'
 

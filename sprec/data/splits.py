@@ -28,6 +28,7 @@ def sliding_windows(frame: pl.DataFrame, *, history_min: int, history_max: int) 
         "position"
     ]
     shifted = {
+        # `shift` reaches back into the user before; the position says where this user begins.
         f"history_{back}": pl.when(position >= back).then(pl.col("item").shift(back))
         for back in range(history_max, 0, -1)
     }

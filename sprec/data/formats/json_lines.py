@@ -68,6 +68,7 @@ def _read_line_by_line(
     parse: Callable[[str], Any],
 ) -> pl.DataFrame:
     rows = []
+    # At line feeds alone, as lines are counted elsewhere: `splitlines` cuts at a carriage return too.
     for line, raw in enumerate(data.split(b"\n"), start=first):
         place = f"{path}:{line}"
         if text := decode(raw, "utf-8", place).removeprefix("\ufeff").strip():

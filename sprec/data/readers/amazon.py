@@ -34,6 +34,7 @@ class AmazonFormat:
 REVIEWS = InteractionFields(
     user="reviewerID", item="asin", time="unixReviewTime", rating="overall", time_format=epoch_time(1)
 )
+# Metadata of 2023 are by parent alone: variants of a product, such as colours, share one.
 REVIEWS_2023 = InteractionFields(
     user="user_id", item="parent_asin", time="timestamp", rating="rating", time_format=epoch_time(1000)
 )
@@ -92,6 +93,7 @@ class Amazon:
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
         settings = {key: value for key, value in asdict(self).items() if key != "source"}
+        # 4 and 4.0 are one setting, but not the same JSON.
         settings |= {"min_rating": float(self.min_rating), "ignored_genres": list(self.ignored_genres)}
         return fingerprint("amazon", source=self.source.digest(), **settings)
 

@@ -93,6 +93,7 @@ class Custom:
             find_columns(path, table.collect_schema().names(), {name: name for name in names})
         else:
             self._find_columns(path, self._csv_rows(path), names)
+            # As text: a guessed type would make the id 007 a 7.
             table = pl.scan_csv(path, separator=self.separator, infer_schema=False)
         try:
             frame = table.select(names).collect(engine="streaming")

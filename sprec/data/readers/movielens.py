@@ -77,6 +77,7 @@ class _Tables:
         ratings = cast_columns(
             self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating"
         )
+        # Both files of an edition come together: a movie that is not listed means that two are mixed.
         reader = InteractionTableReader(
             self.ratings_file, FIELDS, items, min_rating, numbered_users=True, all_listed=True
         )
@@ -111,6 +112,7 @@ def _read_double_colon(folder: Path, *, encoding: str) -> _Tables:
 
 EDITIONS: Mapping[str, Callable[[Path], _Tables]] = {
     "100k": _read_100k,
+    # GroupLens changed the encoding between these two.
     "1m": partial(_read_double_colon, encoding="latin-1"),
     "10m": partial(_read_double_colon, encoding="utf-8"),
     "latest-small": _read_csv,

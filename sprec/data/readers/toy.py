@@ -73,6 +73,7 @@ class Toy:
         length = int(rng.integers(self.shortest, self.longest + 1))
         items = self._walk(length, int(rng.integers(len(GENRES))), weights, rng)
         start = rng.integers(0, 90 * 24 * HOUR_SECONDS)
+        # At least an hour apart, so that no order of a user is a matter of ties.
         times = start + rng.integers(HOUR_SECONDS, 72 * HOUR_SECONDS, length).cumsum()
         columns = {
             "user": [user] * length,
