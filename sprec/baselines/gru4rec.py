@@ -18,6 +18,7 @@ class GRU4Rec(NextItemModel):
         self, items: int, *, length: int, width: int, hidden: int, layers: int, dropout: float
     ) -> None:
         super().__init__(items, length=length, width=width)
+        # torch drops out between layers, and warns where there is only one.
         between = dropout if layers > 1 else 0.0
         self.gru = nn.GRU(width, hidden, layers, batch_first=True, dropout=between)
         self.output = nn.Linear(hidden, width)

@@ -63,6 +63,7 @@ class Block(nn.Module):
         parts = self.query_key_value(states).unflatten(-1, (3, self.heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         seen: Tensor = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        # The paper's attention ends here, without an output projection.
         return seen.transpose(1, 2).flatten(2)
 
 

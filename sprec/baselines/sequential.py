@@ -58,6 +58,7 @@ class NextItemModel(nn.Module):
 
     def logits(self, states: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch items"]:
         """Return the inner product of states and item embeddings."""
+        # The last row is the padding's, which nobody is recommended.
         return states @ self.embedding.weight[: self.items].T
 
     def _embed(self, ids: Int[Tensor, "batch positions"]) -> Float[Tensor, "batch positions width"]:

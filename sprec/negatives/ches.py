@@ -32,6 +32,7 @@ class Ches(NegativeSampler):
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` titles per example, most extreme first; of a tie the one sampled first."""
         unseen = [context.unseen_items(example) for example in examples]
+        # One size for all: rows of one batch need equally many answers.
         size = min(self.candidates, *map(len, unseen)) if unseen else 0
         if not size:
             return [[] for _ in examples]

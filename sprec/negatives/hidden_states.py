@@ -35,12 +35,14 @@ def ches_scores(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarr
     [[0.5, -2.0]]
     """
     chosen, rejected = means[:, :1], means[:, 1:]
+    # The division by T_w and T_l is in the means already.
     scores: Float[np.ndarray, "rows rejected"] = (rejected * chosen).sum(-1) - (chosen * chosen).sum(-1)
     return scores
 
 
 def _means(model: LanguageModel, rows: Sequence[TokenRow]) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of these rows, read in one pass."""
+    # In half precision the sum over a title would lose digits.
     hidden, tokens = model.hidden_states(rows).float(), model.predicted_tokens(rows)
     place = (tokens.rows, tokens.answers)
     shape = (len(rows), len(rows[0].answers))

@@ -27,6 +27,8 @@ class InBatch(NegativeSampler):
             rows = order[start : start + self.batch_rows]
             targets = {examples[row].target for row in rows}
             for row in rows:
+                # A set has no order of its own, and the draw must depend on the generator alone.
                 others = sorted(targets - {*examples[row].history, examples[row].target})
+                # Of an empty list numpy makes an array of floats, which are no ids.
                 titles[row] = context.titles_of(rng.permutation(others)[: self.count].astype(int))
         return titles

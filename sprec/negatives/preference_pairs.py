@@ -29,6 +29,7 @@ def build_pairs(
     the catalogue lacks. `ValueError` where no row is left.
     """
     pairs: list[tuple[list[int], list[str]]] = []
+    # Reasons that never occurred stand in the record too, as 0.
     drops = dict.fromkeys(
         ("no_title", "too_few", "equal_to_target", "equal_to_target_kept", "off_catalog_kept"), 0
     )

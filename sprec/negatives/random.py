@@ -52,6 +52,7 @@ class Popular(NegativeSampler):
         self, example: Example, context: SamplerContext, weights: Float[np.ndarray, " items"], rng: Generator
     ) -> list[str]:
         unseen = context.unseen_items(example)
+        # numpy refuses to draw more items than there are with a weight.
         unseen = unseen[weights[unseen] > 0]
         if len(unseen) < self.count:
             return []

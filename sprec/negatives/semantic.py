@@ -40,6 +40,7 @@ class Semantic(NegativeSampler):
         self, example: Example, context: SamplerContext, vectors: Float[np.ndarray, "items size"]
     ) -> list[str]:
         unseen = context.unseen_items(example)
+        # A mean of unit vectors is shorter than 1; all items share that factor, so their order stays.
         cosines = vectors[unseen] @ self._anchor(example, vectors)
         order = np.argsort(-cosines if self.similar else cosines, kind="stable")
         return context.titles_of(unseen[order[: self.count]])
