@@ -71,7 +71,9 @@ class CostEstimator(Stages):
         super().__init__(context, store, row_sampling, on_result=lambda *_: None)
         self.model = model
         self.planned: list[PlannedStage] = []
+        # Vectors of the catalogue are kept for the run, so only its first use pays for them.
         self._catalog_embedded = False
+        # `dpo` is not told how many titles its pairs reject; the last sampler says it.
         self._rejected_titles = 1
 
     def sft(

@@ -30,6 +30,7 @@ class ModelShape:
     def of(cls, config: Any, rank: int) -> "ModelShape":
         """Return the sizes of a transformers configuration."""
         heads = config.num_attention_heads
+        # Gemma and Qwen3 have heads whose sizes do not add up to the hidden size.
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
         groups = config.num_key_value_heads
         sizes = (config.num_hidden_layers, config.hidden_size, config.intermediate_size)
@@ -117,6 +118,7 @@ def _triangle(before: int, own: int) -> int:
 
 def forward_flops(shape: ModelShape, size: PassSize) -> int:
     """Return the FLOPs of a pass without gradients, adapters merged."""
+    # Two products, queries by keys and weights by values, of two operations per number each.
     attention = 4 * shape.layers * shape.heads * shape.head_size * size.pairs
     return shape.projected(size) + attention + 2 * shape.words * size.predicted
 

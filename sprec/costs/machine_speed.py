@@ -74,7 +74,7 @@ def _measure(shape: ModelShape, device: str, *, bf16: bool, seconds: float) -> M
     stream = _best(lambda: torch.add(one, two, out=out), device, seconds)
     return MachineSpeed(
         flops=2 * rows * shape.hidden * shape.inner / product,
-        bytes_per_second=3 * STREAM_BYTES / stream,
+        bytes_per_second=3 * STREAM_BYTES / stream,  # two arrays are read and one is written
         call_seconds=_best(calls, device, seconds) / CALLS,
         width=dtype.itemsize,
     )

@@ -41,6 +41,7 @@ def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
     0.6931
     """
     counts = occurrences(ranked)
+    # Only items that occur are counted, so no logarithm is of 0.
     share = counts / max(counts.sum(), 1)
     return float(-(share * np.log(share)).sum())
 
@@ -109,5 +110,6 @@ def group_hit_rate(
     >>> group_hit_rate(ranked, target, np.array([True, False, False]))
     0.5
     """
+    # A target of −1 would look up the last item's group.
     in_group = (target >= 0) & group[target]
     return float(hit(ranked[in_group], target[in_group]).mean()) if in_group.any() else None

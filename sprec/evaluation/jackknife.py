@@ -111,5 +111,6 @@ def list_genre_masses(
     top: Int[np.ndarray, "users k"], masses: Float[np.ndarray, "items genres"]
 ) -> Float[np.ndarray, "users genres"]:
     """Return each list's mass per genre; a place without an item has none."""
+    # An empty place, −1, looks up the last item, hence the mask.
     summed: Float[np.ndarray, "users genres"] = (masses[top] * (top >= 0)[:, :, None]).sum(axis=1)
     return summed

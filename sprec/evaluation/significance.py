@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.random import Generator
 
+# 2¹² sign vectors are fewer than the draws that they replace.
 ENUMERATED_UNITS = 12
 CELLS_AT_ONCE = 2**22
 """Cells of the largest array of draws: 32 MiB in float64."""
@@ -77,6 +78,7 @@ def sign_test(wins: int, trials: int) -> float:
     >>> round(sign_test(1, 4), 6)
     0.625
     """
+    # Logarithms, since floats end at 170!.
     factorials = np.concatenate([[0.0], np.log(np.arange(1, trials + 1)).cumsum()])
     fewer = np.arange(min(wins, trials - wins) + 1)
     chances = factorials[trials] - factorials[fewer] - factorials[trials - fewer] - trials * np.log(2)
