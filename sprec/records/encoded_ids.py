@@ -31,6 +31,7 @@ def decode_ids(text: str, width: int) -> NDArray[np.int32]:
     """
     try:
         decoder = zlib.decompressobj()
+        # Without `validate`, base64 skips characters that it does not know, and damage would pass.
         raw = decoder.decompress(base64.b64decode(text, validate=True), MOST_BYTES) if text else b""
         if text and not decoder.eof:
             raise ValueError(f"they are cut short, or have over {MOST_BYTES >> 20} MB")

@@ -74,8 +74,10 @@ entries of its lists; with the value that means "unknown"."""
 
 def migrated(document: Document, schema: int) -> Document:
     """Return the document as `schema` has it; one that is newer, or has no way there, comes back as it is."""
+    # `type`, since true would pass for 1, and a list has no hash to look up.
     while type(number := document.get("schema")) is int and number != schema and number in STEPS:
         document = STEPS[number](document)
+    # Whatever the schema: these fields were added without a new number of it.
     document = _with_added_fields(document)
     config = document.get("config")
     return {**document, "config": present_config(config)} if isinstance(config, Mapping) else document
@@ -96,6 +98,7 @@ def present_config(config: Mapping[str, object]) -> dict[str, Any]:
     for old, new in RENAMED_KEYS:
         owner, name = _owner(present, old)
         if owner is not None and name in owner:
+            # The record keeps its own: `_with_present_targets` has copied every mapping.
             value = owner.pop(name)
             if new is not None:
                 _set_missing(present, new, value)
@@ -103,6 +106,7 @@ def present_config(config: Mapping[str, object]) -> dict[str, Any]:
         owner, name = _owner(present, key)
         if owner is not None and owner.get(name) == former:
             owner[name] = current
+    # Last, since a key that is set already keeps a recorded value from its new name.
     for key, value in ADDED_KEYS.items():
         _set_missing(present, key, value)
     return present
@@ -115,6 +119,7 @@ def present_target(path: str) -> str:
     ('sprec.negatives.SelfPlay', 'my_package.weights.Tiny')
     """
     for old, new in RENAMED_TARGETS:
+        # With the dot: "negatives.Grounded" also begins "negatives.GroundedSelfPlay".
         if path == old or path.startswith(f"{old}."):
             path = new + path[len(old) :]
     return path

@@ -63,6 +63,7 @@ def to_columns(items: Mapping[str, RecordedItem]) -> ItemColumns:
     ('Ran', 'Heat')
     """
     by_id = sorted(((int(name), item) for name, item in items.items()), key=lambda pair: pair[0])
+    # Sorted, so that the same items give the same text.
     genre_sets = {genres: row for row, genres in enumerate(sorted({item.genres for _, item in by_id}))}
     return ItemColumns(
         ids=tuple(number for number, _ in by_id),

@@ -10,9 +10,12 @@ _WORDS = r"api[_-]?key|access[_-]?key|private[_-]?key|secret|passw(?:or)?d|passp
 _SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
 _SPECIAL_TOKEN = re.compile(r"(?:^|[_.-])(?:pad|bos|eos|unk|sep|cls|mask|stop|image)[_-]token$", re.I)
 _URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.I)
+# Wider than `is_secret`, which `_hide_value` asks of each name that is found.
 _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
+# Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&}\]"']+)"""
 _ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
+# What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
 
@@ -37,6 +40,7 @@ def redact(value: object, name: str = "") -> object:
     {'tracker': {'api_key': '***', 'url': 'https://***@host/x'}}
     """
     if is_secret(name):
+        # A switch such as `use_token: true` gives nothing away.
         return value if value is None or value == "" or isinstance(value, bool) else HIDDEN
     if isinstance(value, Mapping):
         return {str(key): redact(inner, str(key)) for key, inner in value.items()}
