@@ -13,6 +13,7 @@ def describe_config_error(text: str, known_keys: Flat) -> str:
 
     `known_keys` returns the dotted keys of the default configuration; it is called only where one is unknown.
     """
+    # Hydra's errors carry text and nothing else, so these patterns are those of Hydra 1.3's messages.
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\S+)$", text, re.M)

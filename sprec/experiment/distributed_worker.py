@@ -57,6 +57,7 @@ def main() -> None:
         if is_first:
             work(Path(task["folder"]))
         else:
+            # The others share the passes; the files that they write are the first one's again, and go.
             with TemporaryDirectory() as folder:
                 work(Path(folder))
         dist.destroy_process_group()

@@ -25,6 +25,7 @@ class RunEngine:
 
     def numerics(self) -> dict[str, JSON]:
         """Return what results depend on."""
+        # The fast engine has a cache of its own, whatever transformers' cache does to the model.
         rereads = self.choice.engine == "plain" and not self.choice.cached
         return {"engine": self.choice.engine, **({"cached": False} if rereads else {})}
 

@@ -83,6 +83,7 @@ def load_lines(model: LanguageModel, base: str | None, tokenize_options: str) ->
     titles = '"First title", "Second title"'
     text = f'open("prompt.txt", encoding="utf-8").read().replace("{{history}}", {titles!r})'
     return [
+        # `dtype` was called `torch_dtype` before transformers 4.56.
         "from peft import PeftModel" if base else "import transformers  # 4.56 or later",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         'tokenizer = AutoTokenizer.from_pretrained(".")',

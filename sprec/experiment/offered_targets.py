@@ -21,6 +21,7 @@ def check_offered(config: Mapping[str, Any]) -> None:
     offered = set(_TARGET.findall(text))
     for where, node in _nodes(config, ""):
         target = node["_target_"]
+        # Arguments without a name would get past the check of downloads below.
         if not isinstance(target, str) or target not in offered or "_args_" in node:
             raise ValueError(
                 f"{where}._target_ is {str(target)[:80]!r}, which conf/ does not offer; a record may name no "

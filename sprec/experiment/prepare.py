@@ -31,6 +31,7 @@ def load_or_build_dataset(components: Components) -> Dataset:
     reader = components.reader
     code = code_digest(reader, Dataset.save)
     with reading("dataset", "check its files, dataset.path, and the settings of dataset.reader"):
+        # A dataset does not depend on torch, so a new torch does not read raw data again.
         stage = Stage("dataset", {}, {"reader": reader.digest()}, code, library_versions(("numpy", "polars")))
         return Dataset.load(components.store.run(stage, lambda folder: reader.build().save(folder)).path)
 
@@ -55,6 +56,7 @@ def build_context(
     dataset = sample_eval_rows(whole, settings)
     weights = _base_model_stage(components, dataset)
     stored = components.store.find(weights)
+    # With store.accept=any_code, what is stored may have the key of other code.
     base = ModelState(stored.key if stored else weights.key, None)
     engine = None
     # A plan goes on without a base LLM that cannot be had, and says so where it gives no estimates.

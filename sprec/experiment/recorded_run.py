@@ -85,6 +85,7 @@ class RecordedRun:
         )
         self._record_rows()
         with self._recorded():
+            # In every record, since this list beats many a tuned model and a table should show where.
             self._score_most_popular()
             for label, iteration, folder in self.components.method.train_and_rank(stages, base, test):
                 self._score_stage(folder, label, iteration)
@@ -103,13 +104,14 @@ class RecordedRun:
             name=tracked_name(record, read_choices(self.folder)),
             folder=self.folder,
             notes=record.command,
-            previous=_unfinished_address(self.folder / FILE_NAME),
+            previous=_unfinished_address(self.folder / FILE_NAME),  # before the save below replaces it
         )
         self.record = replace(self.record, tracker=tracker.address)
         self._save()
         try:
             yield
         except BaseException as error:  # interrupts too: a record must not claim to be running
+            # The record comes first: a tracker may wait for its upload, and be killed meanwhile.
             self.record = self.record.as_failed(f"{type(error).__name__}: {error}")
             self._save()
             tracker.finish("failed")

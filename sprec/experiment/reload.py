@@ -61,6 +61,7 @@ class ReloadedRun:
 
         A dataset or base LLM that is not stored is made again, as the run did.
         """
+        # Before anything is built, since building imports and calls what the record names.
         check_offered(record.config)
         settings = _recorded_settings(record)
         components = build_components(settings)
@@ -203,6 +204,7 @@ def _recorded_settings(record: RunRecord) -> Settings:
             f"the run's configuration does not fit this sprec ({_faulty_keys(error)}); use the one that made "
             f"it (commit {commit}), or run again: {record.command}"
         ) from error
+    # A record says "bf16 on nf4 inference in fp16", or less; the format of products comes first.
     number_format = record.precision.split()[0]
     trainer = settings.trainer.model_copy(update={"device": "auto", "precision": number_format})
     return settings.model_copy(update={"trainer": trainer})

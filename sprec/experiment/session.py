@@ -43,6 +43,7 @@ class Session:
         components = build_components(settings)
         whole = load_or_build_dataset(components)
         context, base = build_context(components, settings, whole)
+        # Lists of shorter cutoffs are the beginnings of these.
         test = TestSetup(components.ranker, settings.split, max(settings.cutoffs))
         if settings.plan:
             show_plan(components, settings, context, base, test, self.console)
@@ -56,6 +57,7 @@ class Session:
         """Return the record as it is before the first stage, with the seed of unseeded rows."""
         settings, dataset = self.settings, context.dataset
         split = dataset.split
+        # As `rows_seed` the number repeats a run whose rows were drawn unseeded.
         rows_seed = {"rows_seed_drawn": sampling.rows_seed} if settings.rows_seed == "entropy" else {}
         counts = RowCounts(len(split.train), len(split.valid), len(split.test))
         record = RunRecord(
