@@ -75,7 +75,9 @@ class Sampled:
         """Return the tokens at which the cumulative distribution passes the uniform numbers."""
         # inverse transform in float64: in float32 a cumulative sum over a vocabulary loses rare tokens
         cumulative = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+        # The last sum is 1 but for rounding.
         targets = uniforms[:, None].double() * cumulative[:, -1:]
+        # `right`: a number of 0 must not pick a first token of probability 0.
         return torch.searchsorted(cumulative, targets, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 

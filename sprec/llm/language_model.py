@@ -87,7 +87,7 @@ class LanguageModel:
             from sprec.llm import sharding  # PyTorch's own takes a second to import
 
             sharding.shard(base, self.device)
-        if not nf4:
+        if not nf4:  # 4-bit weights were placed as they were loaded
             self.network.to(self.device)
         self.base_model = base
         self.engine = fast.install(base) if engine == "fast" else PlainEngine(base, cached=cached)

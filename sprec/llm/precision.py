@@ -21,6 +21,7 @@ class Precision:
     fp16: bool = False
 
     def __str__(self) -> str:
+        # 4-bit weights are multiplied in bfloat16, whatever `bf16` says (`quantization_options`).
         parts = ["bf16" if self.bf16 or self.nf4 else "float32"]
         parts += ["on nf4"] * self.nf4 + ["inference in fp16"] * self.fp16
         return " ".join(parts)
@@ -36,6 +37,7 @@ def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported())
+    # Private to torch, so a later version may do without them.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
@@ -53,6 +55,7 @@ def resolve_precision(products: str, quantise: str, inference: str, *, device: s
         device: "cpu", "cuda" or "cuda:N".
         rank: The rank of the adapters.
     """
+    # All weights tuned means float32: a small step would round to nothing in bfloat16's 8 bits.
     bf16 = {"bf16": True, "float32": False}.get(products, has_bf16(device)) and rank > 0
     if products == "bf16" and not rank:
         log.info("trainer.precision=bf16: without adapters all weights are tuned, and computed, in float32")

@@ -21,4 +21,5 @@ def shard(base_model: Any, device: torch.device) -> None:
     for layer in layers:
         tuned = {weight for weight in layer.parameters() if weight.requires_grad}
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=tuned)
+    # A common root with no weights of its own: without one, layers would not gather ahead of each other.
     fully_shard(decoder, mesh=mesh, ignored_params=set(decoder.parameters()))

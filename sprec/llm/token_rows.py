@@ -78,6 +78,7 @@ def with_loss_on(rows: Sequence[TokenRow], predicted: str) -> list[TokenRow]:
         raise ValueError(
             f"loss_on={predicted} is for SFT; rows with several answers have a loss on titles alone"
         )
+    # Nothing stands before the first token that it could be predicted from.
     start = 1 if predicted == "sequence" else common_prefix_length([row.prompt for row in rows])
     return [TokenRow(row.prompt[:start], (row.prompt[start:] + row.answers[0],)) for row in rows]
 
@@ -90,6 +91,7 @@ def microbatches(widths: Sequence[int], tokens: int) -> list[list[int]]:
     """
     groups: list[list[int]] = []
     for number in sorted(range(len(widths)), key=lambda i: (-widths[i], i)):
+        # A group's first row is its longest, so that all are padded to its width.
         if groups and widths[groups[-1][0]] * (len(groups[-1]) + 1) <= tokens:
             groups[-1].append(number)
         else:
