@@ -207,11 +207,9 @@ class FromInteractions:
         # In the file's order, which breaks ties of time later on.
         distinct = read.frame.unique(maintain_order=True)
         drops["duplicate_interactions"] = read.frame.height - distinct.height
-        rows = sliding_windows(
-            distinct if self.drop_duplicates else read.frame,
-            history_min=self.history_min,
-            history_max=self.history_max,
-        )
+        if self.drop_duplicates:
+            read = replace(read, frame=distinct)
+        rows = sliding_windows(read.frame, history_min=self.history_min, history_max=self.history_max)
         drops = {**read.drops, **drops, "short_users": self._count_short_users(read)}
         if self.drop_repeats:
             before, rows = rows.height, drop_repeated_targets(rows)

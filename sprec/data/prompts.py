@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import Literal, Protocol
@@ -91,6 +91,8 @@ def check_template(template: str, key: str) -> None:
     except ValueError as error:
         raise ValueError(f"{key}: {error}; write {{{{ and }}}} for braces of the text") from None
     fields = [field for _, field, _, _ in parsed if field is not None]
+    if any(form or conversion for _, _, form, conversion in parsed):
+        raise ValueError(f"{key} gives a field a format; write the bare name in its braces")
     if unknown := sorted(set(fields) - FIELDS):
         raise ValueError(
             f"{key} has the field {{{unknown[0]}}}; use {{close}}, {{history}}, {{instruction}} or {{lead}}, "
@@ -143,6 +145,8 @@ class ChatLayout:
         return PromptTemplates(template, template, template, self.answer_end)
 
 
+_HISTORY = "\0"
+"""Stands for the titles while fields are filled; no text that was read holds it."""
 _MARK, _BRACES = "MESSAGE", str.maketrans({"{": "{{", "}": "}}"})
 ALPACA_TEMPLATES = PromptTemplates()
 
@@ -162,10 +166,10 @@ class Prompt:
     def parts(self, history: Sequence[str], step: Step = "inference") -> tuple[str, str, str]:
         """Return the step's prompt before, in and after its titles; the last part ends with the quote."""
         template: str = getattr(self.templates, step)
-        before, after = re.split(r"(?<!{){history}", template)
         # Titles come in after the fields are filled: a brace in a title is no field.
+        before, _, after = template.format(**asdict(self.wording), history=_HISTORY).partition(_HISTORY)
         titles = ", ".join(f'"{title}"' for title in history)
-        return self._fill(before), titles, self._fill(after) + '"'
+        return before, titles, after + '"'
 
     def text(self, history: Sequence[str], step: Step = "inference") -> str:
         """Return the step's prompt for these titles, oldest first.
@@ -174,10 +178,6 @@ class Prompt:
         'Recommend. Seen: "Ran", "Heat"."'
         """
         return "".join(self.parts(history, step))
-
-    def _fill(self, template: str) -> str:
-        wording = self.wording
-        return template.format(instruction=wording.instruction, lead=wording.lead, close=wording.close)
 
     def answer_end(self, side: Side) -> AnswerEnd:
         """Return what an answer of this side ends with."""

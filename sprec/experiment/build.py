@@ -93,7 +93,7 @@ def _constructing(key: str) -> Iterator[None]:
 
 def _set_up_torch(settings: Settings, device: str) -> None:
     torch.set_num_threads(settings.trainer.cpu_threads)
-    # As `use_deterministic_algorithms`, which imports PyTorch's compiler first: three seconds for nothing here.
+    # As `use_deterministic_algorithms`, which first imports PyTorch's compiler: seconds for nothing here.
     torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
     memory: Any = torch.utils.deterministic
     memory.fill_uninitialized_memory = False  # filling takes time and changes no result

@@ -37,12 +37,15 @@ def fits(value: object, hint: Any) -> bool:
 
     >>> fits("no", bool), fits(True, int), fits(2, float), fits([1, 2], tuple[int, ...])
     (False, False, True, True)
+    >>> fits(1, Literal[1, 2]), fits(True, Literal[1, 2]), fits(0, Literal[False])
+    (True, False, False)
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
-        return value in arguments and not (isinstance(value, bool) and True not in arguments)
+        # By type too: true is equal to 1.
+        return any(type(value) is type(argument) and value == argument for argument in arguments)
     if hint in (None, NoneType):
         return value is None
     if hint is float:

@@ -14,9 +14,11 @@ from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
 
 
 def beams_by_exposure(
-    examples: Sequence[Example], context: SamplerContext, *, width: int
+    examples: Sequence[Example], context: SamplerContext, *, width: int, first: Literal["low", "high"] = "low"
 ) -> list[Int[np.ndarray, " items"]]:
-    """Return each example's `width` beams without target and history, least frequent in training first.
+    """Return each example's `width` beams without target and history, by how often training shows them.
+
+    The least frequent ones come first, or the most frequent ones where `first` is "high".
 
     Equally frequent items stay in the model's order, most probable first.
     """
@@ -24,7 +26,8 @@ def beams_by_exposure(
         beams[np.isin(beams, [-1, example.target, *example.history], invert=True)]
         for example, beams in zip(examples, context.best_items(examples, k=width), strict=True)
     ]
-    return [items[np.argsort(context.popularity[items], kind="stable")] for items in candidates]
+    sign = 1 if first == "low" else -1  # reversing a sorted list would turn the order of ties around
+    return [items[np.argsort(sign * context.popularity[items], kind="stable")] for items in candidates]
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,9 @@ class Exposure(NegativeSampler):
 
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` titles per example, most extreme first; fewer where the cluster has fewer."""
-        ordered = beams_by_exposure(examples, context, width=self.width)
-        step = 1 if self.exposure == "low" else -1
+        ordered = beams_by_exposure(examples, context, width=self.width, first=self.exposure)
         chosen = [
-            self._in_cluster(example, items[::step], context)
+            self._in_cluster(example, items, context)
             for example, items in zip(examples, ordered, strict=True)
         ]
         return [context.titles_of(items[: self.count]) for items in chosen]

@@ -40,7 +40,7 @@ def _list_or_prune(options: argparse.Namespace) -> int:
             remove_stage(options.root, stage)
     # Killed runs leave partial folders as large as stages, which the list above does not show.
     if pruning and not options.dry_run and options.root.is_dir():
-        Store(options.root).remove_dead_partials()
+        Store(options.root).remove_dead_partials(any_lock=True)
     total = format_bytes(sum(stage.size_bytes for stage in chosen))
     done = ("would be removed" if options.dry_run else "removed") if pruning else "stored"
     sys.stdout.write(f"{len(chosen)} stages, {total} {done}; {options.root}\n")

@@ -7,12 +7,12 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
+from filelock import BaseFileLock, FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from sprec.store.atomic_files import sync_path, sync_tree
 from sprec.store.errors import StoreError, explain_store_errors
@@ -232,37 +232,38 @@ class Store:
             return f"its {DESCRIPTION} describes another stage"
         return self._find_damage(folder, description, contents=True)
 
-    def remove_dead_partials(self) -> list[Path]:
-        """Remove the partial folders of all keys that nobody is computing, and return them."""
+    def remove_dead_partials(self, *, any_lock: bool = False) -> list[Path]:
+        """Remove the partial folders of all keys that nobody is computing, and return them.
+
+        `any_lock` is for those who do not know which kind of lock the others use: neither may be held.
+        """
         removed = []
+        kinds: tuple[LockKind, ...] = get_args(LockKind) if any_lock else (self.lock,)
         for folder in sorted((self.root / _PARTIAL).glob("*")):
-            # Process ids say little across hosts and containers; the lock of the key says it all.
-            lock = self._make_lock(folder.name.partition(".")[0])
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            try:
+            key = folder.name.partition(".")[0]
+            # Whoever holds a lease of another length than this store's holds it all the same.
+            with suppress(Timeout, LeaseSettingsMismatch), ExitStack() as stack:
+                # Process ids say little across hosts and containers; the lock of the key says it all.
+                for kind in kinds:
+                    stack.enter_context(self._make_lock(key, kind).acquire(blocking=False))
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder)
-            finally:
-                lock.release()
         return removed
 
     @contextmanager
     def _locked(self, stage: Stage) -> Iterator[None]:
         (self.root / _LOCKS).mkdir(parents=True, exist_ok=True)
-        lock = self._make_lock(stage.key)
+        lock = self._make_lock(stage.key, self.lock)
         self._acquire(lock, stage)
         try:
             yield
         finally:
             lock.release()
 
-    def _make_lock(self, key: str) -> BaseFileLock:
+    def _make_lock(self, key: str, kind: LockKind) -> BaseFileLock:
         # flock leaves its file behind, which would look like a held lease if both had one name.
-        path = self.root / _LOCKS / f"{key}.{'lease' if self.lock == 'lease' else 'lock'}"
-        if self.lock == "lease":
+        path = self.root / _LOCKS / f"{key}.{'lease' if kind == 'lease' else 'lock'}"
+        if kind == "lease":
             return SoftFileLease(path, lease_duration=self.lease_seconds, poll_interval=_POLL_SECONDS)
         return FileLock(path, poll_interval=_POLL_SECONDS)
 

@@ -229,6 +229,26 @@ def test_duplicates_are_counted_and_dropped_where_asked_for(drop, rows):
     assert len(split.train) + len(split.valid) + len(split.test) == rows
 
 
+@dataclass(frozen=True)
+class DoubledLast(Doubled):
+    """User 2's only interaction stands there twice."""
+
+    def read(self):
+        read = Fixed().read()
+        return Interactions(pl.concat([read.frame, read.frame[-1:]]), read.catalog)
+
+
+@pytest.mark.parametrize(("drop", "short"), [(False, 0), (True, 1)])
+def test_users_who_become_short_by_dropping_duplicates_are_counted(drop, short):
+    dataset = FromInteractions(
+        *("doubled", DoubledLast(), ("x",), Wording("i", "l")),
+        history_min=1,
+        ratios=(2, 1, 1),
+        drop_duplicates=drop,
+    ).build()
+    assert dataset.split.drops["short_users"] == short
+
+
 def test_genres_default_to_the_commonest_of_the_data():
     assert fixed(genres=None).build().genres == ("x", "y")
 

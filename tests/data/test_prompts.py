@@ -78,6 +78,11 @@ def test_braces_of_titles_and_wording_stay():
     assert text == '{a}{b}"{c}""'
 
 
+def test_a_brace_of_the_text_may_touch_the_field():
+    prompt = Prompt(Wording("i", "l"), PromptTemplates(dpo="{{{history}}} {{history}}"))
+    assert prompt.text(["Ran"], "dpo") == '{"Ran"} {history}"'
+
+
 def test_one_text_serves_every_step_and_may_come_from_a_file(tmp_path):
     text = "{instruction} Seen: {history}.\n{{Next}}: "
     (tmp_path / "prompt.txt").write_text(text, encoding="utf-8")
@@ -93,6 +98,8 @@ def test_one_text_serves_every_step_and_may_come_from_a_file(tmp_path):
         ("Next: ", r"prompt\.text holds \{history\} 0 times; put it there once"),
         ("{history} {history}", r"prompt\.text holds \{history\} 2 times"),
         ("{history} {titles}", r"prompt\.text has the field \{titles\}; use \{close\}, \{history\}"),
+        ("{history:>9}", r"prompt\.text gives a field a format; write the bare name"),
+        ("{instruction!r} {history}", r"prompt\.text gives a field a format"),
         ("{history} {", r"prompt\.text: .*; write \{\{ and \}\} for braces"),
     ],
 )

@@ -167,7 +167,8 @@ def test_top_genres_are_those_of_most_weight_in_the_history():
 
 def test_equally_frequent_beams_stay_in_the_models_order():
     setting = context((1,) * 6, beams=[[4, 5, 3]])
-    assert Exposure("low", count=3)([TARGET_C], setting, rng()) == [["E", "F", "D"]]
+    for exposure in ("low", "high"):
+        assert Exposure(exposure, count=3)([TARGET_C], setting, rng()) == [["E", "F", "D"]]
 
 
 def test_balanced_draws_one_from_each_half_of_the_beams_by_exposure():

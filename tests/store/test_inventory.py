@@ -89,6 +89,25 @@ def test_a_record_that_cannot_be_read_prunes_nothing(capsys, root, tmp_path, con
     assert len(left(root)) == 4
 
 
+@pytest.mark.parametrize(("lock", "seconds"), [("flock", 60), ("lease", 60), ("lease", 3600)])
+def test_pruning_leaves_alone_what_is_being_computed_whatever_the_lock(capsys, root, lock, seconds):
+    stage = Stage("sft", {"rows": 10}, {})
+
+    def work(folder):
+        (folder / "half").write_text("half")
+        assert run(capsys, root, "--older-than", "100d")[0] == 0
+
+    result = Store(root, lock, lease_seconds=seconds).run(stage, work)
+    assert (result.path / "half").read_text() == "half"
+
+
+def test_pruning_removes_what_killed_runs_left(capsys, root):
+    dead = root / ".partial" / f"{SFT.key}.1.elsewhere"
+    dead.mkdir(parents=True)
+    assert run(capsys, root, "--older-than", "100d")[0] == 0
+    assert not dead.exists()
+
+
 def test_an_age_is_a_number_with_a_unit(capsys, root):
     with pytest.raises(SystemExit):
         run(capsys, root, "--older-than", "soon")

@@ -61,6 +61,8 @@ class Custom:
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
         settings = {key: value for key, value in asdict(self).items() if key != "source"}
+        # 4 and 4.0 are one setting, but not the same JSON.
+        settings["min_rating"] = float(self.min_rating)
         return fingerprint("custom", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
