@@ -52,7 +52,7 @@ class OutputFolders(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
         folder = Path(config.hydra.sweep.dir)
-        jobs, varied = _read_grid(config)
+        jobs, varied = read_grid(config)
         values: dict[str, object] = {
             "callbacks.table.sweep": f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}",
             "callbacks.table.jobs": jobs,
@@ -97,14 +97,16 @@ def _next_sweep_number(folder: Path) -> int:
     return number
 
 
-def _read_grid(config: DictConfig) -> tuple[int, list[str]]:
+def read_grid(config: DictConfig) -> tuple[int, list[str]]:
     """Return how many jobs a sweep has (0 if its sweeper decides that later), and what differs among them."""
     sweeper = config.hydra.sweeper
     if not sweeper._target_.endswith("BasicSweeper"):
         return int(sweeper.get("n_trials") or 0), []
     words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     overrides = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
-    grids = [override for override in overrides if override.is_sweep_override()]
+    # Of a key that is given twice, such as a sweep's own `method` and the command's, Hydra takes the last.
+    last = {override.get_key_element(): override for override in overrides}
+    grids = [override for override in last.values() if override.is_sweep_override()]
     jobs = math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
     return jobs, [grid.get_key_element().lstrip("+") for grid in grids]
 
