@@ -43,8 +43,9 @@ def build_pairs(
         drops["off_catalog_kept"] += any(catalog.find(title) is None for title in titles)
         pairs.append((list(example.history), [target, *titles]))
     if not pairs:
+        dropped = ", ".join(f"{reason} {number}" for reason, number in drops.items() if number)
         raise ValueError(
-            f"no pair is left of {len(examples)} rows ({drops}); choose other negatives, fewer by "
+            f"no pair is left of {len(examples)} rows ({dropped}); choose other negatives, fewer by "
             "negatives.count, or decoding=sampled where the model is to write several titles"
         )
     return pl.DataFrame(pairs, schema=SCHEMA, orient="row"), drops

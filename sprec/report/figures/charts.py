@@ -87,7 +87,7 @@ def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: st
     size = {"width": WIDTH - NAMES_WIDTH // 2, "height": ROW_HEIGHT * len(names)}
     axis = alt.Axis(labelExpr=TWO_LINES, labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
     y = alt.Y("arm:N", sort=list(names), title=None, axis=axis, scale=alt.Scale(domain=list(names)))
-    ticks = alt.Axis(tickCount=4)
+    ticks = alt.Axis(tickCount=3, labelOverlap=True, labelSeparation=6)
     x = alt.X("value:Q", title="difference", scale=alt.Scale(domain=domain, nice=False), axis=ticks)
     color = _styled("color", list(VERDICTS.values()), "verdict")
     shape = _styled("shape", list(VERDICTS.values()), "verdict")

@@ -31,7 +31,7 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 # Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide.
 WIDTH, HEIGHT = 236, 176
 # Pixels that names of models take at most on an axis.
-NAMES_WIDTH = 130
+NAMES_WIDTH = 150
 # Pixels of a row of a figure of differences: two lines of a name fit.
 ROW_HEIGHT = 28
 
@@ -125,7 +125,7 @@ def axis_domain(values: Iterable[float]) -> tuple[float, float]:
     # Differences between models are small beside the scores, so that an axis from 0 would hide them.
     numbers = list(values) or [0.0, 1.0]
     low, high = min(numbers), max(numbers)
-    smallest = 0.2 * max(abs(low), abs(high)) or 1.0
+    smallest = 0.2 * max(abs(low), abs(high)) or 0.1  # scores are shares: around 0 a tenth is much
     margin = max(0.08 * (high - low), (smallest - (high - low)) / 2)
     return round(low - margin, 9), round(high + margin, 9)
 

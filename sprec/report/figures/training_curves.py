@@ -19,12 +19,13 @@ from sprec.report.tables.table import Cell, Table
 POINTS = 60
 # The share of a stage over which a curve is averaged: the loss of one batch says little.
 SMOOTHING = 0.1
-MEANINGS = {
-    "loss": "lower is better",
-    "margin": "chosen over rejected, nats",  # of records before rewards were recorded
-    "rewards/margins": "chosen over rejected reward, β nats",
-    "rewards/accuracies": "share of rejected titles whose reward is below the chosen one's",
-    "grad_norm": "before clipping",
+# What people call a value of a curve, and its unit or meaning: a panel's title and subtitle.
+QUANTITIES = {
+    "loss": ("loss", "nats, lower is better"),
+    "margin": ("margin", "chosen less rejected, nats"),  # of records before rewards were recorded
+    "rewards/margins": ("margin of rewards", "chosen less rejected, nats"),
+    "rewards/accuracies": ("accuracy of rewards", "share of pairs ranked rightly"),
+    "grad_norm": ("gradient norm", "before clipping"),
 }
 
 
@@ -73,7 +74,7 @@ def _arm_curves(arm: ArmSeries) -> Iterator[tuple[CurveKind, list[Point]]]:
     for label in dict.fromkeys(label for run in arm.runs for label in run.curves):
         runs = [run.curves[label] for run in arm.runs if label in run.curves]
         stage, iteration = split_label(label)
-        for value in dict.fromkeys(name for curves in runs for name in curves if name in MEANINGS):
+        for value in dict.fromkeys(name for curves in runs for name in curves if name in QUANTITIES):
             curve = mean_curve([curves[value] for curves in runs if curves.get(value)])
             xs = np.linspace(iteration - 1, iteration, len(curve))
             yield (
@@ -115,13 +116,17 @@ def _smooth(values: Float[np.ndarray, " steps"], grid: Float[np.ndarray, " point
 
 
 def _panel(kind: CurveKind, points: Sequence[Point], styles: Sequence[ModelStyle]) -> Panel:
-    name = f"{_stage_name(kind.stage)}, {kind.value}"
+    name = _curve_name(kind)
     curves: dict[str, list[float]] = defaultdict(list)
     for point in points:
         curves[point["arm"]].append(point["y"])
     ends = "; ".join(describe_series(arm, [curve[0], curve[-1]]) for arm, curve in curves.items())
-    chart = charts.training_chart(points, styles, title=name, subtitle=MEANINGS.get(kind.value, ""))
+    chart = charts.training_chart(points, styles, title=name, subtitle=QUANTITIES[kind.value][1])
     return Panel(chart, f"{name}, first and last value. {ends}.")
+
+
+def _curve_name(kind: CurveKind) -> str:
+    return f"{_stage_name(kind.stage)}, {QUANTITIES[kind.value][0]}"
 
 
 def _stage_name(stage: str) -> str:
@@ -140,6 +145,6 @@ def _table(curves: Curves) -> Table:
         for point in points:
             by_iteration[point["arm"], point["iteration"]].append(point["y"])
         for (arm, iteration), values in by_iteration.items():
-            rows.append((arm, f"{_stage_name(kind.stage)} {kind.value}", iteration, values[0], values[-1]))
+            rows.append((arm, _curve_name(kind), iteration, values[0], values[-1]))
     heads = ("model", "stage", "iteration", "first", "last")
     return Table("First and last values, smoothed", heads, tuple(rows), names=3)

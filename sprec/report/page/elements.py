@@ -12,6 +12,8 @@ from sprec.report.page.parts import Page
 from sprec.report.tables.html_table import html
 from sprec.report.tables.table import Table, format_signed
 
+# With more arms their cards are folded, or tables and figures would begin some screens further down.
+MOST_OPEN = 6
 # The marks of a legend, in a box of 28 × 14.
 GLYPHS = {
     "circle": '<circle cx="14" cy="7" r="4.2" fill="{}"/>',
@@ -46,7 +48,7 @@ def render_html(page: Page, draw: Callable[[Panel], str]) -> str:
     environment.filters.update(filters)
     style = _asset("page.css").replace("/* dark drawings */", dark_mode_css())
     template = environment.from_string(_asset("page.html.jinja"))
-    return template.render(page=page, style=Markup(style))
+    return template.render(page=page, style=Markup(style), most_open=MOST_OPEN)
 
 
 def legend_glyph(style: ModelStyle, marks: LegendMarks) -> str:

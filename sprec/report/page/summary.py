@@ -51,6 +51,15 @@ class ArmSummary:
     seeds: int
     changes: tuple[ScoreChange, ...]
 
+    @property
+    def news(self) -> str:
+        """What the arm made better or worse, in a few words."""
+        clauses = []
+        for verdict in ("better", "worse"):
+            if metrics := [change.metric for change in self.changes if change.verdict == verdict]:
+                clauses.append(f"{verdict} in {_join(metrics)}")
+        return "; ".join(clauses) or "no difference beyond chance"
+
 
 def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     """Return the changes of each arm that has iterations, p-values being corrected over all of them."""
@@ -70,6 +79,8 @@ def result_sentence(summary: ArmSummary) -> str:
     """Return in one sentence what the arm's iterations changed, and what cannot be told from chance."""
     by_verdict: dict[str, list[str]] = {}
     for change in summary.changes:
+        if change.verdict == "not tested" and change.before == change.after:
+            continue
         values = f" ({change.before:.3f} → {change.after:.3f})" if change.verdict in WITH_VALUES else ""
         by_verdict.setdefault(change.verdict, []).append(f"{change.metric}{values}")
     clauses = [

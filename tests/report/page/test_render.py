@@ -49,6 +49,15 @@ class Text(HTMLParser):
         self.text += data
 
 
+@pytest.mark.parametrize(("arms", "folded"), [(6, []), (7, [True] + 6 * [False])])
+def test_cards_of_many_arms_are_folded_but_for_the_first(make, without_drawings, arms, folded):
+    negatives = ["self_play", "random", "popular", "in_batch", "semantic_similar", "low_exposure", "ches"]
+    records = [full(make, negatives=name) for name in negatives[:arms]]
+    read = Text(page_that_fits(report_groups(records), title="t"))
+    cards = [attrs for tag, attrs in read.tags if tag == "details" and "fold" in attrs.get("class", "")]
+    assert ["open" in attrs for attrs in cards] == folded
+
+
 def test_page_is_one_small_file_that_loads_nothing(capsys, folder, tmp_path):
     path = tmp_path / "page.html"
     assert run_page(capsys, folder, "--output", path) == (0, "", "")

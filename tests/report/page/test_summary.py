@@ -47,11 +47,14 @@ def test_metric_that_a_seed_lacks_is_left_out(make):
 def test_the_sentence_says_what_changed_and_what_chance_explains():
     made = [("OR@5", False, 0.48, 0.39, "better"), ("OR@1", False, 0.95, 0.72, "better")]
     made += [("HR@5", True, 0.016, 0.018, "unclear"), ("MGU@5", False, 0.1, 0.1, "no change")]
-    made += [("off-catalogue", False, 0.01, 0.08, "not tested")]
+    made += [("off-catalogue", False, 0.01, 0.08, "not tested"), ("longest", True, 0.0, 0.0, "not tested")]
     changes = [
         ScoreChange(metric, up, before, after, None, verdict) for metric, up, before, after, verdict in made
     ]
-    assert result_sentence(ArmSummary("SPRec", 2, 3, tuple(changes))) == (
+    summary = ArmSummary("SPRec", 2, 3, tuple(changes))
+    assert summary.news == "better in OR@5 and OR@1"
+    assert replace(summary, changes=summary.changes[2:]).news == "no difference beyond chance"
+    assert result_sentence(summary) == (
         "After 2 iterations, SPRec (3 seeds), beside the initial SFT: better in OR@5 (0.480 → 0.390) "
         "and OR@1 (0.950 → 0.720); no difference beyond chance in HR@5; unchanged in MGU@5; "
         "without a test, off-catalogue (0.010 → 0.080)."
