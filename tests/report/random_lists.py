@@ -45,6 +45,7 @@ def with_lists(record: RunRecord, sets, *, users=200, items=ITEMS, test_seed=0) 
         scores_of_lists = score_lists(ids, target, histories, masses, popularity=popularity)
         scores = {**scores_of_lists.values, "off_catalog": 0.1}
         way = "popularity" if iteration is None else "grounded"
+        way = "all items" if label in ("sasrec", "most_popular") and iteration == 0 else way
         titles = () if iteration is None else ("Item 1 (1995)",) * 20
         counted = (scores_of_lists.n, scores_of_lists.n_in_catalog)
         evaluations.append(

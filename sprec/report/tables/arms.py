@@ -19,6 +19,8 @@ MEASURED = frozenset({"trainer.precision", "trainer.inference_precision", "train
 
 ITERATIONS = "budget.iterations"
 RANKER = "ranking._target_"
+BASELINE_RANKING = "all items"
+"""How arms without an LLM rank, which their name says already."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,14 @@ def last_evaluation(record: RunRecord, ranking: str) -> Evaluation | None:
 
 
 def rankings_of(records: Iterable[RunRecord]) -> tuple[str, ...]:
-    """Return the rankings under which LLMs were scored, in order of appearance; baselines do not count."""
+    """Return the rankings under which arms were scored, in order of appearance."""
     evaluations = (one for record in records for one in scored_evaluations(record))
     return tuple(dict.fromkeys(one.ranking for one in evaluations if one.iteration is not None))
+
+
+def names_rankings(records: Iterable[RunRecord]) -> bool:
+    """Return whether rows need their ranking in their name: LLMs were scored under more than one."""
+    return len(set(rankings_of(records)) - {BASELINE_RANKING}) > 1
 
 
 def comparison_setting(record: RunRecord, *, across_llms: bool = False) -> ComparisonSetting:

@@ -7,7 +7,7 @@ from sprec.records.run_record import RunRecord
 from sprec.report.tables.arms import (
     ComparisonSetting,
     group_by_setting,
-    rankings_of,
+    names_rankings,
     run_name,
     scored_evaluations,
 )
@@ -26,7 +26,7 @@ DEFAULT = TableOptions()
 
 def run_table(record: RunRecord, options: TableOptions = DEFAULT) -> Table:
     """Return one run's scores: baselines, the initial SFT model, then every iteration so far."""
-    several, labels = len(rankings_of([record])) > 1, options.labels
+    several, labels = names_rankings([record]), options.labels
     evaluations = scored_evaluations(record)
     keys = choose_keys(evaluations, options.columns, options.cutoffs)
     rows = []

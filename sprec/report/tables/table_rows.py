@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS, Labels, same_name
 from sprec.report.tables.arms import (
+    BASELINE_RANKING,
     ITERATIONS,
     Arm,
     flatten_config,
     group_into_arms,
     last_evaluation,
+    names_rankings,
     rankings_of,
     scored_evaluations,
 )
@@ -70,7 +72,7 @@ def name_columns(kind: TableKind) -> tuple[str, ...]:
 
 def score_rows(kind: TableKind, records: Sequence[RunRecord], labels: Labels = LABELS) -> list[ScoreRow]:
     """Return the table's rows: what all runs share, then the arms, in the order in which they were run."""
-    rows = _RowMaker(kind, labels, several_rankings=len(rankings_of(records)) > 1)
+    rows = _RowMaker(kind, labels, several_rankings=names_rankings(records))
     if not kind.across_llms:
         return [*rows.shared(records), *rows.of_arms(records)]
     by_llm: dict[str, list[RunRecord]] = {}
@@ -150,7 +152,8 @@ class _RowMaker:
             yield _arm_row(arm, (*self._names(arm, "", ITERATIONS), "–"), {})
 
     def _names(self, arm: Arm, ranking: str, shown_elsewhere: str) -> tuple[str, str]:
-        ranked = self.labels.ranking(ranking) if ranking and self.several_rankings else ""
+        is_named = self.several_rankings and ranking not in ("", BASELINE_RANKING)
+        ranked = self.labels.ranking(ranking) if is_named else ""
         shown = (shown_elsewhere, "ranking") if ranked else (shown_elsewhere,)
         details = ", ".join(filter(None, (arm.variant(*shown), ranked)))
         method = self.labels.method(arm.method).extended(f" ({details})" if details else "")
@@ -173,10 +176,10 @@ def _is_shared_sft(run: ScoredRun) -> bool:
 
 
 def _is_shared_arm(arm: Arm) -> bool:
-    """Return whether the shared rows show the arm: a baseline, or plain SFT, with scores."""
+    """Return whether the shared rows show the arm: the most popular items, or plain SFT, with scores."""
     evaluations = [one for run in arm.finished for one in scored_evaluations(run)]
-    is_baseline = all(one.iteration is None for one in evaluations)
-    return bool(evaluations) and (is_baseline or arm.method == "sft")
+    shared = {one.label for one in evaluations if one.iteration is None}
+    return bool(evaluations) and arm.method in {*shared, "sft"}
 
 
 def _label_of_row(by_seed: Mapping[int, ScoredRun]) -> str:

@@ -28,11 +28,12 @@ METHODS = {
     "sprec": ("SelfPlay Greedy", 0.7),
     "spin": ("SelfPlay Greedy", 1.0),
     "my_method": ("Random", 1.3),
+    "most_popular": ("none", 1.0),
 }
 
 
 def paper_records(make):
-    """Return six methods at three seeds on two datasets, each with popularity and initial SFT beside it."""
+    """Return seven methods at three seeds on two datasets, each with popularity and initial SFT beside it."""
     records = []
     for digest, name, users in (("aa", "movielens", 120), ("bb", "goodreads", 90)):
         target, popular = targets(users), np.tile(np.arange(5), (users, 1))
@@ -42,7 +43,8 @@ def paper_records(make):
             for method, (negatives, skew) in METHODS.items():
                 own = ranked(rng, users, skew=skew, target=target, hits=0.1)
                 sets = [("most_popular", None, popular), ("initial_sft", 0, sft), ("iteration_1", 1, own)]
-                sets = [("sasrec", None, own)] if method == "sasrec" else sets
+                if method in ("most_popular", "sasrec"):  # these have no initial SFT
+                    sets = [sets[0], (method, 0, popular if method == "most_popular" else own)]
                 data = DatasetEntry(name, digest, 300, RowCounts(3, 2, users))
                 record = make(method, negatives, seed=seed, dataset=data)
                 records.append(with_lists(record, sets, users=users))
