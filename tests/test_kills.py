@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import wraps
+from itertools import count
 
 import pytest
 
@@ -176,21 +177,22 @@ def draw(randomness, place, notes, seconds):
 @pytest.mark.parametrize("part", range(int(os.environ.get("KILL_PARTS", PARTS))))
 def test_kills_repeat_nothing_but_the_last_steps(tmp_path, whole, part):
     expected, notes, seconds = whole
-    randomness, wrong, killed = random.Random(SEED + part), [], 0
+    randomness, wrong = random.Random(SEED + part), []
     for number, place in enumerate((PLACES * EACH)[:EACH]):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        kill = draw(randomness, place, notes, seconds)
-        first = run_child(folder / "home", folder / "first", folder / "before", kill)
+        for attempt in count():  # a kill that was drawn for after the run's end is none
+            folder = tmp_path / f"{number}-{attempt}"
+            folder.mkdir()
+            kill = draw(randomness, place, notes, seconds)
+            first = run_child(folder / "home", folder / "first", folder / "before", kill)
+            if first:
+                break
         second = run_child(folder / "home", folder / "second", folder / "after", None)
         twice = [
             stage for stage in lines(folder / "before", "done") if stage in lines(folder / "after", "begin")
         ]
         repeated, unsaved = repeated_steps(folder / "before", folder / "after")
-        killed += first == -signal.SIGKILL
         got = digests(folder / "home")
         right = second == 0 and not twice and all(step in unsaved for step in repeated) and got == expected
-        if not right or first not in (0, -signal.SIGKILL):
+        if not right or first != -signal.SIGKILL:
             wrong.append((kill, first, second, twice, repeated, unsaved, got == expected))
     assert wrong == []
-    assert killed >= EACH * 3 // 4
