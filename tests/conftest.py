@@ -19,15 +19,18 @@ SLOW_MODULES = {
     for name in (
         *("test_run.py", "test_conf.py", "test_readme.py", "test_recommend.py", "test_launchers.py"),
         *("test_score.py", "test_bad_input.py", "test_completion.py", "test_long_steps.py"),
+        *("test_options.py", "test_export.py", "test_fuzz.py", "test_sweeps.py", "test_results.py"),
         *("benchmarks/test_bench.py", "benchmarks/test_side_process.py", "benchmarks/test_cuda.py"),
-        *("data/download/test_sources.py", "data/readers/test_raw_datasets.py"),
-        *("experiment/test_distributed_worker.py", "processes/test_torchrun.py"),
+        *("data/download/test_sources.py", "data/readers/test_raw_datasets.py", "llm/test_architectures.py"),
+        *("experiment/test_distributed_worker.py", "processes/test_torchrun.py", "experiment/test_plan.py"),
         *("records/test_tracking_online.py", "records/test_tracking.py", "store/test_store_lease.py"),
         *("report/test_main.py", "report/page/test_page_browser.py", "report/page/test_render.py"),
-        *("report/figures/test_make.py", "training/test_peers.py"),
+        *("report/figures/test_make.py", "report/figures/test_difference_figure.py"),
+        *("report/dashboards/test_workspace.py", "report/dashboards/test_sweep_export.py"),
+        *("generation/test_finished_groups.py", "training/test_peers.py"),
     )
 }
-"""Modules that run whole commands, compose all options, start browsers or tune for long."""
+"""Modules that run whole commands, compose all options, build many models, start browsers, tune for long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

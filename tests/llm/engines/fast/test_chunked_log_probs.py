@@ -55,6 +55,7 @@ def test_no_more_logits_than_asked_for_exist_at_a_time(monkeypatch):
     assert sum(sizes) == 50_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system reports no peak memory")
 def test_memory_of_a_vocabulary_of_128_thousand_words_is_bounded():
     """1,024 predicted tokens: their logits alone would be 525 MB, and as much for each step on them."""
