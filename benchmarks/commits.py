@@ -69,8 +69,10 @@ def side(commit: str, options: argparse.Namespace) -> Iterator[StepRunner]:
         # This file, with the other commit's packages: before those of the installation.
         command = [sys.executable, __file__, *map(str, words)]
         environment = {**os.environ, "PYTHONPATH": place}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, cwd=place, env=environment, text=True, **pipes) as process:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, cwd=place, env=environment, text=True, stdin=pipe, stdout=pipe
+        ) as process:
             _wait_for(process, READY)
             try:
                 yield lambda kind: float(_ask(process, kind))

@@ -36,7 +36,7 @@ from sprec.records.output_folder import (
     fresh_command,
     refuse_other_record,
 )
-from sprec.records.redaction import redact_text
+from sprec.records.redaction import redact_text, redact_word
 from sprec.records.run_record import utc_now
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ def job(config: DictConfig) -> float | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         # Overrides are read inside: one with an interpolation of a missing key raises as it is read.
-        claim = Claim(_command(), utc_now(), _sweep().sweep, tuple(HydraConfig.get().overrides.task))
+        words = tuple(map(redact_word, HydraConfig.get().overrides.task))
+        claim = Claim(_command(), utc_now(), _sweep().sweep, words)
         with claim_folder(folder, claim):
             work = partial(_run, to_settings(config), folder)
             return _run_in_pool(work) if _is_pool_job() else work()
@@ -113,7 +114,15 @@ def _run(settings: Settings, folder: Path) -> float | None:
     except Exception:
         (folder / TRACEBACK_FILE).write_text(redact_text(traceback.format_exc()), encoding="utf-8")
         raise
-    return record.evaluations[-1].scores[settings.goal] if record and settings.goal else None
+    if record is None or settings.goal is None:
+        return None
+    scores = record.evaluations[-1].scores
+    if settings.goal not in scores:
+        raise ValueError(
+            f"goal = {settings.goal} has no value on this data (its metric is undefined here); "
+            "choose another goal"
+        )
+    return scores[settings.goal]
 
 
 def _command() -> str:
@@ -122,7 +131,8 @@ def _command() -> str:
     options = sys.argv[1:]
     if config.mode is RunMode.MULTIRUN:  # the process may be a launcher's, with arguments of its own
         options = [*config.overrides.task, "hydra.mode=RUN", f"{FOLDER_OPTION}{config.runtime.output_dir}"]
-    return shlex.join(["python", "-m", "sprec.run", *options])
+    # Word by word: quoting for a shell would hide where a secret ends.
+    return shlex.join(["python", "-m", "sprec.run", *map(redact_word, options)])
 
 
 def _sweep() -> Any:

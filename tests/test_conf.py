@@ -221,3 +221,15 @@ def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_re
     assert _build_method(dmpo).objective.keywords == {"beta": 0.1, "scaled_by_count": True}
     assert _build_method(rosepo).negatives == Semantic(similar=False, to="history")
     assert _build_method(settings("method=rw")).weighting == GenreBalance()
+
+
+def test_adapted_layers_may_be_a_list():
+    assert settings("base_llm.lora.target_modules=[q_proj,v_proj]").base_llm.lora.target_modules == (
+        *("q_proj", "v_proj"),
+    )
+
+
+def test_any_score_may_be_a_goal_and_no_other_word():
+    assert settings("goal=mrr@5").goal == "mrr@5"
+    with pytest.raises(ValueError, match=r"goal = accuracy@5 is no score; take one of hr, ndcg"):
+        settings("goal=accuracy@5")

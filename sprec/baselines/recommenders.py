@@ -10,17 +10,30 @@ from numpy.random import Generator
 from sprec.baselines.sequential import FitSettings, NextItemModel, fit, rank_items
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
+from sprec.evaluation.metrics import without_history
 
 
 @dataclass(frozen=True)
 class MostPopular:
-    """The k items with the most training interactions, the same for every user."""
+    """The k items with the most training interactions: the same for every user, or without their own."""
+
+    exclude_history: bool = False
 
     def __call__(
         self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
     ) -> Int[np.ndarray, "users k"]:
         """Return the popularity list once per row."""
-        return np.tile(dataset.most_popular(k), (len(rows), 1))
+        return rank_popular(dataset, rows, k, exclude_history=self.exclude_history)
+
+
+def rank_popular(
+    dataset: Dataset, rows: Examples, k: int, *, exclude_history: bool
+) -> Int[np.ndarray, "users k"]:
+    """Return the k most popular items for each row; `exclude_history` leaves out the user's own."""
+    histories = rows.frame["history"].to_list()
+    wide = k + max(map(len, histories), default=0) * exclude_history
+    ranked = np.tile(dataset.most_popular(wide), (len(rows), 1))
+    return without_history(ranked, histories, k=min(k, ranked.shape[1])) if exclude_history else ranked
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ class FitSettings:
     patience: int = 5
     cutoff: int = 5
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "windows", "batch_rows", "patience", "cutoff"):
+            value = getattr(self, name)
+            if value is not None and value < 1:  # an untrained model would be ranked like any other
+                raise ValueError(f"{name} = {value} trains nothing; take 1 or more")
+
 
 @contextmanager
 def torch_seeded(rng: Generator) -> Iterator[None]:

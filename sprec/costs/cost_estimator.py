@@ -47,10 +47,14 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class CostModel:
-    """What a cost depends on beside the stage: how long texts are, and how fast the machine is."""
+    """What a cost depends on beside the stage: how long texts are, and how fast the machine is.
+
+    Tuning shares its rows among `devices`; writing and ranking run on one.
+    """
 
     tokens: RowTokenizer
     speed: MachineSpeed
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ class CostEstimator(Stages):
 
     def _training(self, model: CostModel, rows: Examples, schedule: Schedule, *, negatives: int) -> Cost:
         """Return the cost of the reference's pass, where there are negatives, and of all optimiser steps."""
-        shape, speed, size = model.tokens.shape, model.speed, schedule.batch_rows
+        shape, size = model.tokens.shape, schedule.batch_rows
+        speed = replace(model.speed, devices=model.devices)
         sample = self._sample(model, rows, answers=1 + negatives)
         predicted = with_loss_on(sample.rows, schedule.loss_on)
         steps = [predicted[start : start + size] for start in range(0, len(predicted), size)]

@@ -12,6 +12,9 @@ from typing import Any
 
 from sprec.llm.token_rows import TokenRow, common_prefix_length
 
+INNER = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
+"""What configurations call the width inside an MLP; without one it is four times the hidden size."""
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -32,8 +35,10 @@ class ModelShape:
         heads = config.num_attention_heads
         # Gemma and Qwen3 have heads whose sizes do not add up to the hidden size.
         size = getattr(config, "head_dim", None) or config.hidden_size // heads
-        groups = config.num_key_value_heads
-        sizes = (config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+        # Older architectures have as many key heads as query heads, and other names for the inner size.
+        groups = getattr(config, "num_key_value_heads", None) or heads
+        inner = next((getattr(config, name) for name in INNER if getattr(config, name, None)), None)
+        sizes = (config.num_hidden_layers, config.hidden_size, inner or 4 * config.hidden_size)
         return cls(*sizes, heads, groups, size, config.vocab_size, rank)
 
     @property

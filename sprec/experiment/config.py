@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from sprec.boundaries import suggest
+from sprec.evaluation.registry import METRICS
 from sprec.store.store import Accept, LockKind
 
 Node = dict[str, Any]
@@ -71,7 +72,8 @@ class LoraSettings(SettingsGroup):
     rank: int = Field(ge=0)
     alpha: PositiveInt
     dropout: float = Field(ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = "all-linear"
+    # YAML has lists where the settings have tuples, which strict types would refuse.
+    target_modules: str | Annotated[tuple[str, ...], Field(strict=False)] = "all-linear"
 
 
 class EngineSettings(SettingsGroup):
@@ -175,11 +177,14 @@ class Settings(SettingsGroup):
     plan: bool = False
     describe: bool = False
     group: str | None = None
-    goal: str | None = Field(default=None, pattern=r"^(hr|ndcg|div_ratio|or_ratio|mgu|dgu)@[1-9]\d*$")
+    goal: str | None = Field(default=None, pattern=r"^\w+@[1-9]\d*$")
 
     @model_validator(mode="after")
     def _check_goal(self) -> Self:
-        """Refuse a search's goal that is a score of another list length."""
+        """Refuse a search's goal that is no score, or one of another list length."""
+        names = [name for name, metric in METRICS.items() if metric.has_cutoff]
+        if self.goal and self.goal.partition("@")[0] not in names:
+            raise ValueError(f"goal = {self.goal} is no score; take one of {', '.join(names)}, as in ndcg@5")
         if self.goal and int(self.goal.partition("@")[2]) not in self.cutoffs:
             raise ValueError(f"goal = {self.goal} is not scored; add its list length to cutoffs")
         return self

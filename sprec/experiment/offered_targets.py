@@ -17,6 +17,10 @@ def check_offered(config: Mapping[str, Any]) -> None:
 
     A record is data: it may choose among what this installation offers, and name no other code to run.
     """
+    # Hydra resolves interpolations as it builds: `${oc.env:TOKEN}` would read this machine's secrets.
+    for where, value in _texts(config):
+        if "${" in value:
+            raise ValueError(f"{where} is {value[:80]!r}; a record holds values and no interpolations")
     text = _conf_text()
     offered = set(_TARGET.findall(text))
     for where, node in _nodes(config, ""):
@@ -36,6 +40,18 @@ def check_offered(config: Mapping[str, Any]) -> None:
                         f"{where}.{name} is {value[:80]!r}, which conf/ does not offer; a record may name no "
                         "other download: add an option to conf/ if it is yours"
                     )
+
+
+def _texts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text with its dotted key."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{where}[{number}]")
 
 
 def _nodes(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

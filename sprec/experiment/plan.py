@@ -68,11 +68,11 @@ def _measure_costs(components: Components, settings: Settings, context: StageCon
     prompt = build_prompt(components, dataset, folder, llm.name)
     tokens = RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
     bf16 = components.precision.bf16
-    devices = int(context.trainer.get("devices", 1))
-    speed = measure_speed(tokens.shape, components.device, bf16=bf16, devices=devices)
+    speed = measure_speed(tokens.shape, components.device, bf16=bf16)
     machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"
     shape = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
-    return CostModel(tokens, update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {shape}", speed))
+    speed = update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {shape}", speed)
+    return CostModel(tokens, speed, settings.trainer.world_size)
 
 
 def update_speed_profile(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:

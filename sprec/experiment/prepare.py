@@ -75,7 +75,11 @@ def build_context(
         numerics={**_numerics(components, settings), **(engine.numerics() if engine else {})},
         trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
         engine=engine.describe() if engine else {},
-        model_code=(_load_model, LanguageModel, Lora, build_prompt, Prompt, components.layout),
+        # This package's own functions are plumbing to the keys: what computes is named here.
+        model_code=(
+            *(_load_model, LanguageModel, Lora, build_prompt, apply_chat_template),
+            *(Prompt, components.layout),
+        ),
     )
     return context, base
 

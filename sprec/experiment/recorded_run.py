@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+from sprec.baselines.recommenders import rank_popular
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
 from sprec.evaluation.metrics import genre_masses
@@ -177,8 +178,11 @@ class RecordedRun:
         self.components.tracker.artifact(f"{self.dataset.name}-{label}", folder, "adapter")
 
     def _score_most_popular(self) -> None:
-        """Score the same list for every user: the items with the most training interactions."""
-        ids = np.tile(self.dataset.most_popular(max(self.settings.cutoffs)), (len(self.rows), 1))
+        """Score the items with the most training interactions; without histories if the ranking says so."""
+        exclude_history = bool(self.settings.ranking.get("exclude_history", False))
+        ids = rank_popular(
+            self.dataset, self.rows, max(self.settings.cutoffs), exclude_history=exclude_history
+        )
         self._score(ids, [None] * len(self.rows), "most_popular", None)
 
     def _score_stage(self, folder: Path, label: str, iteration: int) -> None:
@@ -240,6 +244,8 @@ class RecordedRun:
             self.settings.cutoffs,
             popularity=dataset.popularity,
         )
+        if all(title is None for title in written):  # a baseline writes none
+            return scores
         unknown = sum(title is not None and dataset.catalog.find(title) is None for title in written)
         return replace(scores, values={**scores.values, "off_catalog": unknown / len(written)})
 

@@ -65,6 +65,13 @@ class Sampled:
     temperature: float = 1.0
     is_random: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(
+                f"decoding.temperature = {self.temperature:g} is no temperature; take one above 0, "
+                "or decoding=greedy"
+            )
+
     def uniforms(self, rows: int, steps: int, rng: Generator) -> Float[np.ndarray, "rows steps"]:
         """Return uniform random numbers from [0, 1)."""
         return rng.random((rows, steps))

@@ -65,6 +65,8 @@ def resolve_precision(products: str, quantise: str, inference: str, *, device: s
             "hundred times as long; trainer.precision=auto takes float32 here"
         )
     missing = _missing_for_nf4(device, rank)
+    if inference == "fp16" and not rank:
+        log.info("trainer.inference_precision=fp16: without adapters the tuned weights infer, in float32")
     if quantise == "nf4" and missing:
         raise ValueError(
             f"base_llm.quantise=nf4 needs a CUDA device, the package {QUANTISER} and adapters "

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from sprec.records.from_json import encode_json
+from sprec.records.record_file import RecordError, read_document
 from sprec.records.redaction import redact, redact_text
 from sprec.records.run_record import FILE_NAME
 from sprec.store.atomic_files import write_atomically
@@ -172,13 +173,12 @@ def _read_claim(file: Path) -> Claim | None:
 
 def _read_json(file: Path) -> dict[str, object] | None:
     """Return the object in a file; None if there is no file, and {} if it holds anything else."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (OSError, ValueError):
+    try:  # as a record: bounded, and without what makes a terminal act
+        return dict(read_document(file))
+    except RecordError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _comparable(config: object) -> object:

@@ -64,6 +64,18 @@ def redact_text(text: str) -> str:
     return _FLAG.sub(_hide_value, _ASSIGNED.sub(_hide_value, text))
 
 
+def redact_word(word: str) -> str:
+    """Return a word of a command line without secrets: of `name=value` the value goes to the word's end.
+
+    >>> redact_word("tracker.api_key='a b'"), redact_word("budget.sft_rows=8")
+    ('tracker.api_key=***', 'budget.sft_rows=8')
+    """
+    name, equals, value = word.partition("=")
+    if equals and value and is_secret(name):
+        return f"{name}={HIDDEN}"
+    return redact_text(word)
+
+
 def _hide_value(match: re.Match[str]) -> str:
     name = match[1].rstrip(" =:\"'\t\n")
     return match[1] + HIDDEN if is_secret(name) else match[0]

@@ -234,7 +234,8 @@ def find_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], l
     Beside them stands why each of the others cannot be read: one that is damaged must not hide the rest.
     Raises `RecordError` for a path that does not exist.
     """
-    files = {file for path in paths for file in _record_files(path)}
+    # By their resolved paths: a folder that is named twice, in two ways, must not count twice.
+    files = {file.resolve(): file for path in paths for file in _record_files(path)}.values()
     records: list[tuple[Path, RunRecord]] = []
     errors: list[RecordError] = []
     for file in sorted(files):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sprec.records.redaction import redact, redact_text
+from sprec.records.redaction import redact, redact_text, redact_word
 
 if TYPE_CHECKING:
     import wandb
@@ -254,7 +254,7 @@ class Wandb(Tracker):
 def _redacted_command_line() -> Iterator[None]:
     """Hide secrets of the command line, which W&B reads and uploads by itself."""
     words = sys.argv
-    sys.argv = [redact_text(word) for word in words]
+    sys.argv = [redact_word(word) for word in words]
     try:
         yield
     finally:

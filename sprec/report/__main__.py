@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.explain is not None:  # an explanation has no notes of its own
         sys.stderr.writelines(f"sprec.report: {note}\n" for note in left_out)
     _note_several_settings(records, options)
+    _note_unused_options(options)
     return 0
 
 
@@ -78,6 +79,8 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
     )
     runs = [record for _, record in records]
     tables = score_tables(kind, runs, wanted) if kind else [run_table(run, wanted) for run in runs]
+    if not tables:
+        raise ValueError("no run here has scores yet; `--table run` says how each of them ended")
     if notes := [*left_out, *unrecorded_notes(options.paths or DEFAULT_FOLDERS)]:
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
     texts = [FORMATS[options.format](table) for table in tables]
@@ -116,6 +119,23 @@ def _note_several_settings(records: Records, options: argparse.Namespace) -> Non
     settings = group_by_setting([record for _, record in records], across_llms=kind.across_llms)
     if len(settings) > 1:
         sys.stderr.write(f"sprec.report: {several_settings(list(settings))}\n")
+
+
+def _note_unused_options(options: argparse.Namespace) -> None:
+    """Note on standard error what a table of one run has no use for."""
+    if options.table != "run" or options.explain is not None:
+        return
+    values = {
+        "transpose": options.transpose,
+        "against": options.against is not None,
+        "best": options.best is not None,
+        "reference": options.reference is not None,
+        "tests": options.tests != "auto",
+    }
+    if unused := [f"--{name}" for name, is_given in values.items() if is_given]:
+        sys.stderr.write(
+            f"sprec.report: {', '.join(unused)}: of no effect on tables of single runs; see --table\n"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

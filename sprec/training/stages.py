@@ -275,7 +275,9 @@ class Stages:
         `settings` name by value all that the baseline depends on.
         """
         rows, context = test.rows(self.context.dataset), self.context
-        settings = {**self._shared_settings, "baseline": settings, "split": test.split, "k": test.k}
+        # The label seeds the random numbers.
+        own = {"label": label, "baseline": settings, "split": test.split, "k": test.k}
+        settings = {**self._shared_settings, **own}
         # Anybody's class may stand here, and it is handed the whole dataset, so all of that counts.
         code, data = [Stages.baseline, baseline], ["valid", test.split, "genres"]
         stage = self._stage("baseline", settings, code, data)

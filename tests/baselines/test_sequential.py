@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sprec.baselines.gru4rec import gru4rec
+from sprec.baselines.recommenders import rank_popular
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings, fit, pad_sequences, rank_items, score_items
 from sprec.data.examples import Example, Examples
@@ -167,3 +168,19 @@ def test_row_that_no_model_can_read_is_refused(row, message):
 def test_more_places_than_items_are_refused():
     with pytest.raises(ValueError, match="k = 11 does not fit 10 items; take 1 to 10"):
         rank_items(gru4rec(10, rng=rng()), [[1]], 11)
+
+
+@pytest.mark.parametrize("name", ["epochs", "windows", "batch_rows", "patience", "cutoff"])
+def test_settings_that_train_nothing_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} = 0 trains nothing"):
+        FitSettings(**{name: 0})
+
+
+def test_popular_items_leave_out_histories_where_asked_for():
+    dataset = toy_dataset()
+    rows = dataset.split.test.take([0, 1, 2])
+    plain, without = (rank_popular(dataset, rows, 5, exclude_history=flag) for flag in (False, True))
+    assert (plain == dataset.most_popular(5)).all()
+    popular = dataset.most_popular(60).tolist()
+    for row, ranked in zip(rows, without.tolist(), strict=True):
+        assert ranked == [item for item in popular if item not in row.history][:5]

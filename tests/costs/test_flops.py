@@ -1,6 +1,8 @@
 from dataclasses import replace
 
+import pytest
 import torch
+import transformers
 
 from sprec.costs.flops import ModelShape, PassSize, count_pass, forward_flops, training_flops
 from sprec.llm.token_rows import TokenRow
@@ -50,3 +52,21 @@ def test_weights_are_those_of_the_model_itself(make):
     shape = ModelShape.of(model.base_model.config, 4)
     assert shape.weights == base
     assert shape.adapter_weights == sum(torch.numel(value) for value in model.tuned_weights().values())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        transformers.GPT2Config(n_embd=8, n_layer=2, n_head=2),
+        transformers.GPTNeoXConfig(
+            hidden_size=8, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+        ),
+        transformers.OPTConfig(hidden_size=8, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2),
+        transformers.BloomConfig(hidden_size=8, n_layer=2, n_head=2),
+        transformers.FalconConfig(hidden_size=8, num_hidden_layers=2, num_attention_heads=2),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_older_architectures_have_sizes_too(config):
+    shape = ModelShape.of(config, 4)
+    assert (shape.layers, shape.hidden, shape.inner, shape.heads, shape.groups) == (2, 8, 32, 2, 2)

@@ -49,3 +49,10 @@ def test_what_conf_offers_passes():
 def test_other_code_and_other_downloads_are_refused_by_name(node, message):
     with pytest.raises(ValueError, match=message):
         check_offered({**GOOD, "embeddings": node})
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HF_TOKEN}", ["${seed}"]])
+def test_a_record_holds_no_interpolations(value):
+    """Hydra resolves them as it builds, and would read secrets of this machine into a name that is sent."""
+    with pytest.raises(ValueError, match=r"weights\.source.* is '\$\{"):
+        check_offered({**GOOD, "weights": {"source": value}})

@@ -24,6 +24,7 @@ from sprec.experiment.prepare import (
     load_or_build_dataset,
     store_base_model,
 )
+from sprec.llm.chat_template import apply_chat_template
 from sprec.run import CONF
 from sprec.training.context import TestSetup
 
@@ -56,10 +57,10 @@ def tokens(settings, components, shared):
     return RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
 
 
-def priced(*overrides, speed=SPEED):
+def priced(*overrides, speed=SPEED, devices=1):
     """Return the cost of each stage by its label, on a machine of a given speed."""
     settings, components, shared, base = prepared(*overrides)
-    gauge = CostModel(tokens(settings, components, shared), speed)
+    gauge = CostModel(tokens(settings, components, shared), speed, devices)
     stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
     list(components.method.train_and_rank(stages, base, TestSetup(components.ranker, "test", 5)))
     return {each.label: each.cost for each in stages.planned}
@@ -167,3 +168,16 @@ def test_profile_keeps_the_best_of_each_number_and_survives_damage(tmp_path, cap
 
 def test_times_are_named_as_people_would():
     assert [plan.format_seconds(each) for each in (3.21, 100, 90_000)] == ["3.2 s", "1.7 min", "25.0 h"]
+
+
+def test_devices_share_tuning_and_nothing_else():
+    alone = replace(SPEED, devices=1)
+    one, four = (priced(speed=alone, devices=devices) for devices in (1, 4))
+    assert four["dpo 1"].seconds < 0.5 * one["dpo 1"].seconds
+    assert four["evaluate iteration_1"].seconds == pytest.approx(one["evaluate iteration_1"].seconds, rel=0.2)
+
+
+def test_what_makes_prompts_is_part_of_the_keys():
+    """The experiment's own functions are not followed, so that all of it has to be named."""
+    _, _, shared, _ = prepared()
+    assert apply_chat_template in shared.model_code

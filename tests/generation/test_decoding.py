@@ -115,3 +115,10 @@ def test_a_model_whose_logits_are_no_numbers_writes_and_ranks_nothing(make, cata
     trie = TitleTrie.of([model.encode_answer(title) for title in catalog.titles])
     with pytest.raises(FloatingPointError, match="logits are not finite"):
         search_titles(model, prompts, trie, k=2, batch_tokens=100)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_is_above_zero(temperature):
+    """At 0 all sampled titles would be one token that is never the model's."""
+    with pytest.raises(ValueError, match=r"decoding\.temperature = .*; take one above 0, or decoding=greedy"):
+        Sampled(temperature)

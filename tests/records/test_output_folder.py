@@ -103,3 +103,9 @@ def test_a_printed_command_names_a_free_folder(tmp_path):
     assert free_folder(own.with_name("new")) == own.with_name("new")
     assert fresh_command("python -m sprec.run seed=1") == "python -m sprec.run seed=1"
     assert fresh_command("python it's") == "python it's"
+
+
+def test_a_strangers_claim_cannot_act_on_the_terminal(tmp_path):
+    (tmp_path / CLAIM_FILE).write_text(json.dumps({"command": "a\x1b[2Jb", "error": "c\x1b]0;d"}))
+    ((_, claim),) = find_unrecorded([tmp_path])
+    assert "\x1b" not in claim.command + claim.error

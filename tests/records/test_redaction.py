@@ -2,7 +2,7 @@
 
 import pytest
 
-from sprec.records.redaction import is_secret, redact, redact_text
+from sprec.records.redaction import is_secret, redact, redact_text, redact_word
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,18 @@ def test_secrets_are_hidden_at_any_depth_and_the_rest_stays():
 )
 def test_secrets_in_a_command_line(command, expected):
     assert redact_text(command) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("+x.api_key='abc'", "+x.api_key=***"),
+        ("x.api_key=a secret of words", "x.api_key=***"),
+        ("x.api_key=", "x.api_key="),
+        ("hydra.run.dir=/tmp/a b", "hydra.run.dir=/tmp/a b"),
+        ("url=https://me:abc@host/x", "url=https://***@host/x"),
+    ],
+)
+def test_a_word_of_a_command_line_hides_its_secret_to_the_end(word, expected):
+    """Quoting for a shell would put a quote into the middle of the value."""
+    assert redact_word(word) == expected

@@ -220,3 +220,22 @@ def test_reading_page_or_dashboard_goes_to_their_own_options(monkeypatch):
     monkeypatch.setattr("sprec.report.__main__.import_module", lambda name: asked.append(name) or module)
     assert main(["page", "x", "--output", "y"]) == 0
     assert asked == ["sprec.report.page.render", ["x", "--output", "y"]]
+
+
+def test_a_run_without_scores_has_no_main_table_and_one_line_says_so(capsys, make, tmp_path):
+    make(status="failed", error="boom", evaluations=()).save(tmp_path / "0" / "run.json")
+    assert main([str(tmp_path), "--table", "main"]) == 2
+    assert "no run here has scores yet" in capsys.readouterr().err
+
+
+def test_a_folder_named_in_two_ways_counts_once(capsys, folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert main([folder.name, str(folder), "--table", "ablation", "--duplicates", "error"]) == 0
+
+
+def test_options_that_a_table_of_one_run_has_no_use_for_are_named(capsys, folder):
+    status, _, err = report(capsys, folder, "--transpose", "--tests", "off")
+    assert (status, err) == (
+        0,
+        "sprec.report: --transpose, --tests: of no effect on tables of single runs; see --table\n",
+    )

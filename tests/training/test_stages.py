@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
+from sprec.baselines.recommenders import MostPopular
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings
 from sprec.costs.cost_estimator import CostEstimator
@@ -195,3 +196,9 @@ def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(promp
     assert heard() == {("model", "dpo")}
     stages.evaluate(state, "x", TestSetup(BeamRanker(width=2), "test", 2))
     assert heard() == {("reader", "inference")}
+
+
+def test_a_baselines_name_seeds_it_and_so_is_part_of_its_key(planned):
+    test = TestSetup(BeamRanker(), "test", 5)
+    names = ("sasrec", "sasrec", "sasrec, again")
+    assert len({planned().baseline(name, MostPopular(), {}, test) for name in names}) == 2

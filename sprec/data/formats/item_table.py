@@ -95,7 +95,7 @@ def build_item_table(
 
 
 def _reason_to_leave_out(title: str, *, words_max: int, drop_html: bool) -> str | None:
-    if not title.strip():
+    if not normalise(title):  # marks that nobody sees are no title
         return "no_title"
     if drop_html and is_html(title):
         return "html_title"

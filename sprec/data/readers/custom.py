@@ -126,7 +126,8 @@ class Custom:
                     f"{path}:{line}: field {self.item!r} is missing; correct or delete this line"
                 )
             labels = raw.split(self.genre_separator) if isinstance(raw, str) else raw or ()
-            yield ItemRow(line, key, title or "", tuple(str(label) for label in labels if label))
+            genres = (str(label).strip() for label in labels if label)
+            yield ItemRow(line, key, title or "", tuple(genre for genre in genres if genre))
 
     def _item_rows(self, path: Path) -> Iterator[tuple[int, Any, str | None, Any]]:
         names = [self.item, self.title, *([self.genres] if self.genres else [])]

@@ -111,8 +111,8 @@ def plane_chart(
     """Return paths and single points in a plane.
 
     Args:
-        paths: points of the arms, each with `arm`, `iteration`, `x`, `y` and `last`.
-        single: points of the baselines, with the same fields.
+        paths: points of the arms: `arm`, `iteration`, `x`, `y`, and whether it is `start` or `last`.
+        single: points of the baselines.
         styles: of both.
         across: the label of the x axis.
         up: the label of the y axis.
@@ -130,8 +130,8 @@ def plane_chart(
         marks = colored(points).mark_point(filled=True, size=size, opacity=1)
         return marks.encode(shape=_styled("shape", styles))
 
-    start = _chart([point for point in paths if point["iteration"] == 0]).encode(x=x, y=y)
-    moved = [point for point in paths if point["iteration"] > 0]
+    start = _chart([point for point in paths if point["start"]]).encode(x=x, y=y)
+    moved = [point for point in paths if not point["start"]]
     # The last layer is on top: large end marks must not disappear below paths.
     layers = [
         colored(paths).mark_line(strokeWidth=1.75).encode(order="iteration:O"),

@@ -63,8 +63,8 @@ class FigureData:
 
     @property
     def initial(self) -> ArmSeries | None:
-        """The arm with most evaluations of iteration 0, the initial SFT model, one per seed."""
-        started = (arm for arm in self.series if 0 in arm.iterations)
+        """The arm with most evaluations of the initial SFT model, one per seed."""
+        started = (arm for arm in self.series if arm.starts_as_others)
         return max(started, key=lambda arm: len(arm.iterations[0]), default=None)
 
 

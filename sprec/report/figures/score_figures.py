@@ -145,8 +145,11 @@ def _path(arm: ArmSeries, pair: ScorePair) -> Iterator[Point]:
     for iteration, group in arm.iterations.items():
         x, y = (mean_score(group, key) for key in pair)
         if x and y:
-            last = iteration == max(arm.iterations)
-            yield {"arm": arm.name, "iteration": iteration, "x": x.mean, "y": y.mean, "last": last}
+            # A ring is the initial SFT: an arm with nothing else to show at iteration 0 ends there.
+            start = iteration == 0 and arm.starts_as_others
+            last = iteration == max(arm.iterations) and not start
+            point = {"arm": arm.name, "iteration": iteration, "x": x.mean, "y": y.mean}
+            yield {**point, "start": start, "last": last}
 
 
 def _baseline_points(data: FigureData, pair: ScorePair) -> tuple[list[Point], list[Point]]:

@@ -11,7 +11,15 @@ from jaxtyping import Float, Int
 from sprec.evaluation.metrics import genre_share, occurrences
 from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS
-from sprec.report.tables.arms import Arm, group_into_arms, rankings_of, scored_evaluations
+from sprec.report.tables.arms import (
+    BASELINE_RANKING,
+    Arm,
+    group_into_arms,
+    is_shared_sft,
+    names_rankings,
+    rankings_of,
+    scored_evaluations,
+)
 from sprec.report.tables.per_user_values import decode_lists, item_masses
 from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
@@ -46,6 +54,11 @@ class ArmSeries:
     def last(self) -> tuple[Evaluation, ...]:
         """The evaluations after the last iteration."""
         return self.iterations[max(self.iterations)]
+
+    @property
+    def starts_as_others(self) -> bool:
+        """Whether its iteration 0 is the initial SFT that arms share, and no result of its own."""
+        return 0 in self.iterations and all(is_shared_sft(run, one) for run, one in self.at(0))
 
     def at(self, iteration: int) -> list[tuple[RunRecord, Evaluation]]:
         """Return the evaluations of an iteration beside the runs that they belong to."""
@@ -109,12 +122,16 @@ def mean_change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: 
 
 def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
     """Return each arm's evaluations by iteration, from its finished runs, or from all where none is."""
-    several = len(rankings_of(records)) > 1
+    several = names_rankings(records)
     series = []
+    shared = {one.label for record in records for one in scored_evaluations(record) if one.iteration is None}
     for arm in group_into_arms(records):
+        if arm.method in shared:  # every run scores it too, and figures have it as a baseline
+            continue
         runs = _runs_that_count(arm)
         for ranking in rankings_of(runs):
-            name = f"{arm} ({LABELS.ranking(ranking)})" if several else str(arm)
+            is_named = several and ranking != BASELINE_RANKING
+            name = f"{arm} ({LABELS.ranking(ranking)})" if is_named else str(arm)
             series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
     return series
 

@@ -58,6 +58,8 @@ class ArmSummary:
         for verdict in ("better", "worse"):
             if metrics := [change.metric for change in self.changes if change.verdict == verdict]:
                 clauses.append(f"{verdict} in {_join(metrics)}")
+        if all(change.verdict == "not tested" for change in self.changes):
+            return "not tested"
         return "; ".join(clauses) or "no difference beyond chance"
 
 

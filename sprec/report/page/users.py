@@ -13,6 +13,8 @@ from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import ArmSeries, top_lists
 from sprec.report.tables.per_user_values import cutoffs_of
 
+# Rankings that put an existing title that was written at the head of its list.
+GROUNDED = ("grounded",)
 # Users that a page shows by default.
 USERS = 6
 
@@ -124,14 +126,21 @@ def _most_changed_users(record: RunRecord, models: Sequence[_Model]) -> list[tup
     return ordered[:USERS]
 
 
-def _models(pairs: Iterable[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
-    """Yield the initial SFT of the first run, then each arm's last model."""
-    for number, (arm, run) in enumerate(pairs):
-        own = [(i, one) for i in arm.iterations for owner, one in arm.at(i) if owner is run]
-        if number == 0 and own[0][0] == 0:
-            yield _model("initial SFT", run, own[0][1])
-        if own[-1][0] > 0:
-            yield _model(f"{arm.name}, iteration {own[-1][0]}", run, own[-1][1])
+def _models(pairs: Sequence[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
+    """Yield the initial SFT that arms share, then each arm's last model."""
+    own = {
+        arm.name: [(i, one, run) for i in arm.iterations for owner, one in arm.at(i) if owner is run]
+        for arm, run in pairs
+    }
+    started = next((own[arm.name][0] for arm, _ in pairs if arm.starts_as_others), None)
+    if started:
+        yield _model("initial SFT", started[2], started[1])
+    for arm, _ in pairs:
+        iteration, evaluation, run = own[arm.name][-1]
+        if iteration > 0:
+            yield _model(f"{arm.name}, iteration {iteration}", run, evaluation)
+        elif not arm.starts_as_others:
+            yield _model(arm.name, run, evaluation)
 
 
 def _model(name: str, run: RunRecord, evaluation: Evaluation) -> _Model:
@@ -157,10 +166,11 @@ def _answer(model: _Model, user: SampledUser, place: int) -> ModelAnswer:
     )
     written_titles = model.evaluation.written
     written = written_titles[place] if len(written_titles) == len(model.record.sampled_users) else ""
-    # A title that exists heads the list that grounding makes of it, so that the record has its item.
+    # Grounding heads its list with a title that exists; of other rankings the record may lack the item.
+    is_known = model.evaluation.ranking in GROUNDED
     existing = {_normalize(item.title) for item in model.record.items.values()}
     hit = bool(written) and _normalize(written) == _normalize(_title(model.record, user.target))
-    return ModelAnswer(model.name, written, _normalize(written) in existing, hit, titles)
+    return ModelAnswer(model.name, written, not is_known or _normalize(written) in existing, hit, titles)
 
 
 def _normalize(title: str) -> str:

@@ -9,13 +9,18 @@ from sprec.report.labels import LABELS, Labels, method_order, split_negatives
 # First parts of configuration keys that do not change what a run measures, beyond its seed.
 NOT_A_SETTING = frozenset(
     {
-        *("seed", "rows_seed_drawn", "store", "tracker", "trainer"),
+        # What a dataset's settings change is in its digest, which compared runs share.
+        *("dataset", "seed", "rows_seed_drawn", "store", "tracker", "trainer"),
         *("plan", "describe", "group", "goal", "split"),
     }
 )
 
-# Keys that do change it all the same: number formats, and how far a step may go.
-MEASURED = frozenset({"trainer.precision", "trainer.inference_precision", "trainer.clip_norm"})
+# Keys that do change it all the same: number formats, and what a step is.
+MEASURED = frozenset(
+    f"trainer.{name}"
+    for name in ("precision", "inference_precision", "clip_norm", "loss_per", "warmup_from_zero")
+)
+INITIAL_LABEL = "initial_sft"
 
 ITERATIONS = "budget.iterations"
 RANKER = "ranking._target_"
@@ -105,6 +110,17 @@ def rankings_of(records: Iterable[RunRecord]) -> tuple[str, ...]:
     """Return the rankings under which arms were scored, in order of appearance."""
     evaluations = (one for record in records for one in scored_evaluations(record))
     return tuple(dict.fromkeys(one.ranking for one in evaluations if one.iteration is not None))
+
+
+def is_shared_sft(record: RunRecord, evaluation: Evaluation) -> bool:
+    """Return whether the evaluation is of the initial SFT that arms share, and not of another one."""
+    # Reweighted, guided and counterfactual SFT are methods of their own: theirs is nobody else's start.
+    flat = flatten_config(record.config)
+    own = ("method.weighting", "method.counterfactual")
+    plain = all(value is None for key, value in flat.items() if key.startswith(own))
+    goes_on = flat.get("method.with_sft", True) or flat.get("method.with_dpo", True)
+    starts = record.method == "sft" or (plain and bool(goes_on))
+    return evaluation.label == INITIAL_LABEL and starts
 
 
 def names_rankings(records: Iterable[RunRecord]) -> bool:
@@ -229,13 +245,19 @@ def _split_variants(
         own = [key for key in sorted(keys) if key.startswith("ranking.") and _varies(key, alike)]
         ranking = [("ranking", "+".join(rankings_of([run])))] if rankers_vary else []
         differing = (*((key, config.get(key)) for key in (*varying, *own)), *ranking)
-        groups.setdefault(repr(differing), []).append(run)
-        values[repr(differing)] = differing
+        name = repr([(key, _plain(value)) for key, value in differing])
+        groups.setdefault(name, []).append(run)
+        values.setdefault(name, differing)
     return [_latest_per_seed(method, negatives, values[name], group) for name, group in groups.items()]
 
 
 def _varies(key: str, configs: Sequence[Mapping[str, object]]) -> bool:
-    return len({repr(config.get(key)) for config in configs}) > 1
+    return len({repr(_plain(config.get(key))) for config in configs}) > 1
+
+
+def _plain(value: object) -> object:
+    """Return whole numbers as floats: 1 and 1.0 are one setting."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _latest_per_seed(

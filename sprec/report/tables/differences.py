@@ -7,10 +7,10 @@ import numpy as np
 from sprec.evaluation.jackknife import SET_METRICS
 from sprec.evaluation.paired_tests import bootstrap_intervals, swap_tests
 from sprec.evaluation.significance import holm, sign_flip_test
-from sprec.report.tables.arms import scored_evaluations
+from sprec.report.tables.arms import INITIAL_LABEL, scored_evaluations
 from sprec.report.tables.per_user_values import Floats, PerUserValues
 from sprec.report.tables.table import Difference
-from sprec.report.tables.table_rows import INITIAL_LABEL, ScoredRun, ScoreRow
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 # A row's and its baseline's evaluations, seed by seed.
 Pairs = Sequence[tuple[ScoredRun, ScoredRun]]
@@ -76,7 +76,9 @@ def _baseline_run(
     same_ranking = [one for one in own if one.ranking == run.evaluation.ranking] or own
     if same_ranking:
         return ScoredRun(run.record, same_ranking[0])
-    return next((row.by_seed[seed] for row in rows if row.is_initial and seed in row.by_seed), None)
+    starts = [row.by_seed[seed] for row in rows if row.is_initial and seed in row.by_seed]
+    alike = [one for one in starts if one.evaluation.ranking == run.evaluation.ranking] or starts
+    return alike[0] if alike else None
 
 
 def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:

@@ -37,12 +37,12 @@ def csv(table: Table) -> str:
     heads = zip(_unique_heads(table), suffixes, strict=True)
     out = StringIO()
     lines = writer(out, lineterminator="\n")
-    out.write(f"# {_one_line(table.title)}\n")
+    out.write(f"# {_inert_line(table.title)}\n")
     lines.writerow(_inert(f"{name} {suffix}".rstrip()) for name, own in heads for suffix in own)
     for row in table.rows:
         pairs = zip(row, suffixes, strict=True)
         lines.writerow(value for cell, own in pairs for value in _csv_values(cell, len(own)))
-    out.writelines(f"# {_one_line(note)}\n" for note in table.notes)
+    out.writelines(f"# {_inert_line(note)}\n" for note in table.notes)
     return out.getvalue()
 
 
@@ -166,6 +166,15 @@ def _inert(text: str) -> str:
     ("'=1+1", 'SPRec')
     """
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _inert_line(text: str) -> str:
+    """Return a text as one line in which no part between separators begins a formula.
+
+    >>> _inert_line("boom,=1+1; x=2")
+    "boom,'=1+1; x=2"
+    """
+    return re.sub(r"([,;\t]\s*)(?=[=+\-@])", r"\1'", _one_line(text))
 
 
 def _escape(texts: Sequence[str]) -> list[str]:

@@ -124,7 +124,9 @@ def _head(table: Table, column: int) -> str:
     # The head of a group "K = 5" says the list length already.
     if table.groups and table.groups[column].startswith("K = "):
         head = head.partition("@")[0]
-    return f"{head} {arrow}" if arrow else head
+    if not arrow:
+        return head
+    return head.extended(f" {arrow}") if isinstance(head, Label) else f"{head} {arrow}"
 
 
 def _row(table: Table, number: int, columns: Sequence[int]) -> str:

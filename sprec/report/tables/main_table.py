@@ -22,19 +22,21 @@ REPORTED = "Reported by others"
 
 
 def main_tables(records: Sequence[RunRecord], options: TableOptions) -> list[Table]:
-    """Return one table for each base LLM among the runs: a group of columns per dataset.
+    """Return one table for each base LLM and split among the runs: a group of columns per dataset.
 
     Where tests are asked for, each dataset's differences to the baseline follow.
 
     `ValueError` for a column or list length that is not there.
     """
-    by_llm: dict[str, list[Comparison]] = {}
+    by_llm: dict[tuple[str, str], list[Comparison]] = {}
     for setting, runs in group_by_setting(records).items():
         evaluations = [one for run in runs for one in scored_evaluations(run)]
         if evaluations:
             columns = options.columns or tuple(headline_keys(evaluations, options.cutoffs))
             plain = replace(options, columns=columns)
-            by_llm.setdefault(setting.base_llm, []).append(compare_runs(MAIN, setting, runs, plain))
+            by_llm.setdefault((setting.base_llm, setting.split), []).append(
+                compare_runs(MAIN, setting, runs, plain)
+            )
     tables = []
     for comparisons in by_llm.values():
         table = _main_table(comparisons, options)
@@ -105,14 +107,16 @@ def _cell(row: ScoreRow | None, key: str) -> Cell:
 
 
 def _dataset(comparisons: Sequence[Comparison], place: int, labels: Labels) -> Label:
-    """Return a dataset's head, with N where its name alone does not tell it from others."""
+    """Return a dataset's head, with N and what else differs where its name does not tell it from others."""
     setting = comparisons[place].setting
     name = labels.dataset(setting.dataset)
-    same = [one for one in comparisons if one.setting.dataset == setting.dataset]
-    digest = (
-        f", {setting.dataset_digest[:6]}" if len({one.setting.dataset_digest for one in same}) > 1 else ""
-    )
-    return name.extended(f" (N = {setting.n}{digest})") if len(same) > 1 else name
+    same = [one.setting for one in comparisons if one.setting.dataset == setting.dataset]
+    if len(same) == 1:
+        return name
+    details = [f"N = {setting.n}"]
+    details += [setting.dataset_digest[:6]] if len({one.dataset_digest for one in same}) > 1 else []
+    details += [setting.base_llm_digest[:6]] if len({one.base_llm_digest for one in same}) > 1 else []
+    return name.extended(f" ({', '.join(details)})")
 
 
 def _marks(
@@ -153,14 +157,14 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     seeds = max(len(row.by_seed) for one in comparisons for row in one.rows)
     over = f"means ± standard deviations over {seeds} seeds" if seeds > 1 else "one seed"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
-    marked = (
-        "Bold is the best and underlined the second of a column"
-        if options.plain
-        else "Bold is the best and underlined the second of a column where a corrected paired test says so"
-    )
+    marks = "Bold is the best and underlined the second of a column"
+    baselines = dict.fromkeys(one.baseline_name for one in comparisons if one.differences)
+    if not options.plain:
+        tested = f"{marks} where a corrected paired test against {' and '.join(baselines)} says so"
+        marks = tested if baselines else "Nothing is marked, since nothing was tested"
     return (
         f"Methods on {data} with {llm}: {over}, N = {' and '.join(map(str, counts))} "
-        f"{rows} rows. {marked}; ↑ more is better, ↓ less is better."
+        f"{rows} rows. {marks}; ↑ more is better, ↓ less is better."
     )
 
 

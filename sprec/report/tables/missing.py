@@ -7,9 +7,17 @@ from pathlib import Path
 from sprec.records.output_folder import find_unrecorded, fresh_command
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS
-from sprec.report.tables.arms import Arm, flatten_config, scored_evaluations, scored_split
+from sprec.report.tables.arms import (
+    Arm,
+    changes_results,
+    effective_config,
+    flatten_config,
+    is_shared_sft,
+    scored_evaluations,
+    scored_split,
+)
 from sprec.report.tables.table_kinds import TableKind
-from sprec.report.tables.table_rows import INITIAL_LABEL, ScoreRow
+from sprec.report.tables.table_rows import ScoreRow
 
 
 def source_line(records: Sequence[RunRecord]) -> str:
@@ -35,7 +43,11 @@ def format_commit(record: RunRecord, *, digits: int = 10) -> str:
 
 def inconsistencies(rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
     """Return what a reader must know of how rows were made: mixed starts, commits, repeated runs."""
-    return [*_different_starts(records), *(note for arm in _arms(rows) for note in _arm_notes(arm))]
+    return [
+        *_different_starts(records),
+        *_mixed_starts(records),
+        *(note for arm in _arms(rows) for note in _arm_notes(arm)),
+    ]
 
 
 def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
@@ -135,7 +147,7 @@ def _different_starts(records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each seed whose runs did not start from the same initial SFT model."""
     starts: dict[tuple[str, int, str], set[tuple[tuple[str, str], ...]]] = {}
     for record in records:
-        initial = [one for one in scored_evaluations(record) if one.label == INITIAL_LABEL]
+        initial = [one for one in scored_evaluations(record) if is_shared_sft(record, one)]
         if initial:
             # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
             scores = tuple(sorted((key, repr(value)) for key, value in initial[0].scores.items()))
@@ -147,3 +159,26 @@ def _different_starts(records: Sequence[RunRecord]) -> list[str]:
         if len(models) > 1
     )
     return list(dict.fromkeys(notes))
+
+
+def _mixed_starts(records: Sequence[RunRecord]) -> list[str]:
+    """Return a note on settings in which the initial SFT models of different seeds differ."""
+    by_seed: dict[tuple[str, int], dict[str, object]] = {}
+    for record in records:
+        if any(is_shared_sft(record, one) for one in scored_evaluations(record)):
+            settings = {key: value for key, value in effective_config(record).items() if _is_of_start(key)}
+            by_seed.setdefault((record.weights.digest, record.seed), settings)
+    notes = []
+    for digest in dict.fromkeys(digest for digest, _ in by_seed):
+        own = [settings for (other, _), settings in by_seed.items() if other == digest]
+        keys = sorted({key for settings in own for key in settings})
+        mixed = [key for key in keys if len({repr(settings.get(key)) for settings in own}) > 1]
+        if mixed:
+            notes.append(f"the initial SFT of different seeds differs in {', '.join(mixed)}")
+    return notes
+
+
+def _is_of_start(key: str) -> bool:
+    """Return whether a setting changes the initial SFT."""
+    groups = ("budget.initial.", "budget.sft_rows", "base_llm.", "prompt.", "trainer.")
+    return key.startswith(groups) and changes_results(key)

@@ -29,7 +29,8 @@ class Difference:
     @property
     def significant(self) -> bool:
         """Whether the corrected p-value is at most 5 % and the interval leaves 0 out."""
-        return self.p <= LEVEL and not self.low <= 0 <= self.high
+        # Said so that bounds that are no numbers, of a score that nobody has, are not significant.
+        return self.p <= LEVEL and (self.low > 0 or self.high < 0)
 
 
 # A value of a table; None is a value that was not measured.

@@ -8,10 +8,12 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS, Labels, same_name
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
+    INITIAL_LABEL,
     ITERATIONS,
     Arm,
     flatten_config,
     group_into_arms,
+    is_shared_sft,
     last_evaluation,
     names_rankings,
     rankings_of,
@@ -20,7 +22,6 @@ from sprec.report.tables.arms import (
 from sprec.report.tables.table_kinds import TableKind
 
 # The label of the evaluation of the model that all iterations start from.
-INITIAL_LABEL = "initial_sft"
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,15 @@ def score_rows(kind: TableKind, records: Sequence[RunRecord], labels: Labels = L
     rows = _RowMaker(kind, labels, several_rankings=names_rankings(records))
     if not kind.across_llms:
         return [*rows.shared(records), *rows.of_arms(records)]
-    by_llm: dict[str, list[RunRecord]] = {}
+    by_llm: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
-        by_llm.setdefault(record.weights.name, []).append(record)
+        by_llm.setdefault((record.weights.name, record.weights.digest), []).append(record)
+    names = [name for name, _ in by_llm]
     baselines = [replace(row, names=("–", *row.names)) for row in rows.shared(records) if not row.is_initial]
-    for name, own in by_llm.items():
+    for (name, digest), own in by_llm.items():
         of_llm = [*(row for row in rows.shared(own) if row.is_initial), *rows.of_arms(own)]
-        baselines += [replace(row, names=(labels.base_llm(name), *row.names)) for row in of_llm]
+        llm = labels.base_llm(name).extended(f" ({digest[:6]})" if names.count(name) > 1 else "")
+        baselines += [replace(row, names=(llm, *row.names)) for row in of_llm]
     return baselines
 
 
@@ -106,7 +109,7 @@ class _RowMaker:
         runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
         # Every run of a sweep scores the same baselines and initial SFT; the first of a seed stands for all.
         for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
-            if run.evaluation.iteration is None or _is_shared_sft(run):
+            if run.evaluation.iteration is None or is_shared_sft(run.record, run.evaluation):
                 name = model_name(run.evaluation, with_ranking=self.several_rankings, labels=self.labels)
                 shared.setdefault(name, {}).setdefault(run.record.seed, run)
         blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
@@ -165,21 +168,12 @@ def _arm_row(arm: Arm, names: tuple[str, ...], by_seed: Mapping[int, ScoredRun])
     return ScoreRow(names, by_seed, arm, state, arm.method)
 
 
-def _is_shared_sft(run: ScoredRun) -> bool:
-    """Return whether the evaluation is of the initial SFT that arms share, and not of another one."""
-    # Reweighted, guided and counterfactual SFT are methods of their own: theirs is nobody else's start.
-    flat = flatten_config(run.record.config)
-    plain = flat.get("method.weighting") is None and flat.get("method.counterfactual") is None
-    goes_on = flat.get("method.with_sft", True) or flat.get("method.with_dpo", True)
-    starts = run.record.method == "sft" or (plain and bool(goes_on))
-    return run.evaluation.label == INITIAL_LABEL and starts
-
-
 def _is_shared_arm(arm: Arm) -> bool:
-    """Return whether the shared rows show the arm: the most popular items, or plain SFT, with scores."""
+    """Return whether the shared rows show the arm: the most popular items, or the one plain SFT."""
     evaluations = [one for run in arm.finished for one in scored_evaluations(run)]
     shared = {one.label for one in evaluations if one.iteration is None}
-    return bool(evaluations) and arm.method in {*shared, "sft"}
+    is_start = arm.method == "sft" and not arm.differing
+    return bool(evaluations) and (is_start or arm.method in shared)
 
 
 def _label_of_row(by_seed: Mapping[int, ScoredRun]) -> str:

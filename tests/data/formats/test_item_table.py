@@ -55,3 +55,7 @@ def test_an_id_that_is_listed_again_keeps_its_first_row():
 @pytest.mark.parametrize("duplicates", ["merged", "numbered"])
 def test_no_items_make_an_empty_catalogue(duplicates):
     assert len(table(duplicates=duplicates).catalog) == 0
+
+
+def test_a_title_of_invisible_marks_is_none():
+    assert table("\u200f", "Heat").catalog.titles == ("Heat",)

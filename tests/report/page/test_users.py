@@ -26,9 +26,13 @@ def test_list_says_which_title_is_next_and_how_many_users_have_it_first(make):
     assert [(each.hit, each.firsts) for each in after.titles] == [(True, 1), (False, 1)]
 
 
-def test_written_title_that_is_no_item_is_said(make):
-    second = user_examples(arm_series([full(make)])).users[1]
-    assert [(each.written, each.exists) for each in second.answers] == [("No Such Film", False)] * 2
+def test_written_title_that_is_no_item_is_said_where_the_record_would_have_it(make):
+    """Grounding lists a title that exists; under other rankings the record need not hold the item."""
+    beams = full(make)
+    grounded = tuple(replace(one, ranking="grounded") for one in beams.evaluations)
+    for record, exists in ((replace(beams, evaluations=grounded), False), (beams, True)):
+        second = user_examples(arm_series([record])).users[1]
+        assert [(each.written, each.exists) for each in second.answers] == [("No Such Film", exists)] * 2
 
 
 def test_users_are_chosen_by_row(make):
@@ -65,3 +69,14 @@ def test_users_whose_lists_changed_most_come_first(make):
     users = tuple(SampledUser(row, (1, 2), 6) for row in (5, 0, 2))
     examples = user_examples(arm_series([replace(full(make), sampled_users=users)]))
     assert [user.row for user in examples.users] == [2, 0, 5]
+
+
+def test_a_baselines_lists_are_its_own_and_not_the_initial_sft(make):
+    """A baseline is evaluated at iteration 0 too, and stands before SPRec in the registry."""
+    baseline = full(make, "sasrec", negatives="none")
+    (lists,) = [one for one in baseline.evaluations if one.iteration == 0]
+    lists = replace(lists, label="sasrec", ranking="all items", written=())
+    sasrec = replace(baseline, evaluations=(baseline.evaluations[0], lists))
+    first = user_examples(arm_series([sasrec, full(make)]), [0]).users[0]
+    assert [answer.model for answer in first.answers] == ["initial SFT", "SASRec", "SPRec, iteration 1"]
+    assert [answer.written for answer in first.answers] == [TITLES[0], "", TITLES[6]]

@@ -66,7 +66,10 @@ def test_precision_that_no_record_names_stays_what_the_configuration_says(make):
 
 @pytest.mark.parametrize(
     ("key", "number"),
-    [("clip_norm", 2), ("batch_tokens", 1), ("eval_batch_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
+    [
+        *[("clip_norm", 2), ("loss_per", 2), ("warmup_from_zero", 2), ("batch_tokens", 1)],
+        *[("eval_batch_tokens", 1), ("checkpointing", 1), ("nodes", 1)],
+    ],
 )
 def test_what_only_says_how_a_trainer_computes_makes_no_arm(make, key, number):
     records = [make(**trainer(seed, "bf16", **{key: seed + 1})) for seed in (0, 1)]
@@ -110,3 +113,10 @@ def test_arms_that_differ_in_their_ranking_are_named_by_it_and_by_what_varies_wi
         "ranking.width=20, ranking=beam",
         "ranking=grounded",
     ]
+
+
+def test_whole_numbers_and_places_of_equal_data_make_no_arm(make):
+    """Two runs are compared only where their datasets' contents are the same, wherever these lie."""
+    betas = [make(config=config(0, dpo={"beta": 1})), make(seed=1, config=config(1, dpo={"beta": 1.0}))]
+    places = [make(seed=seed, config=config(seed, dataset={"path": f"/{seed}"})) for seed in (0, 1)]
+    assert [len(group_into_arms(records)) for records in (betas, places)] == [1, 1]

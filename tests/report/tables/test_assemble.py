@@ -172,3 +172,31 @@ def test_runs_that_cannot_be_compared_are_never_in_one_table(make, other):
 
 def test_no_runs_give_no_table():
     assert ablation_tables([]) == []
+
+
+def test_methods_with_an_sft_of_their_own_are_no_other_start(make):
+    own = (evaluation("initial_sft", 0, 0.5),)
+    weighted = make("rw", "none", evaluations=own, config={"seed": 0, "method": {"weighting": {"a": 1}}})
+    assert not any("different initial SFT" in note for note in ablation_table([make(), weighted]).notes)
+
+
+def test_seeds_whose_initial_sft_had_other_settings_are_said(make):
+    def tuned(seed, rate):
+        config = {"seed": seed, "dpo": {"beta": 0.1}, "budget": {"initial": {"learning_rate": rate}}}
+        return make(seed=seed, config=config)
+
+    same, mixed = (ablation_table([tuned(0, 1e-3), tuned(1, rate)]) for rate in (1e-3, 2e-3))
+    said = "the initial SFT of different seeds differs in budget.initial.learning_rate"
+    assert (said in same.notes, said in mixed.notes) == (False, True)
+
+
+def test_plain_sft_at_two_rates_has_two_rows(make):
+    def tuned(rate):
+        config = {"seed": 0, "budget": {"initial": {"learning_rate": rate}}}
+        return make("sft", "none", config=config, evaluations=(evaluation("initial_sft", 0, rate),))
+
+    names = [row[0] for row in ablation_table([tuned(0.1), tuned(0.2)]).rows]
+    assert [name for name in names if "learning_rate" in name] == [
+        "SFT (budget.initial.learning_rate=0.1)",
+        "SFT (budget.initial.learning_rate=0.2)",
+    ]

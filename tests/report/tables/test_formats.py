@@ -1,4 +1,5 @@
 import csv as standard
+import math
 from dataclasses import replace
 from io import StringIO
 
@@ -78,6 +79,12 @@ def test_csv_holds_no_formula():
     ]
 
 
+def test_csv_notes_hold_no_formula():
+    text = csv(Table("a,=1", ("x",), ((1.0,),), notes=("failed (boom,=HYPERLINK(1); +2)",)))
+    cells = [cell.strip() for row in standard.reader(StringIO(text)) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
 def test_csv_of_differences_has_bounds_and_corrected_p():
     table = Table("t", ("method", "HR@1"), (("a", Difference(0.01, -0.002, 0.02, 0.3)), ("b", None)))
     rows = list(standard.reader(StringIO(csv(table))))[1:]
@@ -115,3 +122,8 @@ def test_table_without_rows_is_still_a_table():
     table = Table("none yet", ("model", "N"), ())
     assert "| model | N |" in markdown(table)
     assert "none yet" in shown(table, 40)
+
+
+def test_bounds_that_are_no_numbers_are_not_significant():
+    assert not Difference(math.nan, math.nan, math.nan, 0.001).significant
+    assert Difference(0.2, 0.1, 0.3, 0.001).significant

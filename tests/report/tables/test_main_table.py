@@ -17,6 +17,7 @@ from sprec.report.tables.html_table import html
 from sprec.report.tables.latex_table import latex
 from sprec.report.tables.table import Difference, MeanStd, transpose
 from sprec.report.tables.table_kinds import MAIN
+from tests.report.conftest import evaluation
 from tests.report.random_lists import ranked, targets, with_lists
 
 PLAIN = TableOptions(plain=True, tested=False)
@@ -192,3 +193,18 @@ def test_pdflatex_sets_the_table_and_its_label(table, tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-1500:]
     assert not {"Overfull", "Missing character", "undefined"} & set(done.stdout.split())
+
+
+def test_validation_rows_and_test_rows_have_tables_of_their_own(make):
+    chosen = replace(make(), evaluations=(evaluation("iteration_1", 1, 0.5, split="valid"),))
+    tables = score_tables(MAIN, [chosen, make()], PLAIN)
+    assert ["validation rows" in table.title for table in tables] == [True, False]
+    assert [table.groups for table in tables] == [(), ()]
+
+
+def test_the_caption_claims_no_test_where_none_was_made(make):
+    untested, plain = (
+        score_tables(MAIN, [make()], TableOptions(plain=plain, tested=False))[0] for plain in (False, True)
+    )
+    assert "Nothing is marked, since nothing was tested; ↑" in untested.title
+    assert "Bold is the best and underlined the second of a column; ↑" in plain.title

@@ -72,7 +72,9 @@ def packed_attention(
     assert layout is not None, "packed attention outside of a pass"
     if attention_mask is not None:
         raise UnsupportedAttentionError(f"{type(module).__name__} makes an attention mask of its own")
-    _check_options(module, options, longest=layout.longest)
+    # A cache counts one new token a row; forced tails read several at once.
+    further = query.shape[2] - 1 if isinstance(layout, AnswerKVCache) else 0
+    _check_options(module, options, longest=layout.longest + further)
     # Scaling queries once is cheaper than scaling every score.
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if isinstance(layout, AnswerKVCache):
