@@ -76,7 +76,7 @@ def test_a_baselines_lists_are_its_own_and_not_the_initial_sft(make):
     baseline = full(make, "sasrec", negatives="none")
     (lists,) = [one for one in baseline.evaluations if one.iteration == 0]
     lists = replace(lists, label="sasrec", ranking="all items", written=())
-    sasrec = replace(baseline, evaluations=(baseline.evaluations[0], lists))
+    sasrec = replace(baseline, evaluations=(lists,))
     first = user_examples(arm_series([sasrec, full(make)]), [0]).users[0]
     assert [answer.model for answer in first.answers] == ["initial SFT", "SASRec", "SPRec, iteration 1"]
     assert [answer.written for answer in first.answers] == [TITLES[0], "", TITLES[6]]
