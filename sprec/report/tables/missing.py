@@ -12,12 +12,13 @@ from sprec.report.tables.arms import (
     changes_results,
     effective_config,
     flatten_config,
+    group_into_arms,
     is_shared_sft,
     scored_evaluations,
     scored_split,
 )
 from sprec.report.tables.table_kinds import TableKind
-from sprec.report.tables.table_rows import ScoreRow
+from sprec.report.tables.table_rows import ScoreRow, is_shared_arm
 
 
 def source_line(records: Sequence[RunRecord]) -> str:
@@ -52,7 +53,9 @@ def inconsistencies(rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> l
 
 def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each cell without a run, with the command that would fill it."""
-    arms = _arms(rows)
+    # The most popular items have a row that all runs share, and are an arm of a sweep all the same.
+    hidden = (arm for arm in group_into_arms(records) if arm.method != "sft" and is_shared_arm(arm))
+    arms = [*_arms(rows), *hidden]
     seeds = sorted({record.seed for record in records})
     notes = [
         f"{arm}: no run with seed {seed}; to run it: {rerun_command(arm.runs[0], {'seed': str(seed)})}"

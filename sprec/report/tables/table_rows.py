@@ -125,7 +125,7 @@ class _RowMaker:
         else:
             arms = _varied_arms(group_into_arms(records), self.kind.factor)
         for arm in arms:
-            if not _is_shared_arm(arm):
+            if not is_shared_arm(arm):
                 yield from self._iterations(arm) if self.kind.each_iteration else self._last(arm)
 
     def _last(self, arm: Arm) -> Iterator[ScoreRow]:
@@ -168,7 +168,7 @@ def _arm_row(arm: Arm, names: tuple[str, ...], by_seed: Mapping[int, ScoredRun])
     return ScoreRow(names, by_seed, arm, state, arm.method)
 
 
-def _is_shared_arm(arm: Arm) -> bool:
+def is_shared_arm(arm: Arm) -> bool:
     """Return whether the shared rows show the arm: the most popular items, or the one plain SFT."""
     evaluations = [one for run in arm.finished for one in scored_evaluations(run)]
     shared = {one.label for one in evaluations if one.iteration is None}
