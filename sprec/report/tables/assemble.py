@@ -29,6 +29,9 @@ def run_table(record: RunRecord, options: TableOptions = DEFAULT) -> Table:
     several, labels = names_rankings([record]), options.labels
     evaluations = scored_evaluations(record)
     keys = choose_keys(evaluations, options.columns, options.cutoffs)
+    baselines = {one.label for one in evaluations if one.iteration is None}
+    # The arm of the most popular items scores what every run scores beside its own.
+    evaluations = tuple(one for one in evaluations if one.iteration is None or one.label not in baselines)
     rows = []
     for one in evaluations:
         cells = [summarize([one.scores.get(key, math.nan)]) for key in keys]

@@ -200,3 +200,10 @@ def test_plain_sft_at_two_rates_has_two_rows(make):
         "SFT (budget.initial.learning_rate=0.1)",
         "SFT (budget.initial.learning_rate=0.2)",
     ]
+
+
+def test_the_most_popular_items_have_one_row_in_their_own_run(make):
+    own = (evaluation("most_popular", None, 0.3), evaluation("most_popular", 0, 0.3, ranking="all items"))
+    assert [row[0] for row in run_table(make("most_popular", "none", evaluations=own)).rows] == [
+        "most popular"
+    ]
