@@ -210,3 +210,8 @@ def test_titles_and_genres_lose_what_nobody_sees_and_are_counted(tmp_path):
         "repeated_ids": 1,
         "cleaned_items": 1,
     }
+
+
+def test_spaces_around_genres_make_no_genres_of_their_own(tmp_path):
+    items = "id,name,tags\n7,Heat,Crime | Action\n8,Ran,Action| \n"
+    assert write(tmp_path, items=items).read().catalog.genres == (("Crime", "Action"), ("Action",))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from sprec.data.download.sources import Folder, SourceError
 from sprec.data.examples import Example, Wording
@@ -332,3 +333,14 @@ def test_real_rows_have_at_most_ten_titles(name):
     lengths = {len(each.history) for each in read_rows(SHARED / name / "train.json.gz")}
     assert max(lengths) == 10
     assert min(lengths) >= 5
+
+
+@pytest.mark.parametrize("name", ["genre_dict.json", "name2id.json", "name2genre.json"])
+def test_the_option_notices_an_edit_of_every_file_that_is_read_wherever_it_lies(tmp_path, name):
+    option = OmegaConf.load(Path(__file__).parents[3] / "conf" / "dataset" / "released.yaml")
+    for file in ("train.json", "valid.json", "test.json", "title_genres.json", name):
+        (tmp_path / file).write_text("{}")
+    source = Folder(tmp_path, list(option.source.members))
+    before = source.digest()
+    (tmp_path / name).write_text('{"Drama": 0}')
+    assert source.digest() != before
