@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole way in under a minute: generated data, a tiny Llama, self-play beside random negatives, a table, a page.
+# The whole way in about a minute: generated data, a tiny Llama, self-play beside random negatives, a table, a page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=multirun/demo-$(date +%Y%m%d-%H%M%S)

@@ -15,6 +15,7 @@ _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
 # Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&}\]"']+)"""
 _ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
+_KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
@@ -46,8 +47,8 @@ def redact(value: object, name: str = "") -> object:
         return {str(key): redact(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, str):
         return redact_text(value)
-    if isinstance(value, Sequence):
-        return [redact(inner) for inner in value]
+    if isinstance(value, Sequence):  # lists of overrides hold words of a command line
+        return [redact_word(inner) if isinstance(inner, str) else redact(inner) for inner in value]
     return value
 
 
@@ -71,7 +72,7 @@ def redact_word(word: str) -> str:
     ('tracker.api_key=***', 'budget.sft_rows=8')
     """
     name, equals, value = word.partition("=")
-    if equals and value and is_secret(name):
+    if equals and value and _KEY.fullmatch(name) and is_secret(name):
         return f"{name}={HIDDEN}"
     return redact_text(word)
 

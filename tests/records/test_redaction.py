@@ -60,9 +60,11 @@ def test_secrets_in_a_command_line(command, expected):
         ("x.api_key=a secret of words", "x.api_key=***"),
         ("x.api_key=", "x.api_key="),
         ("hydra.run.dir=/tmp/a b", "hydra.run.dir=/tmp/a b"),
+        ("tell the secret of x=5", "tell the secret of x=5"),
         ("url=https://me:abc@host/x", "url=https://***@host/x"),
     ],
 )
 def test_a_word_of_a_command_line_hides_its_secret_to_the_end(word, expected):
     """Quoting for a shell would put a quote into the middle of the value."""
     assert redact_word(word) == expected
+    assert redact({"overrides": [word]}) == {"overrides": [expected]}
