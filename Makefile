@@ -31,7 +31,7 @@ test: lint
 
 # All but what starts groups of processes or loads the real LLM: what `.ci/run` has time for.
 test-ci: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not long and not install and not soak"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=40 -m "not long and not install and not soak"
 
 # The wheel, installed in a new environment without the constraints, runs outside the checkout.
 test-install: setup

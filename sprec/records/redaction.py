@@ -16,6 +16,9 @@ _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&}\]"']+)"""
 _ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
 _KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
+# Inside an override's braces a value may hold spaces, as it may in the names that Hydra joins with commas.
+_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:"[^"]*"|'[^']*'|[^,{{}}\[\]"']+)""", re.I)
+_NEXT_OVERRIDE = re.compile(rf",(?={_KEY.pattern}=)")
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
@@ -46,6 +49,8 @@ def redact(value: object, name: str = "") -> object:
     if isinstance(value, Mapping):
         return {str(key): redact(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, str):
+        if name == "override_dirname":
+            return ",".join(map(redact_word, _NEXT_OVERRIDE.split(value)))
         return redact_text(value)
     if isinstance(value, Sequence):  # lists of overrides hold words of a command line
         return [redact_word(inner) if isinstance(inner, str) else redact(inner) for inner in value]
@@ -74,9 +79,14 @@ def redact_word(word: str) -> str:
     name, equals, value = word.partition("=")
     if equals and value and _KEY.fullmatch(name) and is_secret(name):
         return f"{name}={HIDDEN}"
+    if value.startswith(("{", "[")):
+        word = _IN_BRACES.sub(_hide_value, word)
     return redact_text(word)
 
 
 def _hide_value(match: re.Match[str]) -> str:
     name = match[1].rstrip(" =:\"'\t\n")
-    return match[1] + HIDDEN if is_secret(name) else match[0]
+    hidden = (
+        match[0].removeprefix(match[1]).rstrip(",") == HIDDEN
+    )  # already, and what follows is no part of it
+    return match[1] + HIDDEN if is_secret(name) and not hidden else match[0]

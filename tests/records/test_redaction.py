@@ -59,6 +59,9 @@ def test_secrets_in_a_command_line(command, expected):
         ("+x.api_key='abc'", "+x.api_key=***"),
         ("x.api_key=a secret of words", "x.api_key=***"),
         ("x.api_key=", "x.api_key="),
+        ("+x={api_key: a b, seed: 1}", "+x={api_key: ***, seed: 1}"),
+        ("+x=[{n: 1, my_token: a b}]", "+x=[{n: 1, my_token: ***}]"),
+        ("+x={api_key: 'a, b', pad_token: c d}", "+x={api_key: ***, pad_token: c d}"),
         ("hydra.run.dir=/tmp/a b", "hydra.run.dir=/tmp/a b"),
         ("tell the secret of x=5", "tell the secret of x=5"),
         ("url=https://me:abc@host/x", "url=https://***@host/x"),
@@ -68,3 +71,8 @@ def test_a_word_of_a_command_line_hides_its_secret_to_the_end(word, expected):
     """Quoting for a shell would put a quote into the middle of the value."""
     assert redact_word(word) == expected
     assert redact({"overrides": [word]}) == {"overrides": [expected]}
+
+
+def test_the_overrides_that_hydra_joins_into_a_name_hide_theirs():
+    job = {"override_dirname": "a=1,x.api_key='b, c d',note=e f,seed=2"}
+    assert redact(job) == {"override_dirname": "a=1,x.api_key=***,note=e f,seed=2"}

@@ -121,12 +121,14 @@ def _group_heads(table: Table, columns: Sequence[int]) -> list[str]:
 
 def _head(table: Table, column: int) -> str:
     head, arrow = table.columns[column], table.arrows.get(table.columns[column])
+    # A reader's own LaTeX for a metric has the list length and the arrow added, as its text has.
+    own = head.latex if isinstance(head, Label) else ""
     # The head of a group "K = 5" says the list length already.
     if table.groups and table.groups[column].startswith("K = "):
-        head = head.partition("@")[0]
-    if not arrow:
-        return head
-    return head.extended(f" {arrow}") if isinstance(head, Label) else f"{head} {arrow}"
+        head, own = head.partition("@")[0], own.rpartition("@")[0]
+    if arrow:
+        head, own = f"{head} {arrow}", f"{own} {escape_latex(arrow)}" if own else ""
+    return Label(head, own)
 
 
 def _row(table: Table, number: int, columns: Sequence[int]) -> str:

@@ -21,8 +21,6 @@ from sprec.report.tables.arms import (
 )
 from sprec.report.tables.table_kinds import TableKind
 
-# The label of the evaluation of the model that all iterations start from.
-
 
 @dataclass(frozen=True)
 class ScoredRun:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sprec.report.figures.score_figures import _path
 from sprec.report.figures.series import (
     arm_series,
     baseline_evaluations,
@@ -102,3 +103,15 @@ def test_genre_shares_are_those_of_the_metric(make):
     shares = genre_shares(record, record.evaluations[1], 1)
     assert shares == pytest.approx(dict(zip(GENRES, (4 / 6, 1 / 6, 1 / 6), strict=True)))
     assert genre_shares(replace(record, history_genres={}), record.evaluations[1], 1) is None
+
+
+def test_the_ring_of_a_plane_is_the_shared_start_alone(make):
+    """A method whose own SFT is its result, such as RW, has no start to show: its point is its end."""
+    reweighted = {"seed": 0, "method": {"weighting": {"_target_": "x"}}}
+    records = [make(), make("rw", "none", config=reweighted, evaluations=evaluations())]
+    points = [point for arm in arm_series(records) for point in _path(arm, ("hr@1", "or_ratio@1"))]
+    assert [(p["arm"], p["iteration"], p["start"], p["last"]) for p in points] == [
+        ("RW", 0, False, True),
+        ("SPRec", 0, True, False),
+        ("SPRec", 1, False, True),
+    ]

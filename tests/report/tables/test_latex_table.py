@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from sprec.report.labels import Label
 from sprec.report.tables.latex_table import latex
 from sprec.report.tables.table import Difference, MeanStd, Table
 
@@ -42,6 +43,15 @@ def test_wide_table_is_a_panel_per_group_with_heads_over_its_columns():
     )
     assert r"\textbf{0.0123 $\pm$ 0.0010} & \underline{0.0123 $\pm$ 0.0010} & 0.0123 $\pm$ 0.0010 &" in text
     assert text.endswith("% N 1000\n")
+
+
+@pytest.mark.parametrize(
+    ("group", "head"), [("", r"\textsc{Rec}@5 $\uparrow$"), ("K = 5", r"\textsc{Rec} $\uparrow$")]
+)
+def test_a_readers_own_latex_of_a_metric_gets_its_arrow_and_loses_the_length_that_its_group_says(group, head):
+    renamed = Label("Recall@5", r"\textsc{Rec}@5")
+    table = Table("t", ("m", renamed), (("a", 0.5),), arrows={renamed: "↑"}, groups=("", group))
+    assert rf"m & {head} \\" in latex(table).splitlines()
 
 
 def test_narrow_table_is_one_panel_with_a_line_above_its_ruled_rows():

@@ -117,3 +117,9 @@ def test_one_arm_under_two_rankings_has_two_rows_and_one_start(make):
     names = [row.names[0] for row in score_rows(TABLE_KINDS["main"], records)]
     assert names[-2:] == ["SPRec (beam search)", "SPRec (grounding)"]
     assert not any("different initial SFT" in note for note in inconsistencies([], records))
+
+
+def test_two_base_llms_of_one_name_have_rows_of_their_own_with_their_digests(make):
+    records = [make(), make(seed=1, weights=WeightsEntry("smollm2_135m", "0123456789"))]
+    names = {row[0] for row in table("base_llm", records).rows}
+    assert names == {"–", "SmolLM2-135M-Instruct (fedcba)", "SmolLM2-135M-Instruct (012345)"}
