@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="WORD", help="measure again the rows whose names contain this word"
     )
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/bfloat16.json"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmark.json"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, help="start no further row after this time")
     parser.add_argument(

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Greedy (released) against sampled (theory) self-play and random negatives, from the same initial SFT.
+# Greedy (released) against sampled (theory) self-play and random negatives, from the same initial SFT. Ends by printing the
+# table. Arguments go to all three runs, one value a key. OUT=DIR names a free folder, which a second start needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-multirun/self_play_decoding}

@@ -130,7 +130,13 @@ def _command() -> str:
     config = HydraConfig.get()
     options = sys.argv[1:]
     if config.mode is RunMode.MULTIRUN:  # the process may be a launcher's, with arguments of its own
-        options = [*config.overrides.task, "hydra.mode=RUN", f"{FOLDER_OPTION}{config.runtime.output_dir}"]
+        search_path = [word for word in config.overrides.hydra if word.startswith("hydra.searchpath=")]
+        options = [
+            *config.overrides.task,
+            *search_path,
+            "hydra.mode=RUN",
+            f"{FOLDER_OPTION}{config.runtime.output_dir}",
+        ]
     # Word by word: quoting for a shell would hide where a secret ends.
     return shlex.join(["python", "-m", "sprec.run", *map(redact_word, options)])
 
@@ -146,7 +152,7 @@ def _log_place_in_sweep() -> None:
     ConsoleHandler.in_sweep = config.mode is RunMode.MULTIRUN
     if not ConsoleHandler.in_sweep:
         return
-    number, words = config.job.num, config.overrides.task
+    number, words = config.job.num, list(map(redact_word, config.overrides.task))
     choices = " ".join(word for word in words if not sweep.varied or word.partition("=")[0] in sweep.varied)
     total = f" of {sweep.jobs}" if sweep.jobs else ""
     elapsed = time.time() - sweep.started

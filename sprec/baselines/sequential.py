@@ -88,6 +88,8 @@ class FitSettings:
             value = getattr(self, name)
             if value is not None and value < 1:  # an untrained model would be ranked like any other
                 raise ValueError(f"{name} = {value} trains nothing; take 1 or more")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate = {self.learning_rate} trains nothing; take more than 0")
 
 
 @contextmanager

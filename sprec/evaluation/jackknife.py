@@ -28,7 +28,8 @@ def pseudo_values(
 ) -> dict[str, Float[np.ndarray, " users"]]:
     """Return per metric and cutoff one value per user, whose mean is the metric that `score_lists` states.
 
-    `history_share` (GH) is held fixed: it is one vector for all models that are compared.
+    `history_share` (GH) is held fixed: it is one vector for all models that are compared. What is undefined
+    is NaN: metrics of sets of lists without any item, MGU and DGU without any item of these genres.
 
     Args:
         ranked: item ids, best first; -1 is an empty place.
@@ -48,17 +49,15 @@ def pseudo_values(
     for k in cutoffs:
         top, lists = ranked[:, :k], counted[:, :k]
         values = {"hr": hit(top, target), "ndcg": ndcg(top, target)}
-        if (lists >= 0).any() and masses.shape[1]:
-            excess = _genre_shares(lists, masses) - history_share
+        values |= {name: np.full(len(target), np.nan) for name in SET_METRICS}
+        if (lists >= 0).any():
             places = _count_places(target, k)
-            values |= {
-                "div_ratio": _to_pseudo_values(_count_distinct(lists) / places),
-                "or_ratio": _to_pseudo_values(_count_most_frequent(lists) / places),
-                "mgu": _to_pseudo_values(np.abs(excess).mean(axis=1)),
-                "dgu": _to_pseudo_values(np.ptp(excess, axis=1)),
-            }
-        else:  # undefined without any item
-            values |= {name: np.full(len(target), np.nan) for name in SET_METRICS}
+            values["div_ratio"] = _to_pseudo_values(_count_distinct(lists) / places)
+            values["or_ratio"] = _to_pseudo_values(_count_most_frequent(lists) / places)
+        if list_genre_masses(lists, masses).any():
+            excess = _genre_shares(lists, masses) - history_share
+            values["mgu"] = _to_pseudo_values(np.abs(excess).mean(axis=1))
+            values["dgu"] = _to_pseudo_values(np.ptp(excess, axis=1))
         by_key |= {f"{name}@{k}": value for name, value in values.items()}
     return by_key
 

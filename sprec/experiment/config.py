@@ -17,7 +17,8 @@ from pydantic import (
 
 from sprec.boundaries import suggest
 from sprec.evaluation.registry import METRICS
-from sprec.store.store import Accept, LockKind
+from sprec.store.key_locks import LockKind
+from sprec.store.store import Accept
 
 Node = dict[str, Any]
 LONGEST_VALUE = 60
@@ -52,6 +53,12 @@ class InitialTuning(Tuning):
     eval_every: PositiveInt | None
 
 
+class PreferenceTuning(Tuning):
+    """Preference tuning, whose loss is on titles alone."""
+
+    loss_on: Literal["title"] = "title"
+
+
 class Budget(SettingsGroup):
     """How much is trained and tested; rows are counts, None means all."""
 
@@ -63,7 +70,7 @@ class Budget(SettingsGroup):
     iterations: int = Field(ge=0)
     initial: InitialTuning
     sft: Tuning
-    dpo: Tuning
+    dpo: PreferenceTuning
 
 
 class LoraSettings(SettingsGroup):

@@ -73,7 +73,7 @@ def build_context(
         eval_batch_tokens=settings.trainer.eval_batch_tokens,
         checkpoint_minutes=settings.trainer.checkpoint_minutes,
         numerics={**_numerics(components, settings), **(engine.numerics() if engine else {})},
-        trainer={"accelerator": "cpu" if components.device == "cpu" else "gpu", "devices": 1},
+        trainer=_lightning_device(components.device),
         engine=engine.describe() if engine else {},
         # This package's own functions are plumbing to the keys: what computes is named here.
         model_code=(
@@ -82,6 +82,18 @@ def build_context(
         ),
     )
     return context, base
+
+
+def _lightning_device(device: str) -> dict[str, object]:
+    """Return Lightning's options for one device: "cpu", "cuda" or "cuda:N".
+
+    >>> _lightning_device("cpu"), _lightning_device("cuda:1")
+    ({'accelerator': 'cpu', 'devices': 1}, {'accelerator': 'gpu', 'devices': [1]})
+    """
+    if device == "cpu":
+        return {"accelerator": "cpu", "devices": 1}
+    # A bare number is how many devices, the first ones, whichever the model is on.
+    return {"accelerator": "gpu", "devices": [int(device.partition(":")[2] or 0)]}
 
 
 def _can_be_had(components: Components, dataset: Dataset) -> bool:
@@ -210,7 +222,13 @@ def distributed_runner(settings: Settings, components: Components) -> Callable[[
     return TorchrunGroup(document, trainer.devices, trainer.nodes, trainer.launch_command)
 
 
-def build_row_sampling(settings: Settings) -> RowSampling:
-    """Return how many rows each stage samples; with `rows_seed=entropy` each call has another seed."""
-    seed = secrets.randbits(ENTROPY_BITS) if settings.rows_seed == "entropy" else settings.rows_seed
+def build_row_sampling(settings: Settings, resumed: int | None = None) -> RowSampling:
+    """Return how many rows each stage samples.
+
+    With `rows_seed=entropy` the seed is that of the stopped run which is `resumed`, or another one at each
+    call.
+    """
+    seed = settings.rows_seed
+    if seed == "entropy":
+        seed = secrets.randbits(ENTROPY_BITS) if resumed is None else resumed
     return RowSampling(settings.budget.sft_rows, settings.budget.iteration_rows, seed)

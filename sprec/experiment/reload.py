@@ -18,6 +18,7 @@ from sprec.experiment.offered_targets import check_offered
 from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import LanguageModel
+from sprec.records.output_folder import DRAWN_ROWS_SEED
 from sprec.records.run_record import RunRecord
 from sprec.store.errors import StoreError
 from sprec.training.context import StageContext
@@ -116,10 +117,13 @@ class ReloadedRun:
 
     def model_folder(self, model: TunedModel) -> Path:
         """Return where the model is stored; `ValueError` with the command that makes it if it is not."""
+        return self._open(model.stage, model.key, model.label)
+
+    def _open(self, stage: str, key: str, label: str) -> Path:
         try:
-            return self.components.store.open(model.stage, model.key)
+            return self.components.store.open(stage, key)
         except StoreError as error:
-            raise ValueError(f"{model.label}: {error}; make it: {self.record.command}") from error
+            raise ValueError(f"{label}: {error}; make it: {self.record.command}") from error
 
     def _most_popular(self, k: int) -> Recommendation:
         ids = self.dataset.most_popular(k)
@@ -142,11 +146,7 @@ class ReloadedRun:
         """Return the run's ranker, with its trained assistant if it asks one."""
         for stage in self.record.stages:
             if stage.name == "assistant":
-                folder = self.components.store.root / stage.name / stage.key
-                if not folder.is_dir():
-                    raise ValueError(
-                        f"the assistant is not stored at {folder}; make it: {self.record.command}"
-                    )
+                folder = self._open(stage.name, stage.key, "assistant")
                 return self.components.ranker.with_assistant(folder)
         return self.components.ranker
 
@@ -197,7 +197,10 @@ def tuned_models(record: RunRecord) -> list[TunedModel]:
 def _recorded_settings(record: RunRecord) -> Settings:
     """Return the run's settings for whatever device is here, in the precision of the run."""
     try:
-        settings = validate_settings(dict(record.config))
+        config = dict(record.config)
+        if DRAWN_ROWS_SEED in config:
+            config["rows_seed"] = config.pop(DRAWN_ROWS_SEED)
+        settings = validate_settings(config)
     except ValueError as error:
         commit = (record.commit or "unknown")[:10]
         raise ValueError(
@@ -206,8 +209,12 @@ def _recorded_settings(record: RunRecord) -> Settings:
         ) from error
     # A record says "bf16 on nf4 inference in fp16", or less; the format of products comes first.
     number_format = record.precision.split()[0]
-    trainer = settings.trainer.model_copy(update={"device": "auto", "precision": number_format})
-    return settings.model_copy(update={"trainer": trainer})
+    one_device = {"device": "auto", "devices": 1, "nodes": 1, "shard": False}
+    trainer = settings.trainer.model_copy(update={**one_device, "precision": number_format})
+    # A log line says so where 4-bit weights cannot be had.
+    quantise = "auto" if settings.base_llm.quantise == "nf4" else settings.base_llm.quantise
+    base_llm = settings.base_llm.model_copy(update={"quantise": quantise})
+    return settings.model_copy(update={"trainer": trainer, "base_llm": base_llm})
 
 
 def _faulty_keys(error: ValueError) -> str:

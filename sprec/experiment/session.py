@@ -16,6 +16,7 @@ from sprec.experiment.prepare import (
 )
 from sprec.experiment.recorded_run import RecordedRun
 from sprec.progress import table_console
+from sprec.records.output_folder import DRAWN_ROWS_SEED, drawn_rows_seed
 from sprec.records.provenance import read_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
@@ -48,7 +49,7 @@ class Session:
         if settings.plan:
             show_plan(components, settings, context, base, test, self.console)
             return None
-        sampling = build_row_sampling(settings)
+        sampling = build_row_sampling(settings, drawn_rows_seed(self.folder))
         record = self._open_record(components, context, sampling)
         run = RecordedRun(settings, components, context, self.folder, record, self.console)
         return run.run_stages(base, test, sampling)
@@ -58,7 +59,7 @@ class Session:
         settings, dataset = self.settings, context.dataset
         split = dataset.split
         # As `rows_seed` the number repeats a run whose rows were drawn unseeded.
-        rows_seed = {"rows_seed_drawn": sampling.rows_seed} if settings.rows_seed == "entropy" else {}
+        rows_seed = {DRAWN_ROWS_SEED: sampling.rows_seed} if settings.rows_seed == "entropy" else {}
         counts = RowCounts(len(split.train), len(split.valid), len(split.test))
         record = RunRecord(
             **read_provenance(),

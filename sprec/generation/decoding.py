@@ -191,6 +191,8 @@ def search_titles(
                 prompts=[prompts[i] for i in group],
                 k=k,
                 alpha=guides[0].alpha,
+                # Guides follow a row's whole history, of which its prompt may hold the end alone.
+                rows=list(map(int, group)) if guidance else None,
             )
             for number, scored_items in zip(group, lists, strict=True):
                 for place, (score, item) in enumerate(scored_items):

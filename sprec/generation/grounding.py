@@ -41,6 +41,13 @@ class CharacterNgrams:
     shortest: int = 2
     longest: int = 4
 
+    def __post_init__(self) -> None:
+        if self.size < 1 or not 1 <= self.shortest <= self.longest:
+            raise ValueError(
+                f"n-grams of {self.shortest} to {self.longest} characters in {self.size} counts are no "
+                "embeddings; take size 1 or more, and shortest 1 to longest"
+            )
+
     def digest(self) -> str:
         """Return the digest of the settings."""
         return fingerprint("ngrams", **self.__dict__)

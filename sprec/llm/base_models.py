@@ -73,16 +73,22 @@ class Pretrained:
 
     def digest(self, texts: Sequence[str]) -> str:
         """Return the digest of the folder's files, or of hub name and revision."""
-        local = Path(self.source).expanduser()
+        local = Path(self._place)
         content = Folder(local).digest() if local.is_dir() else f"{self.source}@{self.revision}"
         return fingerprint("pretrained", source=content)
+
+    @property
+    def _place(self) -> str:
+        """The folder, without a shell's ~, or the hub name."""
+        local = Path(self.source).expanduser()
+        return str(local) if local.is_dir() else self.source
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Copy model and tokenizer; reads safetensors alone and runs no code from the hub."""
         options = {"revision": self.revision, "trust_remote_code": False}
         try:
-            model, missing = _load_causal_lm(self.source, options)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.source, **options)
+            model, missing = _load_causal_lm(self._place, options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(self._place, **options)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ValueError(

@@ -66,8 +66,9 @@ def common_prefix_length(prompts: Sequence[Sequence[int]]) -> int:
 def with_loss_on(rows: Sequence[TokenRow], predicted: str) -> list[TokenRow]:
     """Return the rows with more of the prompt moved into what is predicted; each must have one answer.
 
-    `predicted` is "title" (the answer alone), "history" (also what differs between prompts, hence the titles
-    of the history), or "sequence" (all but the first token, as SPRec's released SFT).
+    `predicted` is "title" (the answer alone), "history" (also all from where prompts begin to differ: the
+    titles of the history and what every prompt ends with), or "sequence" (all but the first token, as SPRec's
+    released SFT).
 
     >>> with_loss_on([TokenRow((1, 2, 3), ((7,),)), TokenRow((1, 2, 4), ((8,),))], "history")[0]
     TokenRow(prompt=(1, 2), answers=((3, 7),))

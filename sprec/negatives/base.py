@@ -152,6 +152,13 @@ class NegativeSampler(Protocol):
         ...
 
 
+def refuse_below_one(sampler: object, *names: str) -> None:
+    """Raise `ValueError` if one of these settings of a sampler is below 1."""
+    for name in names:
+        if (value := getattr(sampler, name)) < 1:
+            raise ValueError(f"negatives.{name} = {value} must be 1 or more")
+
+
 def describe_sampler(sampler: NegativeSampler) -> str:
     """Return the sampler's name and those of its plain settings that are not the default.
 

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.model_work import ModelWork
-from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists, refuse_below_one
 from sprec.negatives.hidden_states import ches_scores
 
 
@@ -23,6 +23,9 @@ class Ches(NegativeSampler):
     similar: bool = True
     count: int = 1
     candidates: int = 50
+
+    def __post_init__(self) -> None:
+        refuse_below_one(self, "candidates")
 
     @property
     def work(self) -> ModelWork:

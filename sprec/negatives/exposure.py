@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 from sprec.data.examples import Example
 from sprec.generation.model_work import ModelWork
-from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists, refuse_below_one
 
 
 def beams_by_exposure(
@@ -42,6 +42,9 @@ class Exposure(NegativeSampler):
     count: int = 1
     width: int = 10
     top_genres: int = 3
+
+    def __post_init__(self) -> None:
+        refuse_below_one(self, "width", "top_genres")
 
     @property
     def work(self) -> ModelWork:
@@ -81,6 +84,9 @@ class Balanced(NegativeSampler):
 
     count: int = 2
     width: int = 10
+
+    def __post_init__(self) -> None:
+        refuse_below_one(self, "width")
 
     @property
     def work(self) -> ModelWork:

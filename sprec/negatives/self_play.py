@@ -8,7 +8,7 @@ from numpy.random import Generator
 from sprec.data.examples import Example
 from sprec.generation.grounding import find_nearest
 from sprec.generation.model_work import ModelWork
-from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists, refuse_below_one
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class GroundedSelfPlay(NegativeSampler):
 
 @dataclass(frozen=True)
 class Beams(NegativeSampler):
-    """The `count` catalogue titles most probable under the model, by beam search.
+    """The `count` catalogue titles most probable under the model, by a beam search of `width` or more.
 
     `wrong_only` passes over the target and still gives `count` titles: the model's wrong predictions
     (RosePO's self-hard negatives, Liao et al. 2024). Otherwise the target may be among them.
@@ -68,15 +68,25 @@ class Beams(NegativeSampler):
 
     count: int = 1
     wrong_only: bool = False
+    width: int = 10
+
+    def __post_init__(self) -> None:
+        refuse_below_one(self, "width")
+
+    @property
+    def searched(self) -> int:
+        """The beams of the search: one at least for each title, and for the target that is passed over."""
+        # A search of width 1 would be greedy: the most probable title may begin less probably.
+        return max(self.width, self.count + self.wrong_only)
 
     @property
     def work(self) -> ModelWork:
-        """One beam search, one wider where the target is passed over."""
-        return ModelWork(beam_widths={self.count + self.wrong_only: 1.0})
+        """One beam search."""
+        return ModelWork(beam_widths={self.searched: 1.0})
 
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return the titles, most probable first."""
-        beams = context.best_items(examples, k=self.count + self.wrong_only)
+        beams = context.best_items(examples, k=self.searched)
         passed_over = [example.target if self.wrong_only else -1 for example in examples]
         return [
             context.titles_of([item for item in items if item not in (-1, target)][: self.count])

@@ -19,7 +19,10 @@ from sprec.store.atomic_files import write_atomically
 CLAIM_FILE = "claim.json"
 """Who writes into a folder; all that is left of a run that ended before it had a record."""
 
+STOPPED = ("running", "failed")
 FOLDER_OPTION = "hydra.run.dir="
+DRAWN_ROWS_SEED = "rows_seed_drawn"
+"""Key of a record's configuration: the seed that a run with `rows_seed=entropy` drew for itself."""
 
 
 class FolderInUseError(ValueError):
@@ -88,12 +91,20 @@ def refuse_other_record(folder: Path, config: Mapping[str, object]) -> None:
     if document is None:
         return
     same = _comparable(document.get("config")) == _comparable(config)
-    if same and document.get("status") in ("running", "failed"):
+    if same and document.get("status") in STOPPED:
         return
     own = "this run's finished" if same else "another run's"
     raise FolderInUseError(
         f"{folder} holds {own} record; choose a free folder: {FOLDER_OPTION}{free_folder(folder)}"
     )
+
+
+def drawn_rows_seed(folder: Path) -> int | None:
+    """Return the seed that the folder's stopped run drew for its rows, with which it goes on; None: none."""
+    document = _read_json(folder / FILE_NAME) or {}
+    config = document.get("config")
+    seed = config.get(DRAWN_ROWS_SEED) if isinstance(config, Mapping) else None
+    return seed if isinstance(seed, int) and document.get("status") in STOPPED else None
 
 
 @contextmanager
@@ -187,4 +198,4 @@ def _comparable(config: object) -> object:
         return None
 
     plain = encode_json({name: redact(value, name) for name, value in config.items()})
-    return {name: value for name, value in plain.items() if name != "rows_seed_drawn"}
+    return {name: value for name, value in plain.items() if name != DRAWN_ROWS_SEED}

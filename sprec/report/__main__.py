@@ -21,6 +21,7 @@ from sprec.report.tables.formats import FORMATS
 from sprec.report.tables.html_table import html_document
 from sprec.report.tables.missing import unrecorded_notes
 from sprec.report.tables.reference_values import ReportedRow, load_reported
+from sprec.report.tables.table import Table
 from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 
 # Modules whose `main(arguments)` makes something other than tables.
@@ -78,13 +79,26 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
         transposed=options.transpose,
     )
     runs = [record for _, record in records]
-    tables = score_tables(kind, runs, wanted) if kind else [run_table(run, wanted) for run in runs]
+    tables, refused = (score_tables(kind, runs, wanted), []) if kind else _run_tables(runs, wanted)
     if not tables:
         raise ValueError("no run here has scores yet; `--table run` says how each of them ended")
-    if notes := [*left_out, *unrecorded_notes(options.paths or DEFAULT_FOLDERS)]:
+    if notes := [*left_out, *refused, *unrecorded_notes(options.paths or DEFAULT_FOLDERS)]:
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
     texts = [FORMATS[options.format](table) for table in tables]
     return html_document(texts, tables[0].title) if options.format == "html" else "\n".join(texts)
+
+
+def _run_tables(runs: Sequence[RunRecord], wanted: TableOptions) -> tuple[list[Table], list[str]]:
+    """Return a table per run, and a note on each that lacks what is asked for; `ValueError` if all do."""
+    tables, refused = [], []
+    for run in runs:
+        try:
+            tables.append(run_table(run, wanted))
+        except ValueError as error:
+            refused.append(f"{LABELS.method(run.method)}, seed {run.seed}: {error}")
+            if len(refused) == len(runs):
+                raise
+    return tables, refused
 
 
 def _reported(options: argparse.Namespace) -> tuple[ReportedRow, ...]:

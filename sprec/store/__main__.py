@@ -38,13 +38,33 @@ def _list_or_prune(options: argparse.Namespace) -> int:
         sys.stdout.write(_line(stage) + "\n")
         if pruning and not options.dry_run:
             remove_stage(options.root, stage)
+    checkpoints = _handle_checkpoints(options, pruning=pruning)
     # Killed runs leave partial folders as large as stages, which the list above does not show.
     if pruning and not options.dry_run and options.root.is_dir():
         Store(options.root).remove_dead_partials(any_lock=True)
-    total = format_bytes(sum(stage.size_bytes for stage in chosen))
+    total = format_bytes(sum(stage.size_bytes for stage in chosen) + checkpoints)
     done = ("would be removed" if options.dry_run else "removed") if pruning else "stored"
     sys.stdout.write(f"{len(chosen)} stages, {total} {done}; {options.root}\n")
     return 0
+
+
+def _handle_checkpoints(options: argparse.Namespace, *, pruning: bool) -> int:
+    """List what killed stages would go on from, or remove what nobody goes on with; return its bytes.
+
+    `--older-than` says how long nobody has written it; alone, `--unused-by` takes all of it.
+    """
+    store, total = Store(options.root), 0
+    for folder in store.checkpoint_folders():
+        entries = [path.stat() for path in (folder, *folder.rglob("*"))]
+        age = time.time() - max(entry.st_mtime for entry in entries)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        chosen = age >= (options.older_than or 0.0)
+        if chosen and (not pruning or options.dry_run or store.remove_checkpoints(folder)):
+            name, _, key = folder.name.rpartition(".")
+            written = f"checkpoints of a killed stage, written {format_age(age)} ago"
+            sys.stdout.write(f"{name:10} {key}  {format_bytes(size):>9}  {written}\n")
+            total += size
+    return total
 
 
 def _choose(stages: Sequence[StoredStage], options: argparse.Namespace) -> list[StoredStage]:

@@ -135,6 +135,9 @@ def _used_symbols(symbol: Symbol, node: ast.AST) -> Iterator[Symbol]:
             if use.attribute in module.methods(owner):
                 yield Symbol(symbol.module, f"{owner}.{use.attribute}")
             continue
+        # A method that names itself, as stages do for their keys, asks for nothing else of its class.
+        if method and (use.name, use.attribute) == (owner, method):
+            continue
         if (used := _resolve(module, use.name)) is None:
             continue
         if use.of_instance:

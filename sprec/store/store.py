@@ -7,15 +7,16 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from filelock import BaseFileLock, FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
+from filelock import BaseFileLock, Timeout
 
 from sprec.store.atomic_files import sync_path, sync_tree
 from sprec.store.errors import StoreError, explain_store_errors
+from sprec.store.key_locks import LEASE_SECONDS, LockKind, key_lock, remove_unlocked
 from sprec.store.stage import JSON, RECIPE_DIGITS, STAGE_NAME, Stage
 from sprec.store.stage_files import (
     DESCRIPTION,
@@ -31,15 +32,9 @@ __all__ = ["Stage", "StageResult", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 
-LockKind: TypeAlias = Literal["flock", "lease"]
-"""How processes agree on who computes a stage (see `Store`)."""
-
 Accept: TypeAlias = Literal["same_code", "any_code"]
 """Which stored stages are reused: those of the same code and library versions, or those of any."""
 
-# Its owner touches a lease every 20 s: two touches may fail before another process takes over.
-LEASE_SECONDS = 60.0
-_POLL_SECONDS = 0.2
 _PARTIAL, _LOCKS, _CHECKPOINTS = ".partial", ".locks", ".checkpoints"
 
 
@@ -237,35 +232,30 @@ class Store:
 
         `any_lock` is for those who do not know which kind of lock the others use: neither may be held.
         """
-        removed = []
         kinds: tuple[LockKind, ...] = get_args(LockKind) if any_lock else (self.lock,)
-        for folder in sorted((self.root / _PARTIAL).glob("*")):
-            key = folder.name.partition(".")[0]
-            # Whoever holds a lease of another length than this store's holds it all the same.
-            with suppress(Timeout, LeaseSettingsMismatch), ExitStack() as stack:
-                # Process ids say little across hosts and containers; the lock of the key says it all.
-                for kind in kinds:
-                    stack.enter_context(self._make_lock(key, kind).acquire(blocking=False))
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
-        return removed
+        keys = {folder: folder.name.partition(".")[0] for folder in sorted((self.root / _PARTIAL).glob("*"))}
+        return [folder for folder, key in keys.items() if remove_unlocked(folder, self._locks(key, *kinds))]
+
+    def checkpoint_folders(self) -> list[Path]:
+        """Return what killed stages would go on from; nothing removes it while its stage is not finished."""
+        return sorted((self.root / _CHECKPOINTS).glob("*"))
+
+    def remove_checkpoints(self, folder: Path) -> bool:
+        """Remove one of these folders unless its stage is being computed; return whether it was removed."""
+        return remove_unlocked(folder, self._locks(folder.name.rpartition(".")[2], *get_args(LockKind)))
 
     @contextmanager
     def _locked(self, stage: Stage) -> Iterator[None]:
         (self.root / _LOCKS).mkdir(parents=True, exist_ok=True)
-        lock = self._make_lock(stage.key, self.lock)
+        (lock,) = self._locks(stage.key, self.lock)
         self._acquire(lock, stage)
         try:
             yield
         finally:
             lock.release()
 
-    def _make_lock(self, key: str, kind: LockKind) -> BaseFileLock:
-        # flock leaves its file behind, which would look like a held lease if both had one name.
-        path = self.root / _LOCKS / f"{key}.{'lease' if kind == 'lease' else 'lock'}"
-        if kind == "lease":
-            return SoftFileLease(path, lease_duration=self.lease_seconds, poll_interval=_POLL_SECONDS)
-        return FileLock(path, poll_interval=_POLL_SECONDS)
+    def _locks(self, key: str, *kinds: LockKind) -> list[BaseFileLock]:
+        return [key_lock(self.root / _LOCKS, key, kind, self.lease_seconds) for kind in kinds]
 
     def _acquire(self, lock: BaseFileLock, stage: Stage) -> None:
         try:

@@ -72,6 +72,7 @@ def train_policy(
     if len(rows[0].answers) > 1:
         # Now, since training changes these very weights in place.
         reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
+    drops = model.tokens.count_truncated()  # of what is trained on: validation rows are read below
     validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
     curve = fine_tune(
         model,
@@ -87,7 +88,7 @@ def train_policy(
     )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)
-    write_drops(folder, model.tokens.count_truncated())
+    write_drops(folder, drops)
 
 
 def count_predicted_tokens(

@@ -55,8 +55,7 @@ class Schedule:
             warmup = math.ceil(self.warmup_share * steps)
         if self.warmup_from_zero:
             return step / warmup if step < warmup else self._decayed((steps - step) / max(steps - warmup, 1))
-        warmup = max(warmup, 1)
-        return min((step + 1) / warmup, self._decayed((steps - step) / max(steps - warmup, 1)))
+        return min((step + 1) / max(warmup, 1), self._decayed((steps - step) / max(steps - warmup, 1)))
 
     def _decayed(self, left: float) -> float:
         """Return the factor where this share of the decay is left."""

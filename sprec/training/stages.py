@@ -212,7 +212,7 @@ class Stages:
         loss = f"{objective.func.__module__}.{objective.func.__qualname__}"
         settings = {**self._shared_settings, **schedule.describe()}
         # Which rows the pairs are of is part of their own key.
-        settings |= {"objective": loss, **objective.keywords}
+        settings |= {"objective": {"name": loss, **objective.keywords}}
         code = [Stages.dpo, self.context.model_code, objective]
         inputs = {"earlier_pairs": earlier.key} if earlier else {}
         stage = self._stage("dpo", settings, code, model=policy.key, pairs=pairs.key, **inputs)
@@ -236,7 +236,8 @@ class Stages:
         if assistant is None:
             return None
         # No LLM in it: of the numeric settings only the threads change its last bits.
-        settings = {"seed": context.seed, "threads": context.numerics.get("threads"), **assistant.describe()}
+        settings = {"seed": context.seed, "threads": context.numerics.get("threads")}
+        settings |= {"assistant": assistant.describe()}
         stage = self._stage("assistant", settings, [Stages.assistant, assistant], ["valid"])
 
         def work(folder: Path) -> None:

@@ -54,3 +54,15 @@ def test_a_user_alone_with_an_item_carries_it():
     found = pseudo_values(ranked, target, np.eye(3), np.full(3, 1 / 3), [1])["div_ratio@1"]
     # without user 0 or 1: 3/3, without 2 or 3: 2/3, on average 5/6; 3/4 + 3 (5/6 − 1), 3/4 + 3 (5/6 − 2/3)
     assert found == pytest.approx([0.25, 0.25, 1.25, 1.25])
+
+
+def test_without_genres_the_other_metrics_keep_their_values(drawn):
+    """A dataset without genres, and lists none of whose items has a selected one."""
+    ranked, target, histories, masses = drawn
+    found = pseudo_values(ranked, target, masses, genre_share(histories, masses), [5])
+    for none in (np.zeros((ITEMS, 0)), np.zeros_like(masses)):
+        bare = pseudo_values(ranked, target, none, np.zeros(none.shape[1]), [5])
+        for name in ("hr@5", "ndcg@5", "div_ratio@5", "or_ratio@5"):
+            assert bare[name].tolist() == found[name].tolist()
+        assert np.isnan(bare["mgu@5"]).all()
+        assert np.isnan(bare["dgu@5"]).all()

@@ -163,3 +163,15 @@ def test_interval_of_distinct_items_holds_the_true_difference_where_a_plain_boot
     covered = [np.mean([low <= true <= high for low, high in each]) for each in (bounds, naive)]
     assert covered[0] >= 0.9
     assert covered[1] < 0.5
+
+
+def test_without_genres_lists_are_tested_as_with_them():
+    rng = np.random.default_rng(0)
+    first, second = ranked(rng, 1.5)[None], ranked(rng, 0.5)[None]
+    bare = {"masses": np.zeros((ITEMS, 0)), "history_share": np.zeros(0)}
+    found = swap_tests(first, second, **bare, rng=np.random.default_rng(0), draws=2000)
+    expected = swapped(first, second)
+    assert [found[name] for name in ("div_ratio", "or_ratio")] == [
+        expected[name] for name in ("div_ratio", "or_ratio")
+    ]
+    assert (found["mgu"], found["dgu"]) == (1.0, 1.0)

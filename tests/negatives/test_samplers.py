@@ -139,7 +139,8 @@ def test_beams_are_the_most_probable_titles_and_wrong_ones_pass_over_the_target(
     assert Beams()(rows, setting, rng()) == [["C"], ["D"]]
     assert Beams(count=2)(rows, setting, rng()) == [["C", "E"], ["D"]]
     assert Beams(wrong_only=True, count=2)(rows, setting, rng()) == [["E", "D"], ["D"]]
-    assert setting.asked == [1, 2, 3]
+    assert setting.asked == [10, 10, 10]
+    assert Beams(count=12, wrong_only=True).searched == 13
 
 
 @pytest.mark.parametrize(
@@ -250,3 +251,15 @@ def test_told_names_settings_that_are_not_the_default():
     assert describe_sampler(SelfPlay()) == "SelfPlay"
     assert describe_sampler(Exposure("high", "in", count=3)) == "Exposure exposure=high cluster=in count=3"
     assert describe_sampler(Mixture({"a": Random(2)}, {"a": 1}, 2)) == "Mixture count=2"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "setting"),
+    [
+        *((Beams, {"width": 0}), (Exposure, {"exposure": "low", "width": 0}), (Balanced, {"width": -1})),
+        *((Exposure, {"exposure": "low", "top_genres": 0}), (Ches, {"candidates": 0})),
+    ],
+)
+def test_settings_that_leave_nothing_to_choose_from_are_refused(sampler, setting):
+    with pytest.raises(ValueError, match=r"negatives\.\w+ = (0|-1) must be 1 or more"):
+        sampler(**setting)

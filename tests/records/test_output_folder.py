@@ -11,6 +11,7 @@ from sprec.records.output_folder import (
     Claim,
     FolderInUseError,
     claim_folder,
+    drawn_rows_seed,
     find_unrecorded,
     free_folder,
     fresh_command,
@@ -109,3 +110,12 @@ def test_a_strangers_claim_cannot_act_on_the_terminal(tmp_path):
     (tmp_path / CLAIM_FILE).write_text(json.dumps({"command": "a\x1b[2Jb", "error": "c\x1b]0;d"}))
     ((_, claim),) = find_unrecorded([tmp_path])
     assert "\x1b" not in claim.command + claim.error
+
+
+def test_an_unfinished_run_goes_on_with_the_seed_that_it_drew(tmp_path):
+    folder = tmp_path / "run"
+    assert drawn_rows_seed(folder) is None
+    record(folder, "failed", seed=1, rows_seed_drawn=7)
+    assert drawn_rows_seed(folder) == 7
+    record(folder, "finished", seed=1, rows_seed_drawn=7)
+    assert drawn_rows_seed(folder) is None

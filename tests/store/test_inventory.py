@@ -117,3 +117,31 @@ def test_an_age_is_a_number_with_a_unit(capsys, root):
 
 def test_a_store_that_is_not_there_is_empty(capsys, tmp_path):
     assert run(capsys, tmp_path / "none")[1].startswith("0 stages, 0 B stored; ")
+
+
+def test_checkpoints_that_nobody_goes_on_with_are_listed_and_go(capsys, root):
+    store = Store(root)
+    folder = store.checkpoint_folder(Stage("sft", {"rows": 10}, {}))
+    folder.mkdir(parents=True)
+    (folder / "step_5").write_bytes(b"x" * 2_000_000)
+    for path in (folder / "step_5", folder):
+        os.utime(path, 2 * (time.time() - 3 * DAY,))
+    assert "2.0 MB  checkpoints of a killed stage, written 3 d ago" in run(capsys, root)[1]
+    assert run(capsys, root, "--older-than", "100d")[0] == 0
+    assert folder.exists()
+    assert run(capsys, root, "--older-than", "2d", "--dry-run")[0] == 0
+    assert folder.exists()
+    assert run(capsys, root, "--older-than", "2d")[0] == 0
+    assert not folder.exists()
+
+
+def test_checkpoints_of_a_stage_that_is_being_computed_stay(capsys, root):
+    stage, store = Stage("sft", {"rows": 11}, {}), Store(root)
+
+    def work(folder):
+        checkpoints = store.checkpoint_folder(stage)
+        checkpoints.mkdir(parents=True)
+        assert run(capsys, root, "--older-than", "0m")[0] == 0
+        assert checkpoints.exists()
+
+    store.run(stage, work)

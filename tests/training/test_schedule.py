@@ -34,6 +34,11 @@ def test_warm_up_reaches_the_rate_at_its_last_step_and_decays_to_zero_after_the_
     assert factors(schedule(decay="cosine"), 4) == [0.5, 1.0, 1.0, pytest.approx(0.5)]
 
 
+def test_without_warm_up_the_rate_decays_from_the_first_step():
+    assert factors(schedule(warmup_steps=0), 4) == [1.0, 0.75, 0.5, 0.25]
+    assert factors(schedule(warmup_steps=1), 4) == [1.0, 1.0, pytest.approx(2 / 3), pytest.approx(1 / 3)]
+
+
 def test_a_share_of_warm_up_steps_is_rounded_up():
     """5 % of 40 steps are 2, of 41 they are 2.05."""
     rates = factors(schedule(warmup_share=0.05, warmup_steps=9, warmup_from_zero=True), 40)

@@ -62,7 +62,7 @@ def url_download(url: str, folder: Path) -> Path:
             total = int(length) // CHUNK_BYTES + 1 if length else None
             _check_size(url, int(length or 0))
             chunks = iter(partial(answer.read, CHUNK_BYTES), b"")
-            for chunk in track(chunks, f"downloading {url}, MB", total):
+            for chunk in track(chunks, f"downloading {_without_secrets(url)}, MB", total):
                 out.write(chunk)
                 _check_size(url, out.tell())  # the header may be missing or wrong
             _check_length(url, answer, out.tell())
@@ -72,6 +72,16 @@ def url_download(url: str, folder: Path) -> Path:
             "or download it elsewhere and name its unpacked folder as the source"
         ) from problem
     return part
+
+
+def _without_secrets(url: str) -> str:
+    """Return an address without user, password and query.
+
+    >>> _without_secrets("https://me:abc@host/x.zip?token=abc")
+    'https://host/x.zip'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _check_size(origin: str, size_bytes: int) -> None:

@@ -39,9 +39,9 @@ class ReleasedFolder:
         """Return the genres by title of a file, None where there is no such file."""
         by_title = self.mapping(name)
         for title, genres in (by_title or {}).items():
-            if not isinstance(genres, list):
+            if not isinstance(genres, list) or not all(isinstance(genre, str) for genre in genres):
                 place = f"{find_file(self.path, name)}: {title!r}"
-                raise ValueError(f"{place} has no list of genres but {genres!r}; write a list")
+                raise ValueError(f"{place} has no list of genres but {genres!r}; write a list of texts")
         return by_title
 
     def selected_genres(self, item_genres: Iterable[Sequence[str]]) -> tuple[str, ...]:

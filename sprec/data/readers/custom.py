@@ -96,7 +96,8 @@ class Custom:
         else:
             self._find_columns(path, self._csv_rows(path), names)
             # As text: a guessed type would make the id 007 a 7.
-            table = pl.scan_csv(path, separator=self.separator, infer_schema=False)
+            options: Any = {"infer_schema": False, "truncate_ragged_lines": True}
+            table = pl.scan_csv(path, separator=self.separator, **options)
         try:
             frame = table.select(names).collect(engine="streaming")
         except pl.exceptions.PolarsError as problem:

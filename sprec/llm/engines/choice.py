@@ -98,6 +98,8 @@ def _compare(
     """Return the largest difference from the expected outputs in nats, or None and why there is none."""
     try:
         outputs = compute(make(), rows)
+    except torch.OutOfMemoryError:
+        raise  # of this moment and not of the model: it must not be stored
     except FAILURES as error:
         return None, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     pairs = zip(outputs, expected, strict=True)

@@ -17,6 +17,7 @@ INTERVALS = (
     "95\u00a0% interval over users and seeds; small dots are single seeds. A colour says what a paired test, "
     "Holm-corrected over all that is shown, calls better or worse."
 )
+NOT_TESTED = " Records do not hold {} per user: no interval, no test."
 NO_LISTS = "Means over {} seeds (small dots are seeds); the records hold no lists, so there are no tests."
 
 Differences = Mapping[tuple[int, str], Difference]
@@ -35,7 +36,7 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
         Figure(
             "differences",
             TITLE,
-            (INTERVALS if differences else NO_LISTS).format(seeds),
+            _caption(keys, differences, seeds),
             tuple(_panel(key, points, [arm.name for arm in arms]) for key, points in panels if points),
             _table(arms, keys, differences),
             tuple(VERDICTS.values()),
@@ -43,6 +44,14 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
             names_rows=True,
         )
     ]
+
+
+def _caption(keys: Sequence[str], differences: Differences, seeds: int) -> str:
+    if not differences:
+        return NO_LISTS.format(seeds)
+    tested = {key for _, key in differences}
+    others = [label_of(key) for key in keys if key not in tested]
+    return INTERVALS.format(seeds) + (NOT_TESTED.format(", ".join(others)) if others else "")
 
 
 def _compare(arms: Sequence[ArmSeries], keys: Sequence[str]) -> Differences:
@@ -71,7 +80,7 @@ def _points(arms: Sequence[ArmSeries], key: str, differences: Differences) -> li
         low, high = (difference.low, difference.high) if difference else (mean, mean)
         verdict = _verdict(key, difference)
         place_of = {"value": _rounded(mean), "low": _rounded(low), "high": _rounded(high)}
-        points.append({"arm": arm.name, **place_of, "verdict": verdict})
+        points.append({"arm": arm.name, **place_of, "verdict": verdict, "tested": difference is not None})
     return points
 
 
@@ -88,21 +97,23 @@ def _verdict(key: str, difference: Difference | None) -> str:
 
 def _panel(key: str, points: Sequence[Point], names: Sequence[str]) -> Panel:
     means = [point for point in points if point["low"] is not None]
-    texts = [
-        f"{point['arm']}: {format_cell(Difference(point['value'], point['low'], point['high'], 1.0))}, "
-        f"{point['verdict']}"
-        for point in means
-    ]
+    texts = [f"{point['arm']}: {_words(point)}" for point in means]
     direction = "higher is better" if direction_of(key) > 0 else "lower is better"
     chart = charts.difference_chart(points, names, title=label_of(key), subtitle=direction)
     return Panel(chart, f"{label_of(key)}, difference to the initial SFT, {direction}. {'; '.join(texts)}.")
+
+
+def _words(point: Point) -> str:
+    if not point["tested"]:
+        return f"{point['value']:+.4f}, not tested"
+    return f"{format_cell(Difference(point['value'], point['low'], point['high'], 1.0))}, {point['verdict']}"
 
 
 def _table(arms: Sequence[ArmSeries], keys: Sequence[str], differences: Differences) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for place, arm in enumerate(arms):
         for key in keys:
-            before, after = mean_score(arm.first, key), mean_score(arm.last, key)
+            before, after = mean_score(arm.compared, key), mean_score(arm.last, key)
             values = [None if score is None else score.mean for score in (before, after)]
             rows.append((arm.name, label_of(key), *values, differences.get((place, key))))
     heads = ("model", "score", "initial SFT", "last iteration", "difference [95\u00a0% interval]")

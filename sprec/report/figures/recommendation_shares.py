@@ -46,7 +46,8 @@ def exposure_figure(data: FigureData) -> list[Figure | MissingPart]:
             "ranks",
             title,
             f"Items are ordered by how often they are recommended; at the dotted line the {TOP} first ones' "
-            "share is ORRatio. A curve further down and right spreads recommendations over more items.",
+            "share is ORRatio where no place of a list is empty. "
+            "A curve further down and right spreads recommendations over more items.",
             tuple(_exposure_panel(data, k, curves) for k, curves in known.items()),
             Table("Share of recommendations that the first items get", heads, tuple(rows), names=2),
             (CHOSEN, INITIAL, *data.styles),

@@ -14,6 +14,7 @@ from sprec.report.labels import LABELS
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
     Arm,
+    flatten_config,
     group_into_arms,
     is_shared_sft,
     names_rankings,
@@ -21,7 +22,7 @@ from sprec.report.tables.arms import (
     scored_evaluations,
 )
 from sprec.report.tables.per_user_values import decode_lists, item_masses
-from sprec.report.tables.table_rows import ScoredRun, ScoreRow
+from sprec.report.tables.table_rows import EXCLUDES_HISTORY, ScoredRun, ScoreRow
 
 # Student's t with 1 to 10 degrees of freedom at 97.5 %.
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
@@ -54,6 +55,12 @@ class ArmSeries:
     def last(self) -> tuple[Evaluation, ...]:
         """The evaluations after the last iteration."""
         return self.iterations[max(self.iterations)]
+
+    @property
+    def compared(self) -> tuple[Evaluation, ...]:
+        """The first evaluations of the seeds that have the last ones: a seed may be on its way."""
+        seeds = {run.seed for run, _ in self.at(max(self.iterations))}
+        return tuple(one for run, one in self.at(min(self.iterations)) if run.seed in seeds)
 
     @property
     def starts_as_others(self) -> bool:
@@ -139,10 +146,13 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
 def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:
     """Return the evaluations, one per seed, of each model that is not iterated."""
     baselines: dict[str, dict[int, Evaluation]] = {}
+    excludes = {id(record): flatten_config(record.config).get(EXCLUDES_HISTORY) for record in records}
+    several = len(set(excludes.values())) > 1
     for record in records:
         for evaluation in scored_evaluations(record):
             if evaluation.iteration is None:
-                name = str(LABELS.method(evaluation.label))
+                details = f" ({EXCLUDES_HISTORY}={excludes[id(record)]})" if several else ""
+                name = f"{LABELS.method(evaluation.label)}{details}"
                 baselines.setdefault(name, {}).setdefault(record.seed, evaluation)
     return {name: tuple(by_seed.values()) for name, by_seed in baselines.items()}
 

@@ -128,7 +128,7 @@ def _summarize(arm: ArmSeries, differences: Mapping[str, Difference | None]) -> 
 
 def _change(arm: ArmSeries, key: str, difference: Difference | None) -> ScoreChange | None:
     """Return one metric's change, None where a seed lacks it before or after."""
-    before, after = mean_score(arm.first, key), mean_score(arm.last, key)
+    before, after = mean_score(arm.compared, key), mean_score(arm.last, key)
     if before is None or after is None:
         return None
     up = direction_of(key) > 0

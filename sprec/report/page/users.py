@@ -93,6 +93,8 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
         if run.seed == first.seed and run.sampled_users == first.sampled_users
     ]
     models = list(_models(comparable))
+    if not models:
+        return MissingPart("Who got what", "no run has ranked with a tuned model yet")
     names = {arm.name for arm, _ in comparable}
     chosen = _choose_users(first, rows) if rows else _most_changed_users(first, models)
     return UserExamples(
@@ -132,6 +134,7 @@ def _models(pairs: Sequence[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
         arm.name: [(i, one, run) for i in arm.iterations for owner, one in arm.at(i) if owner is run]
         for arm, run in pairs
     }
+    pairs = [(arm, run) for arm, run in pairs if own[arm.name]]  # another seed may be further than this one
     started = next((own[arm.name][0] for arm, _ in pairs if arm.starts_as_others), None)
     if started:
         yield _model("initial SFT", started[2], started[1])

@@ -122,7 +122,9 @@ class Comparison:
                 "No intervals and tests: no two rows have lists of the same users and seeds in their records"
             )
         few = len({record.seed for record in self.records}) < ENOUGH_SEEDS
-        seeds = "; seeds are few: marks speak of these trained models, hardly of training again" * few
+        seeds = (
+            "; seeds are few: marks describe these trained models and say little about training again" * few
+        )
         marked = (
             "Bold best, underlined second, whatever the tests say"
             if self.options.plain

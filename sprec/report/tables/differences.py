@@ -89,8 +89,10 @@ def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:
 
 def _common_scores(pairs: Pairs, keys: Sequence[str], users: PerUserValues) -> list[str]:
     """Return the scores that every evaluation of the pairs has values per user of."""
-    values = [users.values(run.record, run.evaluation) for pair in pairs for run in pair]
-    return [key for key in keys if all(key in by_score for by_score in values)]
+    runs = [run for pair in pairs for run in pair]
+    # A score that is undefined has none in the record, whatever its values per user would be.
+    known = [users.values(one.record, one.evaluation).keys() & one.evaluation.scores for one in runs]
+    return [key for key in keys if all(key in own for own in known)]
 
 
 def _differences(pairs: Pairs, key: str, users: PerUserValues) -> Floats:

@@ -1,7 +1,8 @@
 """What a table lacks or mixes, and the command that fills it."""
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sprec.records.output_folder import find_unrecorded, fresh_command
@@ -110,13 +111,33 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
         key, _, value = word.partition("=")
         if word in ("-m", "--multirun") or key in (*changes, "seed", "+sweep", "hydra.sweep.dir"):
             continue
-        # Only a grid has a comma; which of its values this job had stands in its configuration.
-        words.append(f"{key}={flat.get(key, values.get(key, value))}" if "," in value else word)
+        # Which of a grid's values this job had stands in its configuration.
+        words.append(f"{key}={_quote(flat.get(key, values.get(key, value)))}" if _is_grid(value) else word)
     wanted = {"seed": values["seed"], **changes}
     if "+sweep=" in record.command and "method" not in changes:
         wanted = {"method": values["method"], **wanted}
     command = shlex.join([*words, *(f"{key}={value}" for key, value in wanted.items())])
     return fresh_command(command, name="-".join(f"{values['method']}-{values['seed']}".split("/")))
+
+
+def _is_grid(value: str) -> bool:
+    """Return whether an override's value is a list of values to sweep over, and not one value with a comma.
+
+    >>> [_is_grid(text) for text in ("0,1", "choice(a,b)", "[1,5]", "'a, b'", "{a:1,b:2}")]
+    [True, True, False, False, False]
+    """
+    return "," in re.sub(r"""'[^']*'|"[^"]*"|\[[^\]]*\]|\{[^}]*\}""", "", value)
+
+
+def _quote(value: object) -> str:
+    """Return a value as Hydra reads it back.
+
+    >>> _quote(1e-3), _quote("a/b"), _quote("a, b"), _quote(None)
+    ('0.001', 'a/b', "'a, b'", 'null')
+    """
+    text = "null" if value is None else str(value)
+    plain = not isinstance(value, str) or re.fullmatch(r"[\w./:@+-]+", text)
+    return text if plain else "'" + text.replace("'", "\\'") + "'"
 
 
 def _split_words(command: str) -> list[str]:
@@ -148,20 +169,27 @@ def _arm_notes(arm: Arm) -> list[str]:
 
 def _different_starts(records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each seed whose runs did not start from the same initial SFT model."""
-    starts: dict[tuple[str, int, str], set[tuple[tuple[str, str], ...]]] = {}
+    starts: dict[tuple[str, int, str], list[Mapping[str, float]]] = {}
     for record in records:
         initial = [one for one in scored_evaluations(record) if is_shared_sft(record, one)]
         if initial:
             # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
-            scores = tuple(sorted((key, repr(value)) for key, value in initial[0].scores.items()))
-            start = record.weights.digest, record.seed, initial[0].ranking
-            starts.setdefault(start, set()).add(scores)
+            flat = flatten_config(record.config)
+            ranking = repr(sorted((key, value) for key, value in flat.items() if key.startswith("ranking.")))
+            models = starts.setdefault((record.weights.digest, record.seed, ranking), [])
+            if not any(_agree(initial[0].scores, other) for other in models):
+                models.append(initial[0].scores)
     notes = (
         f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown"
         for (_, seed, _), models in sorted(starts.items())
         if len(models) > 1
     )
     return list(dict.fromkeys(notes))
+
+
+def _agree(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Return whether scores that both have are equal to the last digit; cut-offs may differ."""
+    return all(repr(one[key]) == repr(other[key]) for key in one.keys() & other)
 
 
 def _mixed_starts(records: Sequence[RunRecord]) -> list[str]:

@@ -36,9 +36,13 @@ class PerUserValues:
         return self._targets[record.targets]
 
     def lists(self, evaluation: Evaluation) -> Ids:
-        """Return the recommended ids `[n, k]`; `ValueError` where they are not those of n rows."""
+        """Return the recommended ids `[n, k]`; `ValueError` if not of n rows, or of unknown items."""
         if id(evaluation) not in self._lists:
-            self._lists[id(evaluation)] = decode_lists(evaluation)
+            lists = self._lists[id(evaluation)] = decode_lists(evaluation)
+            if lists.max(initial=-1) >= len(self.masses):
+                raise ValueError(
+                    f"{evaluation.label}: no record has the item {lists.max()} of its lists; run again"
+                )
         return self._lists[id(evaluation)]
 
     def values(self, record: RunRecord, evaluation: Evaluation) -> dict[str, Floats]:
@@ -51,8 +55,8 @@ class PerUserValues:
         return self._values[id(evaluation)]
 
     def complete(self, record: RunRecord, evaluation: Evaluation) -> bool:
-        """Return whether the record holds the lists and targets of this evaluation."""
-        return bool(evaluation.lists and record.targets and len(self.history_share))
+        """Return whether the record holds the lists, their items and the targets of this evaluation."""
+        return bool(evaluation.lists and record.targets and record.items)
 
 
 def cutoffs_of(evaluations: Iterable[Evaluation]) -> list[int]:

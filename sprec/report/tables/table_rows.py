@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.labels import LABELS, Labels, same_name
+from sprec.report.labels import LABELS, Label, Labels, same_name
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
     INITIAL_LABEL,
@@ -20,6 +20,9 @@ from sprec.report.tables.arms import (
     scored_evaluations,
 )
 from sprec.report.tables.table_kinds import TableKind
+
+EXCLUDES_HISTORY = "ranking.exclude_history"
+"""Changes the lists of what all arms share, too."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def score_rows(kind: TableKind, records: Sequence[RunRecord], labels: Labels = L
     return baselines
 
 
-def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = LABELS) -> str:
+def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = LABELS) -> Label:
     """Return the name of what was evaluated, with its ranking where there are several."""
     name = labels.method(evaluation.label)
     ranked = with_ranking and evaluation.iteration is not None
@@ -105,10 +108,14 @@ class _RowMaker:
         """Return a row per model that all arms share: baselines, then the initial SFT."""
         shared: dict[str, dict[int, ScoredRun]] = {}
         runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
+        excludes = {id(record): flatten_config(record.config).get(EXCLUDES_HISTORY) for record in records}
+        several = len(set(excludes.values())) > 1
         # Every run of a sweep scores the same baselines and initial SFT; the first of a seed stands for all.
         for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
             if run.evaluation.iteration is None or is_shared_sft(run.record, run.evaluation):
                 name = model_name(run.evaluation, with_ranking=self.several_rankings, labels=self.labels)
+                if several:
+                    name = name.extended(f" ({EXCLUDES_HISTORY}={excludes[id(run.record)]})")
                 shared.setdefault(name, {}).setdefault(run.record.seed, run)
         blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
         return [

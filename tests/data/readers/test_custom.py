@@ -215,3 +215,9 @@ def test_titles_and_genres_lose_what_nobody_sees_and_are_counted(tmp_path):
 def test_spaces_around_genres_make_no_genres_of_their_own(tmp_path):
     items = "id,name,tags\n7,Heat,Crime | Action\n8,Ran,Action| \n"
     assert write(tmp_path, items=items).read().catalog.genres == (("Crime", "Action"), ("Action",))
+
+
+def test_fields_beyond_the_header_s_are_ignored_even_where_every_column_is_read(tmp_path):
+    lines = [f"u{number % 2},{'ab'[number // 2]},{1_600_000_000 + number},more" for number in range(4)]
+    reader = plain(tmp_path, "\n".join(["user,item,time", *lines, ""]))
+    assert len(reader.read().frame) == 4

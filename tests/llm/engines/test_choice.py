@@ -64,3 +64,14 @@ def test_a_fallback_is_one_line(caplog):
     assert caplog.messages == [
         "engine=auto: gemma2 is computed by the plain engine (0.25 nats from the plain engine)"
     ]
+
+
+def test_memory_that_is_full_at_the_moment_chooses_no_engine(make, monkeypatch):
+    """A choice is stored: what another job's memory decides must not be."""
+
+    def full(base_model):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fast, "install", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        choose(make(4, engine="plain"))

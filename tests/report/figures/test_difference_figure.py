@@ -84,3 +84,11 @@ def test_figure_that_is_not_there_is_one_line(records, tmp_path, capsys):
     expected = "sprec.report figures: there is no figure 'plot' of these records; there is differences"
     assert capsys.readouterr().err.startswith(expected)
     assert not (tmp_path / "figures").exists()
+
+
+def test_what_records_do_not_hold_per_user_is_called_untested(records):
+    figure = figure_of(records, ["OR@5", "off-catalogue"])
+    alternative = figure.panels[1].alternative
+    assert ", not tested" in alternative
+    assert "unclear" not in alternative
+    assert figure.caption.endswith("Records do not hold off-catalogue per user: no interval, no test.")

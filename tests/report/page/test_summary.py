@@ -68,3 +68,13 @@ def test_records_without_lists_are_not_tested(make):
 
 def test_single_model_has_no_change(make):
     assert summarize_arms(arm_series([make("sft", evaluations=evaluations()[:2])])) == []
+
+
+def test_before_and_after_are_of_the_same_seeds(make):
+    """A seed that is on its way has no last iteration: its start must not move the mean."""
+    start, _ = evaluated(1)
+    poor = replace(start, scores=dict.fromkeys(start.scores, 0.0))
+    running = full(make, seed=1, status="running", evaluations=(poor,))
+    (alone,) = summarize_arms(arm_series([full(make, status="running")]))
+    (summary,) = summarize_arms(arm_series([full(make, status="running"), running]))
+    assert [change.before for change in summary.changes] == [change.before for change in alone.changes]

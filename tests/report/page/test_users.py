@@ -6,6 +6,7 @@ from sprec.records.run_record import SampledUser
 from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import arm_series
 from sprec.report.page.users import user_examples
+from tests.report.conftest import evaluation
 from tests.report.hostile_records import TITLES, full
 
 
@@ -80,3 +81,9 @@ def test_a_baselines_lists_are_its_own_and_not_the_initial_sft(make):
     first = user_examples(arm_series([sasrec, full(make)]), [0]).users[0]
     assert [answer.model for answer in first.answers] == ["initial SFT", "SASRec", "SPRec, iteration 1"]
     assert [answer.written for answer in first.answers] == [TITLES[0], "", TITLES[6]]
+
+
+def test_a_run_that_is_behind_other_seeds_has_no_model_to_show_yet(make):
+    ahead, behind = full(make, seed=1, status="running"), full(make, status="running")
+    behind = replace(behind, evaluations=(evaluation("most_popular", None, 0.03, n=6, ranking="popularity"),))
+    assert isinstance(user_examples(arm_series([behind, ahead])), MissingPart)

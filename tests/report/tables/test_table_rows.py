@@ -1,5 +1,8 @@
 """Which rows the tables have, and what fills those that are missing."""
 
+import shlex
+from dataclasses import replace
+
 import pytest
 
 from sprec.records.run_record import WeightsEntry
@@ -123,3 +126,36 @@ def test_two_base_llms_of_one_name_have_rows_of_their_own_with_their_digests(mak
     records = [make(), make(seed=1, weights=WeightsEntry("smollm2_135m", "0123456789"))]
     names = {row[0] for row in table("base_llm", records).rows}
     assert names == {"–", "SmolLM2-135M-Instruct (fedcba)", "SmolLM2-135M-Instruct (012345)"}
+
+
+def test_what_all_arms_share_has_a_row_for_each_kind_of_list(make):
+    """Lists without the user's own history are others, of the most popular items too."""
+    records = [make(config=config() | {"ranking": {"exclude_history": value}}) for value in (False, True)]
+    names = [row[0] for row in table("ablation", records).rows]
+    assert [name for name in names if name.startswith("most popular")] == [
+        "most popular (ranking.exclude_history=False)",
+        "most popular (ranking.exclude_history=True)",
+    ]
+
+
+def test_runs_with_other_list_lengths_start_from_one_model(make):
+    one = make()
+    start = one.evaluations[1]
+    fewer = replace(start, scores={key: value for key, value in start.scores.items() if "@5" not in key})
+    other = make("dpo", evaluations=(one.evaluations[0], fewer, one.evaluations[2]))
+    assert not [note for note in inconsistencies([], [one, other]) if "different initial SFT" in note]
+
+
+def test_a_command_of_its_own_keeps_values_with_commas(make):
+    words = [
+        'prompt.text="Seen: {history}, next: "',
+        "seed=0,1",
+        "cutoffs=[1,5]",
+        "negatives=random,popular",
+        "-m",
+    ]
+    typed = shlex.join(["python", "-m", "sprec.run", *words])
+    run = make(command=typed, config=config() | {"negatives": "popular"})
+    assert shlex.split(rerun_command(run, {}))[3:] == [
+        *('prompt.text="Seen: {history}, next: "', "cutoffs=[1,5]", "negatives=popular", "seed=0"),
+    ]
