@@ -52,10 +52,11 @@ def basic(tmp_path_factory):
     ("launcher", "plugin"),
     [
         ("cores", "hydra_joblib_launcher"),
-        pytest.param("slurm_local", "hydra_submitit_launcher", marks=pytest.mark.long),
+        ("slurm_local", "hydra_submitit_launcher"),
         ("ray", "hydra_ray_launcher"),
     ],
 )
+@pytest.mark.long
 def test_every_launcher_gives_the_scores_of_the_basic_one_and_computes_each_stage_once(
     basic, tmp_path, launcher, plugin
 ):

@@ -261,6 +261,7 @@ def test_methods_run_to_a_row_of_the_table(first, tmp_path, method):
     assert ("S-DPO, popular, count=3" in done.stdout) == (method == "sdpo")
 
 
+@pytest.mark.long
 def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(first, tmp_path):
     home, folder, _ = first
     quick = ["+ranking.collaborative.settings.epochs=1"]

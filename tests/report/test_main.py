@@ -134,7 +134,7 @@ def test_differences_are_tested_where_records_hold_lists(capsys, real):
     assert div[1].startswith("**0.")
     assert [cell.count("*") for cell in div] == [0, 4, 0]
     assert "Holm-corrected over 12 comparisons" in scores
-    assert "seeds are few: marks speak of these trained models" in scores
+    assert "seeds are few: marks describe these trained models" in scores
     assert "difference to initial SFT" in differences
     rows = [line for line in differences.splitlines() if line.startswith("| ")][2:]
     assert [row.split("|")[1].strip() for row in rows] == ["SPRec", "without SFT"]

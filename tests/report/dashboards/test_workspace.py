@@ -79,6 +79,7 @@ def history(folder):
     return {name.partition(".")[0] for row in rows for name in row if name[0] != "_"}, begun
 
 
+@pytest.mark.long
 def test_every_name_that_a_panel_shows_is_tracked_by_a_run_and_no_score_is_left_out(
     home, sprec_home, tmp_path, capsys
 ):
