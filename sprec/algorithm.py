@@ -1,7 +1,7 @@
 """SPRec's algorithm 1 (Gao et al. 2025, section 4): the file to read first.
 
-What a step computes is in `sprec.training.stages`, DPO's loss in `sprec.training.objectives`, and where
-rejected titles come from in `sprec.negatives`.
+What a step computes is in `sprec.training.stages`, DPO's loss in `sprec.training.objectives`, where rejected
+titles come from in `sprec.negatives`, and how a model is tested in `sprec.training.ranking_stages`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from sprec.generation.rankers import Baseline, Ranker
 from sprec.negatives import NegativeSampler, describe_sampler
 from sprec.training.context import ModelState, TestSetup
 from sprec.training.counterfactual import Counterfactual
+from sprec.training.ranking_stages import RankingStages
 from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
 from sprec.training.stages import Stages
@@ -79,7 +80,7 @@ class SelfPlayAlgorithm:
         return stages.sft(policy, iteration, schedule, self.weighting, self.counterfactual)
 
     def train_and_rank(
-        self, stages: Stages, base: ModelState, test: TestSetup
+        self, stages: RankingStages, base: ModelState, test: TestSetup
     ) -> Iterator[tuple[str, int, Path]]:
         """Yield label, iteration and folder of the ranked lists of each model."""
         assistant = stages.assistant(test)
@@ -102,7 +103,7 @@ class BaselineAlgorithm:
         return "all items"
 
     def train_and_rank(
-        self, stages: Stages, base: ModelState, test: TestSetup
+        self, stages: RankingStages, base: ModelState, test: TestSetup
     ) -> Iterator[tuple[str, int, Path]]:
         """Yield the folder of the ranked lists."""
         yield self.name, 0, stages.baseline(self.name, self.baseline, self.settings, test)

@@ -19,7 +19,7 @@ from sprec.experiment.session import Session
 from sprec.recommend import main
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.run import CONF
-from sprec.training.stages import PREDICTIONS
+from sprec.training.ranking_stages import PREDICTIONS
 
 SMALL = ["dataset=toy", "base_llm=tiny", "tracker=silent", "budget.sft_rows=128", "budget.iteration_rows=16"]
 SMALL += ["method=random_negatives", "budget.test_rows=3", "budget.iterations=1", "trainer.threads=1"]

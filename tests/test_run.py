@@ -112,7 +112,14 @@ def test_same_command_on_an_empty_store_gives_identical_predictions(first, tmp_p
 def test_stage_killed_in_its_middle_starts_again_and_finished_stages_do_not(first, tmp_path):
     _, folder, _ = first
     done = []
-    for label in ("initial sft", "evaluate initial_sft", "sft 1", "negatives 1", "dpo 1"):
+    for label in (
+        "initial sft",
+        "titles initial_sft",
+        "evaluate initial_sft",
+        "sft 1",
+        "negatives 1",
+        "dpo 1",
+    ):
         before = killed(tmp_path / "home", tmp_path / "out", label, *SMALL)
         assert label not in before
         done += before
@@ -143,7 +150,7 @@ def test_plan_names_stages_and_computes_nothing(first, tmp_path):
     home, _, _ = first
     done = sprec(home, tmp_path, *SMALL, "budget.iterations=2", "+plan=true")
     lines = [line for line in done.stdout.splitlines() if line.startswith(("stored", "to run"))]
-    assert [line[:6] for line in lines].count("to run") == 4
+    assert [line[:6] for line in lines].count("to run") == 5
     assert not (tmp_path / "run.json").exists()
 
 
@@ -170,10 +177,8 @@ def test_changed_number_of_test_rows_trains_nothing_again(first, tmp_path):
     home, _, _ = first
     sprec(home, tmp_path, *SMALL, "budget.test_rows=10", "budget.valid_rows=7")
     stages = {stage["label"]: stage["reused"] for stage in record(tmp_path)["stages"]}
-    assert {label for label, reused in stages.items() if not reused} == {
-        "evaluate initial_sft",
-        "evaluate iteration_1",
-    }
+    lists = {f"{step} {model}" for step in ("titles", "evaluate") for model in ("initial_sft", "iteration_1")}
+    assert {label for label, reused in stages.items() if not reused} == lists
 
 
 def test_baseline_is_computed_once_for_all_processes(first, tmp_path):
@@ -268,8 +273,9 @@ def test_cft_and_d3_share_their_assistant_and_d3_the_initial_sft_of_the_others(f
     sprec(home, tmp_path / "cft", *SMALL, "method=cft", *quick)
     sprec(home, tmp_path / "d3", *SMALL, "method=d3", *quick)
     cft, d3 = record(tmp_path / "cft"), record(tmp_path / "d3")
-    assert [stage["label"] for stage in d3["stages"]] == ["assistant", "initial sft", "evaluate initial_sft"]
-    assert [stage["reused"] for stage in d3["stages"]] == [True, True, False]
+    lists = ["titles initial_sft", "evaluate initial_sft"]
+    assert [stage["label"] for stage in d3["stages"]] == ["assistant", "initial sft", *lists]
+    assert [stage["reused"] for stage in d3["stages"]] == [True, True, True, False]
     assert d3["stages"][1]["key"] == record(folder)["stages"][0]["key"] != cft["stages"][1]["key"]
     assert d3["evaluations"][-1]["ranking"] == cft["evaluations"][-1]["ranking"] == "guided"
 
@@ -279,7 +285,8 @@ def test_unseeded_run_shares_the_initial_sft_alone_and_its_recorded_seed_repeats
     sprec(home, tmp_path / "one", *SMALL, "rows_seed=entropy")
     number = record(tmp_path / "one")["config"]["rows_seed_drawn"]
     reused = {stage["label"]: stage["reused"] for stage in record(tmp_path / "one")["stages"]}
-    assert {label for label, stored in reused.items() if stored} == {"initial sft", "evaluate initial_sft"}
+    initial = {"initial sft", "titles initial_sft", "evaluate initial_sft"}
+    assert {label for label, stored in reused.items() if stored} == initial
     sprec(home, tmp_path / "two", *SMALL, f"rows_seed={number}")
     assert all(stage["reused"] for stage in record(tmp_path / "two")["stages"])
     assert "rows_seed_drawn" not in record(seeded)["config"]

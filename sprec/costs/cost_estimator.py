@@ -21,10 +21,10 @@ from sprec.negatives import ModelWork, NegativeSampler
 from sprec.store.store import Stage, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
+from sprec.training.ranking_stages import RankingStages
 from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
-from sprec.training.stages import Stages
 
 SAMPLE_ROWS = 256
 """Rows whose tokens are counted; a stage with more rows costs so many times as much."""
@@ -66,7 +66,7 @@ class TokenSample:
     seconds: float
 
 
-class CostEstimator(Stages):
+class CostEstimator(RankingStages):
     """Goes through stages without computing them; `planned` lists each, with its cost if there is a model."""
 
     def __init__(
@@ -126,6 +126,12 @@ class CostEstimator(Stages):
         rows, work = test.rows(self.context.dataset), test.ranker.work
         self._add_cost(lambda model: self._generation(model, rows, work))
         return folder
+
+    def titles(self, policy: ModelState, label: str, test: TestSetup) -> ModelState:
+        """Return the planned titles."""
+        titles, rows = super().titles(policy, label, test), test.rows(self.context.dataset)
+        self._add_cost(lambda model: self._generation(model, rows, ModelWork(titles=1)))
+        return titles
 
     def run(self, label: str, stage: Stage, work: Callable[[Path], None]) -> ModelState:
         """Plan the stage in place of running it."""

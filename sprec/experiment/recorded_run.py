@@ -44,8 +44,8 @@ from sprec.report.tables.formats import aligned_lines, print_table
 from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.policy_training import CURVE, DROPS
+from sprec.training.ranking_stages import PREDICTIONS, RankingStages
 from sprec.training.row_sampling import RowSampling
-from sprec.training.stages import PREDICTIONS, Stages
 
 log = logging.getLogger(__name__)
 LONG_STAGE_SECONDS = 10.0  # a sweep says when a stage of this length is done
@@ -81,7 +81,7 @@ class RecordedRun:
         settings = self.settings.model_copy(update={"rows_seed": sampling.rows_seed})
         runner = distributed_runner(settings, self.components)
         self.context = replace(self.context, on_step=self._track_step)
-        stages = Stages(
+        stages = RankingStages(
             self.context, self.components.store, sampling, on_result=self._record_stage, runner=runner
         )
         self._record_rows()

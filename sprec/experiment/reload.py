@@ -16,7 +16,7 @@ from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings, validate_settings
 from sprec.experiment.offered_targets import check_offered
 from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
-from sprec.generation.rankers import Ranker
+from sprec.generation.rankers import Ranker, RankingTask, write_greedily
 from sprec.llm.language_model import LanguageModel
 from sprec.records.output_folder import DRAWN_ROWS_SEED
 from sprec.records.run_record import RunRecord
@@ -133,8 +133,10 @@ class ReloadedRun:
     def _rank(self, label: str, model: LanguageModel, example: Example, k: int) -> Recommendation:
         """Return what the run's ranker lists, with what it ranks by: a distance or a log-probability."""
         ranker, catalog = self._ranker(), self.dataset.catalog
-        ranked = ranker(model, catalog, [example], k=k, batch_tokens=self.context.eval_batch_tokens)
-        ids, written = ranked.ids[0][ranked.ids[0] >= 0], ranked.written[0]
+        batch_tokens = self.context.eval_batch_tokens
+        [written] = write_greedily(model, catalog, [example], batch_tokens=batch_tokens)
+        [ids] = ranker(RankingTask(catalog, [example], [written], lambda: model, batch_tokens), k=k)
+        ids = ids[ids >= 0]
         if ranker.uses_embeddings:
             vectors = self.context.embedder.embed([written, *(catalog.titles[i] for i in ids)])
             distances = np.linalg.norm(vectors[1:] - vectors[0], axis=1)

@@ -1,6 +1,6 @@
 """Rankers: from an example to ranked catalogue ids."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -22,11 +22,19 @@ from sprec.llm.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
-class RankedLists:
-    """Lists of item ids, best first, and the title that the model writes for each user when left free."""
+class RankingTask:
+    """What is ranked: one list of the `catalog` for each of the `examples`.
 
-    ids: Int[np.ndarray, "users k"]
-    written: list[str]
+    `written` are the titles that the model writes greedily, one for each example. `load` gives the model;
+    a ranker that needs no more of it than those titles leaves it alone. `batch_tokens` bounds the padded
+    tokens of a pass.
+    """
+
+    catalog: Catalog
+    examples: Sequence[Example]
+    written: Sequence[str]
+    load: Callable[[], LanguageModel]
+    batch_tokens: int
 
 
 class Assistant(Protocol):
@@ -49,8 +57,8 @@ class Ranker(Protocol):
 
     @property
     def work(self) -> ModelWork:
-        """What is asked of the model and the embedder for an example: one greedy title, whatever ranks."""
-        return ModelWork(titles=1, embedded=int(self.uses_embeddings))
+        """What is asked of the model and the embedder for an example, beside its greedy title."""
+        return ModelWork(embedded=int(self.uses_embeddings))
 
     @property
     def assistant(self) -> Assistant | None:
@@ -61,16 +69,8 @@ class Ranker(Protocol):
         """Return the ranker that consults the assistant whose weights lie in the folder."""
         return self
 
-    def __call__(
-        self,
-        model: LanguageModel,
-        catalog: Catalog,
-        examples: Sequence[Example],
-        *,
-        k: int,
-        batch_tokens: int,
-    ) -> RankedLists:
-        """Return k ids per example."""
+    def __call__(self, task: RankingTask, *, k: int) -> Int[np.ndarray, "users k"]:
+        """Return k ids per example, best first."""
         ...
 
 
@@ -91,7 +91,11 @@ def encode_prompts(
     return [model.encode([catalog.titles[i] for i in example.history]).prompt for example in examples]
 
 
-def _write_greedily(model: LanguageModel, prompts: Sequence[tuple[int, ...]], batch_tokens: int) -> list[str]:
+def write_greedily(
+    model: LanguageModel, catalog: Catalog, examples: Sequence[Example], *, batch_tokens: int
+) -> list[str]:
+    """Return the title that the model writes for each example when left free, always its likeliest token."""
+    prompts = encode_prompts(model, catalog, examples)
     # greedy decoding takes nothing from the generator
     return write_titles(model, prompts, Greedy(), np.random.default_rng(0), batch_tokens=batch_tokens)
 
@@ -105,20 +109,11 @@ class GroundedRanker(Ranker):
     name: ClassVar[str] = "grounded"
     uses_embeddings: ClassVar[bool] = True
 
-    def __call__(
-        self,
-        model: LanguageModel,
-        catalog: Catalog,
-        examples: Sequence[Example],
-        *,
-        k: int,
-        batch_tokens: int,
-    ) -> RankedLists:
+    def __call__(self, task: RankingTask, *, k: int) -> Int[np.ndarray, "users k"]:
         """Return the k items nearest to the written title."""
-        written = _write_greedily(model, encode_prompts(model, catalog, examples), batch_tokens)
-        wide = k + _longest_history(examples) * self.exclude_history
-        ids = ground_titles(written, self.embedder, catalog.titles, k=wide)
-        return RankedLists(_drop_history(ids, examples, k) if self.exclude_history else ids, written)
+        wide = k + _longest_history(task.examples) * self.exclude_history
+        ids = ground_titles(task.written, self.embedder, task.catalog.titles, k=wide)
+        return _drop_history(ids, task.examples, k) if self.exclude_history else ids
 
 
 @dataclass(frozen=True)
@@ -132,8 +127,8 @@ class BeamRanker(Ranker):
 
     @property
     def work(self) -> ModelWork:
-        """A greedy title, and the beam search."""
-        return ModelWork(titles=1, beam_widths={self.width: 1.0})
+        """The beam search."""
+        return ModelWork(beam_widths={self.width: 1.0})
 
     def beams(self, k: int) -> int:
         """Return the width of the search for lists of k: at least k, so that every place is filled."""
@@ -143,31 +138,22 @@ class BeamRanker(Ranker):
         """Return what scores prefixes together with the model, or None."""
         return None
 
-    def __call__(
-        self,
-        model: LanguageModel,
-        catalog: Catalog,
-        examples: Sequence[Example],
-        *,
-        k: int,
-        batch_tokens: int,
-    ) -> RankedLists:
+    def __call__(self, task: RankingTask, *, k: int) -> Int[np.ndarray, "users k"]:
         """Return the k best beams, and -1 in places beyond their number."""
-        prompts, width = encode_prompts(model, catalog, examples), self.beams(k)
+        model, catalog, examples = task.load(), task.catalog, task.examples
+        width = self.beams(k)
         best, _ = search_titles(
             model,
-            prompts,
+            encode_prompts(model, catalog, examples),
             TitleTrie.of([model.encode_answer(title) for title in catalog.titles]),
             # wider by the longest history, since all of it may have to be left out
             k=width + _longest_history(examples) * self.exclude_history,
-            batch_tokens=batch_tokens,
+            batch_tokens=task.batch_tokens,
             guidance=self.guidance(catalog, examples),
         )
         size = min(k, width)
         top = _drop_history(best, examples, size) if self.exclude_history else best[:, :size]
-        ids = np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
-        # Titles are also written without the catalogue, since the share of valid ones is a metric of its own.
-        return RankedLists(ids, _write_greedily(model, prompts, batch_tokens))
+        return np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
 
 
 def ground_titles(

@@ -1,4 +1,4 @@
-"""The stages of a method: each is computed once and stored under the key of all it depends on."""
+"""The stages that tune: each is computed once and stored under the key of all it depends on."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -15,14 +14,13 @@ from torch import Tensor
 from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
 from sprec.generation.finished_groups import resume_groups
-from sprec.generation.rankers import Baseline
 from sprec.negatives import NegativeSampler, build_pairs
 from sprec.processes.torchrun import Work, in_process
 from sprec.progress import DETAIL
 from sprec.seeds import stream
 from sprec.store.code_digest import code_digest, library_versions
 from sprec.store.store import Stage, StageResult, Store
-from sprec.training.context import ModelState, StageContext, TestSetup
+from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import sft
 from sprec.training.policy_training import train_policy, write_drops
@@ -31,8 +29,8 @@ from sprec.training.row_weights import ItemGenres, RowWeighting
 from sprec.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
-PAIRS, PREDICTIONS = "pairs.parquet", "predictions.parquet"
-"""Files of stages: chosen and rejected titles, ranked lists."""
+PAIRS = "pairs.parquet"
+"""The file of chosen and rejected titles."""
 
 
 class Stages:
@@ -229,69 +227,3 @@ class Stages:
             )
 
         return self.run(label, stage, self.runner(stage, work))
-
-    def assistant(self, test: TestSetup) -> ModelState | None:
-        """Return the trained recommender of item ids that the test's ranker asks, or None."""
-        assistant, context = test.ranker.assistant, self.context
-        if assistant is None:
-            return None
-        # No LLM in it: of the numeric settings only the threads change its last bits.
-        settings = {"seed": context.seed, "threads": context.numerics.get("threads")}
-        settings |= {"assistant": assistant.describe()}
-        stage = self._stage("assistant", settings, [Stages.assistant, assistant], ["valid"])
-
-        def work(folder: Path) -> None:
-            """Train on item ids."""
-            assistant.train(context.dataset, folder, rng=stream(context.seed, "assistant"))
-
-        return self.run("assistant", stage, work)
-
-    def evaluate(
-        self, policy: ModelState, label: str, test: TestSetup, assistant: ModelState | None = None
-    ) -> Path:
-        """Return the folder with the policy's ranked lists of the test's rows (`PREDICTIONS`)."""
-        rows, context = test.rows(self.context.dataset), self.context
-        settings = {**self._shared_settings, "ranker": repr(test.ranker), "split": test.split, "k": test.k}
-        inputs = {"embedder": context.embedder.digest()} if test.ranker.uses_embeddings else {}
-        inputs |= {"assistant": assistant.key} if assistant else {}
-        code = [Stages.evaluate, test.ranker, context.model_code]
-        code += [context.embedder] if test.ranker.uses_embeddings else []
-        stage = self._stage("evaluate", settings, code, [test.split], model=policy.key, **inputs)
-
-        def work(folder: Path) -> None:
-            """Rank with the tuned model."""
-            model, catalog = context.inference_model.load(policy.folder), context.dataset.catalog
-            trained = assistant.folder if assistant else None
-            ranker = test.ranker.with_assistant(trained) if trained else test.ranker
-            with resume_groups(self.store.checkpoint_folder(stage)):
-                ranked = ranker(model, catalog, rows, k=test.k, batch_tokens=context.eval_batch_tokens)
-            _predictions(rows, ranked.ids, ranked.written).write_parquet(folder / PREDICTIONS)
-            write_drops(folder, model.tokens.count_truncated())
-
-        return self.run(f"evaluate {label}", stage, work).folder_of_stage
-
-    def baseline(self, label: str, baseline: Baseline, settings: Mapping[str, Any], test: TestSetup) -> Path:
-        """Return the folder with the ranked lists of a recommender without an LLM (`PREDICTIONS`).
-
-        `settings` name by value all that the baseline depends on.
-        """
-        rows, context = test.rows(self.context.dataset), self.context
-        # The label seeds the random numbers.
-        own = {"label": label, "baseline": settings, "split": test.split, "k": test.k}
-        settings = {**self._shared_settings, **own}
-        # Anybody's class may stand here, and it is handed the whole dataset, so all of that counts.
-        code, data = [Stages.baseline, baseline], ["valid", test.split, "genres"]
-        stage = self._stage("baseline", settings, code, data)
-
-        def work(folder: Path) -> None:
-            """Rank without an LLM."""
-            ids = baseline(context.dataset, rows, k=test.k, rng=stream(context.seed, "baseline", label))
-            _predictions(rows, ids, [None] * len(rows)).write_parquet(folder / PREDICTIONS)
-
-        return self.run(label, stage, work).folder_of_stage
-
-
-def _predictions(rows: Examples, ids: np.ndarray, written: Sequence[str | None]) -> pl.DataFrame:
-    """Return target, ranked ids and written title (None where nothing writes) of each row."""
-    titles = pl.Series(written, dtype=pl.String)
-    return pl.DataFrame({"target": rows.frame["target"], "ranked": ids.tolist(), "written": titles})

@@ -9,7 +9,7 @@ from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings
 from sprec.data.readers.toy import toy_dataset
-from sprec.generation.rankers import BeamRanker
+from sprec.generation.rankers import BeamRanker, RankingTask
 
 SASREC = CollaborativeModel(partial(sasrec, width=16), FitSettings(epochs=2, windows=64))
 
@@ -27,7 +27,7 @@ def folder(toy, tmp_path_factory):
 
 
 def ranked(ranker, model, toy, rows, k=5):
-    return ranker(model, toy.catalog, rows, k=k, batch_tokens=4000).ids
+    return ranker(RankingTask(toy.catalog, rows, [], lambda: model, 4000), k=k)
 
 
 def test_probabilities_come_back_from_the_folder_and_sum_to_one(toy, folder, tmp_path):

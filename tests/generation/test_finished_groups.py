@@ -16,8 +16,8 @@ from sprec.negatives import SelfPlay
 from sprec.seeds import stream
 from sprec.store.store import Store
 from sprec.training.context import ModelState, StageContext, TestSetup
+from sprec.training.ranking_stages import RankingStages
 from sprec.training.row_sampling import RowSampling
-from sprec.training.stages import Stages
 
 
 class Killed(BaseException):
@@ -89,7 +89,7 @@ def test_only_what_was_lost_is_computed_again(tmp_path, every_group):
 def stages_in(folder, make):
     data = toy_dataset().sampled(None, 4, 12, lambda name: stream(0, name))
     context = StageContext(data, make, CharacterNgrams(8), 0, 400, {}, {})
-    return Stages(context, Store(folder), RowSampling(8, 12), on_result=lambda *_: None)
+    return RankingStages(context, Store(folder), RowSampling(8, 12), on_result=lambda *_: None)
 
 
 @pytest.mark.parametrize("dies", [("search", 2), ("write", 1)])

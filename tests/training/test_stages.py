@@ -1,6 +1,6 @@
 """Stage keys: what a stage depends on, and nothing else."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import polars as pl
@@ -15,7 +15,8 @@ from sprec.data.prompts import Prompt, released_templates
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
-from sprec.generation.rankers import BeamRanker
+from sprec.generation.model_work import ModelWork
+from sprec.generation.rankers import BeamRanker, GroundedRanker, ground_titles
 from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Popular, Random, SelfPlay, Semantic
 from sprec.seeds import stream
 from sprec.store.store import Store
@@ -23,6 +24,7 @@ from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.objectives import dmpo, dpo, sdpo
 from sprec.training.policy_training import CURVE
+from sprec.training.ranking_stages import PREDICTIONS, RankingStages
 from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import GenreBalance
 from sprec.training.schedule import Schedule
@@ -180,7 +182,7 @@ def test_earlier_pairs_are_trained_on_too_and_are_part_of_the_key(prompted, tmp_
 
 def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(prompted, tmp_path):
     engine, asked = prompted
-    stages = Stages(engine, Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
+    stages = RankingStages(engine, Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
     schedule = replace(SCHEDULE, eval_every=9)
 
     def heard():
@@ -196,6 +198,41 @@ def test_every_stage_asks_for_its_own_prompt_and_the_copy_does_the_reading(promp
     assert heard() == {("model", "dpo")}
     stages.evaluate(state, "x", TestSetup(BeamRanker(width=2), "test", 2))
     assert heard() == {("reader", "inference")}
+
+
+def test_titles_are_written_once_for_all_rankings_and_grounding_asks_no_model(prompted, tmp_path):
+    engine, asked = prompted
+    labels = []
+    stages = RankingStages(
+        engine, Store(tmp_path), RowSampling(8, 4), on_result=lambda label, _, made: labels.append(label)
+    )
+    state = ModelState("a", None)
+    beams, grounded = (
+        pl.read_parquet(stages.evaluate(state, "x", TestSetup(ranker, "test", 2)) / PREDICTIONS)
+        for ranker in (BeamRanker(width=2), GroundedRanker(engine.embedder))
+        if not asked.clear()
+    )
+    assert asked == []
+    assert grounded["written"].to_list() == beams["written"].to_list()
+    titles = list(engine.dataset.catalog.titles)
+    nearest = ground_titles(grounded["written"].to_list(), engine.embedder, titles, k=2)
+    assert grounded["ranked"].to_list() == nearest.tolist()
+
+
+@dataclass(frozen=True)
+class Undeclared(BeamRanker):
+    """Says that it needs no model, and asks for one."""
+
+    @property
+    def work(self):
+        return ModelWork()
+
+
+def test_a_ranker_that_asks_for_a_model_its_key_does_not_hold_is_refused(prompted, tmp_path):
+    stages = RankingStages(prompted[0], Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
+    with pytest.raises(AssertionError, match="asks for no model"):
+        stages.evaluate(ModelState("a", None), "x", TestSetup(Undeclared(width=2), "test", 2))
+    assert not list(tmp_path.glob("evaluate/*"))
 
 
 def test_a_baselines_name_seeds_it_and_so_is_part_of_its_key(planned):
