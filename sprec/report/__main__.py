@@ -165,10 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--table", choices=kinds, default="run", help="one table per run, or one over all runs")
     add("--format", choices=FORMATS, default="md", help="md, csv, latex (booktabs) or html")
     add("--output", type=Path, metavar="FILE", help="write to this file, not to the terminal")
-    add(
-        "--k", type=int, nargs="+", default=[], metavar="K", help="list lengths to show (default: all scored)"
-    )
-    add("--columns", nargs="+", default=[], metavar="SCORE", help=columns)
+    scores = parser.add_mutually_exclusive_group()  # names hold their list lengths
+    lengths = "list lengths to show (default: all scored)"
+    scores.add_argument("--k", type=int, nargs="+", default=[], metavar="K", help=lengths)
+    scores.add_argument("--columns", nargs="+", default=[], metavar="SCORE", help=columns)
     add("--digits", type=int, choices=range(1, 9), metavar="N", help="decimals (4; main table: 3)")
     add("--rename", type=Path, metavar="FILE", help=rename)
     add("--transpose", action="store_true", help="scores below each other, methods side by side")

@@ -100,6 +100,13 @@ def test_output_that_cannot_be_written_gets_one_line(capsys, folder):
     assert "table.md" in err
 
 
+def test_names_of_scores_hold_their_list_lengths_so_both_are_refused(capsys, real):
+    with pytest.raises(SystemExit) as refused:
+        report(capsys, real, "--k", 5, "--columns", "HR@1")
+    assert refused.value.code == 2
+    assert "--columns: not allowed with argument --k" in capsys.readouterr().err
+
+
 def test_report_without_lists_is_light(folder):
     code = (
         "import sys, json; from sprec.report.__main__ import main; main(sys.argv[1:]); "

@@ -8,10 +8,10 @@ from sprec.report.figures.figure_kinds import Figure, MissingPart
 from sprec.report.figures.make import ReportGroup
 from sprec.report.figures.series import arm_series
 from sprec.report.labels import LABELS
-from sprec.report.page.runs import RunDetails, run_details, runs_table
+from sprec.report.page.runs import RunDetails, run_details, run_title, runs_table
 from sprec.report.page.summary import ArmSummary, result_sentence, summarize_arms
 from sprec.report.page.users import UserExamples, user_examples
-from sprec.report.tables.arms import ComparisonSetting, run_name
+from sprec.report.tables.arms import ComparisonSetting
 from sprec.report.tables.assemble import run_table, score_tables
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import Table
@@ -172,5 +172,4 @@ def _unfinished(record: RunRecord) -> str:
     """Return the warning about a run that did not finish."""
     state = "has not finished" if record.status == "running" else "failed"
     reason = f": {record.error.splitlines()[0]}" if record.error else ""
-    dataset = LABELS.dataset(record.dataset.name)
-    return f"{run_name(record)} on {dataset}, seed {record.seed} {state}{reason}"
+    return f"{run_title(record)} {state}{reason}"

@@ -42,12 +42,18 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
     return Table("All runs of this page", heads, rows, names=len(heads))
 
 
+def run_title(record: RunRecord) -> str:
+    """Return what tells a run from all others of a page: its arm, data, base LLM and seed."""
+    setting = f"{LABELS.dataset(record.dataset.name)} × {LABELS.base_llm(record.weights.name)}"
+    return f"{run_name(record)} on {setting}, seed {record.seed}"
+
+
 def run_details(record: RunRecord, *, with_config: bool) -> RunDetails:
     """Return what a page says of a run; its configuration is long and may be left out."""
     # `default=str`: a configuration of other people's may hold what JSON does not know.
     config = json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if with_config else ""
     return RunDetails(
-        name=f"{run_name(record)} on {LABELS.dataset(record.dataset.name)}, seed {record.seed}",
+        name=run_title(record),
         status=record.status,
         error=(record.error or "").split("\n")[0],
         command=record.command,

@@ -125,7 +125,7 @@ def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
 def test_failed_run_is_said_and_the_rest_is_shown(make):
     failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
     text = Text(page_that_fits(report_groups([full(make), failed]), title="t")).text
-    assert "DPO, self-play on movie_lens, seed 0 failed: OSError: disk <full>" in text
+    assert "DPO, self-play on movie_lens × SmolLM2-135M-Instruct, seed 0 failed: OSError: disk <full>" in text
     assert "Traceback" not in text
     assert "Metrics over iterations" in text
 
