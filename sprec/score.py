@@ -250,9 +250,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="JSON list, .gz or not, one entry per test row"
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder with test.json and eval/"
-    )
+    data = "folder with test.json and title_genres.json (released: eval/)"
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help=data)
     parser.add_argument("--k", type=int, nargs="+", default=[1, 5], help="list lengths (1 5)")
     parser.add_argument(
         "--matching", choices=MATCHINGS, default="robust", help="whole titles, or as SPRec's code"
