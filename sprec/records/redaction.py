@@ -13,12 +13,13 @@ _URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.I)
 # Wider than `is_secret`, which `_hide_value` asks of each name that is found.
 _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
 # Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&}\]"']+)"""
+_QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+_VALUE = rf"""(?:{_QUOTED}|[^\s&}}\]"']+)"""
 _ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
 _KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
 # Inside an override's braces a value may hold spaces, as it may in the names that Hydra joins with commas.
-_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:"[^"]*"|'[^']*'|[^,{{}}\[\]"']+)""", re.I)
-_NEXT_OVERRIDE = re.compile(rf",(?={_KEY.pattern}=)")
+_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|[^,{{}}\[\]"']+)""", re.I)
+_OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|$)", re.S)
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
@@ -50,7 +51,7 @@ def redact(value: object, name: str = "") -> object:
         return {str(key): redact(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, str):
         if name == "override_dirname":
-            return ",".join(map(redact_word, _NEXT_OVERRIDE.split(value)))
+            return ",".join(map(redact_word, _OVERRIDE.findall(value)))
         return redact_text(value)
     if isinstance(value, Sequence):  # lists of overrides hold words of a command line
         return [redact_word(inner) if isinstance(inner, str) else redact(inner) for inner in value]

@@ -49,19 +49,23 @@ def _list_or_prune(options: argparse.Namespace) -> int:
 
 
 def _handle_checkpoints(options: argparse.Namespace, *, pruning: bool) -> int:
-    """List what killed stages would go on from, or remove what nobody goes on with; return its bytes.
+    """List what unfinished stages go on from, or remove what nobody goes on with; return its bytes.
 
-    `--older-than` says how long nobody has written it; alone, `--unused-by` takes all of it.
+    `--older-than` says how long nobody has written it. `--unused-by` alone leaves it: no record holds the key
+    of a stage that is not finished, so nobody can say whether its run is to go on.
     """
+    if pruning and options.older_than is None:
+        return 0
     store, total = Store(options.root), 0
     for folder in store.checkpoint_folders():
         entries = [path.stat() for path in (folder, *folder.rglob("*"))]
         age = time.time() - max(entry.st_mtime for entry in entries)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         chosen = age >= (options.older_than or 0.0)
-        if chosen and (not pruning or options.dry_run or store.remove_checkpoints(folder)):
+        is_removed = pruning and chosen and store.remove_checkpoints(folder, dry_run=options.dry_run)
+        if is_removed or not pruning:
             name, _, key = folder.name.rpartition(".")
-            written = f"checkpoints of a killed stage, written {format_age(age)} ago"
+            written = f"checkpoints of an unfinished stage, written {format_age(age)} ago"
             sys.stdout.write(f"{name:10} {key}  {format_bytes(size):>9}  {written}\n")
             total += size
     return total
@@ -122,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--root", type=Path, default=default_store(), help="the store (default: that of SPREC_HOME)")
     add("--older-than", type=_seconds, metavar="AGE", help="remove stages not used for this long: 30d, 12h")
-    add("--unused-by", type=Path, nargs="+", metavar="PATH", help="remove what no record below uses")
+    add("--unused-by", type=Path, nargs="+", metavar="PATH", help="remove stages that no record below uses")
     add("--dry-run", action="store_true", help="only say what would be removed")
     return parser
 

@@ -25,13 +25,14 @@ def key_lock(folder: Path, key: str, kind: LockKind, lease_seconds: float) -> Ba
     return FileLock(path, poll_interval=_POLL_SECONDS)
 
 
-def remove_unlocked(folder: Path, locks: Sequence[BaseFileLock]) -> bool:
-    """Remove a folder unless one of its key's locks is held; return whether it was removed."""
+def remove_unlocked(folder: Path, locks: Sequence[BaseFileLock], *, dry_run: bool = False) -> bool:
+    """Remove a folder unless one of its key's locks is held; return whether it was (or would be) removed."""
     # Whoever holds a lease of another length than this one's holds it all the same.
     with suppress(Timeout, LeaseSettingsMismatch), ExitStack() as stack:
         # Process ids say little across hosts and containers; the lock of the key says it all.
         for lock in locks:
             stack.enter_context(lock.acquire(blocking=False))
-        shutil.rmtree(folder, ignore_errors=True)
-        return True
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
+        return dry_run or not folder.exists()
     return False

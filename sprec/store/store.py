@@ -237,12 +237,16 @@ class Store:
         return [folder for folder, key in keys.items() if remove_unlocked(folder, self._locks(key, *kinds))]
 
     def checkpoint_folders(self) -> list[Path]:
-        """Return what killed stages would go on from; nothing removes it while its stage is not finished."""
+        """Return what stages go on from that are not finished, killed or running."""
         return sorted((self.root / _CHECKPOINTS).glob("*"))
 
-    def remove_checkpoints(self, folder: Path) -> bool:
-        """Remove one of these folders unless its stage is being computed; return whether it was removed."""
-        return remove_unlocked(folder, self._locks(folder.name.rpartition(".")[2], *get_args(LockKind)))
+    def remove_checkpoints(self, folder: Path, *, dry_run: bool = False) -> bool:
+        """Remove one of these folders unless its stage is being computed; return whether it was removed.
+
+        With `dry_run` nothing is removed, and the answer is whether it would be.
+        """
+        locks = self._locks(folder.name.rpartition(".")[2], *get_args(LockKind))
+        return remove_unlocked(folder, locks, dry_run=dry_run)
 
     @contextmanager
     def _locked(self, stage: Stage) -> Iterator[None]:

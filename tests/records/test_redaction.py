@@ -76,3 +76,8 @@ def test_a_word_of_a_command_line_hides_its_secret_to_the_end(word, expected):
 def test_the_overrides_that_hydra_joins_into_a_name_hide_theirs():
     job = {"override_dirname": "a=1,x.api_key='b, c d',note=e f,seed=2"}
     assert redact(job) == {"override_dirname": "a=1,x.api_key=***,note=e f,seed=2"}
+
+
+def test_a_secret_goes_to_its_closing_quote_whatever_it_holds():
+    assert redact("x.api_key='b,c=d',seed=2", "override_dirname") == "x.api_key=***,seed=2"
+    assert redact([r"x={api_key: 'it\'s, b', z: 2}"]) == ["x={api_key: ***, z: 2}"]

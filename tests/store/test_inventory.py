@@ -126,7 +126,7 @@ def test_checkpoints_that_nobody_goes_on_with_are_listed_and_go(capsys, root):
     (folder / "step_5").write_bytes(b"x" * 2_000_000)
     for path in (folder / "step_5", folder):
         os.utime(path, 2 * (time.time() - 3 * DAY,))
-    assert "2.0 MB  checkpoints of a killed stage, written 3 d ago" in run(capsys, root)[1]
+    assert "2.0 MB  checkpoints of an unfinished stage, written 3 d ago" in run(capsys, root)[1]
     assert run(capsys, root, "--older-than", "100d")[0] == 0
     assert folder.exists()
     assert run(capsys, root, "--older-than", "2d", "--dry-run")[0] == 0
@@ -135,13 +135,25 @@ def test_checkpoints_that_nobody_goes_on_with_are_listed_and_go(capsys, root):
     assert not folder.exists()
 
 
+def test_what_a_stopped_run_goes_on_from_is_no_business_of_records(capsys, root, tmp_path):
+    """A record holds no key of a stage that is not finished: hours of training would go without a word."""
+    record(tmp_path / "runs", SFT)
+    checkpoints = Store(root).checkpoint_folder(Stage("dpo", {"rows": 12}, {}))
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "step_5").write_bytes(b"x" * 100)
+    status, out, _ = run(capsys, root, "--unused-by", tmp_path / "runs")
+    assert (status, "checkpoints of" in out) == (0, False)
+    assert (checkpoints / "step_5").exists()
+
+
 def test_checkpoints_of_a_stage_that_is_being_computed_stay(capsys, root):
     stage, store = Stage("sft", {"rows": 11}, {}), Store(root)
 
     def work(folder):
         checkpoints = store.checkpoint_folder(stage)
         checkpoints.mkdir(parents=True)
-        assert run(capsys, root, "--older-than", "0m")[0] == 0
+        assert "checkpoints of" not in run(capsys, root, "--older-than", "0m", "--dry-run")[1]
+        assert "checkpoints of" not in run(capsys, root, "--older-than", "0m")[1]
         assert checkpoints.exists()
 
     store.run(stage, work)

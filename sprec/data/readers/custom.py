@@ -34,8 +34,8 @@ class Custom:
     name columns of the first, `item`, `title` and `genres` (None: no genres) of the second.
     Times are ISO dates, Parquet's own, or numbers in `time_unit` ("s", "ms", "us") since 1970. Ids may
     be numbers: 3 and 3.0 are one id. CSV genres are separated by `genre_separator`; Parquet
-    ones may be lists. `separator` stands between the fields of a CSV file; in the table of
-    interactions, fields beyond those of the header are ignored.
+    ones may be lists. `separator` stands between the fields of a CSV file; a line with more fields
+    than the header is refused, since a decimal comma would move all that follows it.
     """
 
     source: Source
@@ -94,14 +94,14 @@ class Custom:
             table = pl.scan_parquet(path)
             find_columns(path, table.collect_schema().names(), {name: name for name in names})
         else:
-            self._find_columns(path, self._csv_rows(path), names)
+            self._check_lines(path, names)
             # As text: a guessed type would make the id 007 a 7.
-            options: Any = {"infer_schema": False, "truncate_ragged_lines": True}
-            table = pl.scan_csv(path, separator=self.separator, **options)
+            table = pl.scan_csv(path, separator=self.separator, infer_schema=False)
         try:
             frame = table.select(names).collect(engine="streaming")
         except pl.exceptions.PolarsError as problem:
-            raise ValueError(self._describe_fault(path, problem)) from None
+            fault = str(problem).splitlines()[0]
+            raise ValueError(f"{path} cannot be read ({fault}); write the file anew") from None
         return frame.with_row_index("line", offset=1 if _is_parquet(path) else 2)
 
     def _csv_rows(self, path: Path) -> Any:
@@ -111,14 +111,15 @@ class Custom:
         header = [name.removeprefix("\ufeff") for name in next(table, [])]
         return find_columns(path, header, {name: name for name in names})
 
-    def _describe_fault(self, path: Path, problem: Exception) -> str:
-        """Return what is wrong with a table; a CSV row of a wrong width raises it with its line."""
-        if not _is_parquet(path):
-            table = self._csv_rows(path)
-            width = len(next(table, []))
-            for fields in table:
-                check_width(fields, width, f"{path}:{table.line_num}")
-        return f"{path} cannot be read ({str(problem).splitlines()[0]}); write the file anew"
+    def _check_lines(self, path: Path, names: Sequence[str]) -> None:
+        """Pass if the header has these columns and no line has more fields than it."""
+        # Of columns that nobody asks for polars would not see that a line has too many.
+        table = self._csv_rows(path)
+        header: list[str] = next(table, [])
+        self._find_columns(path, iter([header]), names)
+        for fields in table:
+            if len(fields) > len(header):
+                check_width(fields, len(header), f"{path}:{table.line_num}")
 
     def _read_items(self, path: Path) -> Iterator[ItemRow]:
         for line, key, title, raw in self._item_rows(path):

@@ -58,7 +58,7 @@ def _compare(arms: Sequence[ArmSeries], keys: Sequence[str]) -> Differences:
     from sprec.report.tables.differences import compare_rows
 
     # Records do not hold the off-catalogue share per user, so that it has no interval.
-    return compare_rows([last_row(arm) for arm in arms], None, [key for key in keys if "@" in key])
+    return compare_rows([last_row(arm) for arm in arms], (), [key for key in keys if "@" in key])
 
 
 def _points(arms: Sequence[ArmSeries], key: str, differences: Differences) -> list[Point]:

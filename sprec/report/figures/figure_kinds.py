@@ -63,8 +63,10 @@ class FigureData:
 
     @property
     def initial(self) -> ArmSeries | None:
-        """The arm with most evaluations of the initial SFT model, one per seed."""
-        started = (arm for arm in self.series if arm.starts_as_others)
+        """The arm with most scores of the initial SFT model, one per seed; None if lists differ in kind."""
+        started = [arm for arm in self.series if arm.starts_as_others]
+        if len({arm.list_kinds for arm in started}) > 1:
+            return None
         return max(started, key=lambda arm: len(arm.iterations[0]), default=None)
 
 

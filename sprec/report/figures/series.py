@@ -13,16 +13,18 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
+    HISTORY,
     Arm,
-    flatten_config,
+    excludes_history,
     group_into_arms,
     is_shared_sft,
     names_rankings,
     rankings_of,
     scored_evaluations,
+    splits_by_history,
 )
 from sprec.report.tables.per_user_values import decode_lists, item_masses
-from sprec.report.tables.table_rows import EXCLUDES_HISTORY, ScoredRun, ScoreRow
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 # Student's t with 1 to 10 degrees of freedom at 97.5 %.
 _T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
@@ -66,6 +68,11 @@ class ArmSeries:
     def starts_as_others(self) -> bool:
         """Whether its iteration 0 is the initial SFT that arms share, and no result of its own."""
         return 0 in self.iterations and all(is_shared_sft(run, one) for run, one in self.at(0))
+
+    @property
+    def list_kinds(self) -> frozenset[tuple[str, bool]]:
+        """The kinds of its first lists: how they were ranked, and whether without their users' histories."""
+        return frozenset(ScoredRun(run, one).list_kind for run, one in self.at(min(self.iterations)))
 
     def at(self, iteration: int) -> list[tuple[RunRecord, Evaluation]]:
         """Return the evaluations of an iteration beside the runs that they belong to."""
@@ -146,12 +153,11 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
 def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:
     """Return the evaluations, one per seed, of each model that is not iterated."""
     baselines: dict[str, dict[int, Evaluation]] = {}
-    excludes = {id(record): flatten_config(record.config).get(EXCLUDES_HISTORY) for record in records}
-    several = len(set(excludes.values())) > 1
+    several = splits_by_history(records)
     for record in records:
         for evaluation in scored_evaluations(record):
             if evaluation.iteration is None:
-                details = f" ({EXCLUDES_HISTORY}={excludes[id(record)]})" if several else ""
+                details = f" ({HISTORY[excludes_history(record)]})" if several else ""
                 name = f"{LABELS.method(evaluation.label)}{details}"
                 baselines.setdefault(name, {}).setdefault(record.seed, evaluation)
     return {name: tuple(by_seed.values()) for name, by_seed in baselines.items()}

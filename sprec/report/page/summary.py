@@ -70,7 +70,7 @@ def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     tested = [key for key in keys if key != OFF_CATALOG]
     # One correction for all that the section states at a glance.
     few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
-    differences = compare_rows([last_row(arm) for arm in iterated], None, tested) if few else {}
+    differences = compare_rows([last_row(arm) for arm in iterated], (), tested) if few else {}
     return [
         _summarize(arm, {key: differences.get((place, key)) for key in keys})
         for place, arm in enumerate(iterated)

@@ -11,6 +11,8 @@ from jaxtyping import Int
 from sprec.records.run_record import Evaluation, RunRecord, SampledUser
 from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import ArmSeries, top_lists
+from sprec.report.labels import LABELS
+from sprec.report.tables.arms import HISTORY
 from sprec.report.tables.per_user_values import cutoffs_of
 
 # Rankings that put an existing title that was written at the head of its list.
@@ -90,7 +92,8 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
     comparable = [
         (arm, run)
         for arm, run in pairs
-        if run.seed == first.seed and run.sampled_users == first.sampled_users
+        # Another seed of the arm may be further than this one.
+        if run.seed == first.seed and run.sampled_users == first.sampled_users and _rankings_by(arm, run)
     ]
     models = list(_models(comparable))
     if not models:
@@ -130,20 +133,23 @@ def _most_changed_users(record: RunRecord, models: Sequence[_Model]) -> list[tup
 
 def _models(pairs: Sequence[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
     """Yield the initial SFT that arms share, then each arm's last model."""
-    own = {
-        arm.name: [(i, one, run) for i in arm.iterations for owner, one in arm.at(i) if owner is run]
-        for arm, run in pairs
-    }
-    pairs = [(arm, run) for arm, run in pairs if own[arm.name]]  # another seed may be further than this one
-    started = next((own[arm.name][0] for arm, _ in pairs if arm.starts_as_others), None)
-    if started:
-        yield _model("initial SFT", started[2], started[1])
+    own = {arm.name: _rankings_by(arm, run) for arm, run in pairs}
+    started = {arm.list_kinds: own[arm.name][0] for arm, _ in reversed(pairs) if arm.starts_as_others}
+    for kinds, (_, evaluation, run) in reversed(started.items()):
+        ranking, excludes = min(kinds)
+        details = f" ({LABELS.ranking(ranking)}, {HISTORY[excludes]})" if len(started) > 1 else ""
+        yield _model(f"initial SFT{details}", run, evaluation)
     for arm, _ in pairs:
         iteration, evaluation, run = own[arm.name][-1]
         if iteration > 0:
             yield _model(f"{arm.name}, iteration {iteration}", run, evaluation)
         elif not arm.starts_as_others:
             yield _model(arm.name, run, evaluation)
+
+
+def _rankings_by(arm: ArmSeries, run: RunRecord) -> list[tuple[int, Evaluation, RunRecord]]:
+    """Return what the run's own models ranked, by iteration."""
+    return [(i, one, run) for i in arm.iterations for owner, one in arm.at(i) if owner is run]
 
 
 def _model(name: str, run: RunRecord, evaluation: Evaluation) -> _Model:

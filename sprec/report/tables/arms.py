@@ -106,6 +106,21 @@ def last_evaluation(record: RunRecord, ranking: str) -> Evaluation | None:
     return iterated[-1] if iterated else None
 
 
+HISTORY = {True: "without history", False: "with history"}
+"""What tells lists apart that are or are not without what their user has had already."""
+
+
+def excludes_history(record: RunRecord) -> bool:
+    """Return whether the run's lists, of baselines too, are without what their user has had already."""
+    ranking = record.config.get("ranking")
+    return isinstance(ranking, Mapping) and ranking.get("exclude_history") is True
+
+
+def splits_by_history(records: Iterable[RunRecord]) -> bool:
+    """Return whether some lists are without what their user has had, and some with it."""
+    return len({excludes_history(record) for record in records if scored_evaluations(record)}) > 1
+
+
 def rankings_of(records: Iterable[RunRecord]) -> tuple[str, ...]:
     """Return the rankings under which arms were scored, in order of appearance."""
     evaluations = (one for record in records for one in scored_evaluations(record))

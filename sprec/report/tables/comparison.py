@@ -46,7 +46,11 @@ class TableOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The models of one setting, a row each; `baseline` is None for each run's own initial SFT model."""
+    """The models of one setting, a row each.
+
+    `baselines` are what rows are compared with, one for each kind of lists; none where each
+    run's own initial SFT is.
+    """
 
     kind: TableKind
     setting: ComparisonSetting
@@ -54,7 +58,7 @@ class Comparison:
     options: TableOptions
     rows: Sequence[ScoreRow]
     keys: Sequence[str]
-    baseline: ScoreRow | None
+    baselines: Sequence[ScoreRow]
 
     @property
     def title(self) -> str:
@@ -72,7 +76,11 @@ class Comparison:
     @property
     def baseline_name(self) -> str:
         """The name of what the rows are compared with."""
-        return INITIAL if self.baseline is None else str(self.baseline)
+        ranked = self.baselines or [row for row in self.rows if row.is_initial]
+        if len(ranked) > 1:
+            name = self.options.labels.method(ranked[0].key)
+            return f"{name} with lists of the same kind, else {ranked[0]}"
+        return str(self.baselines[0]) if self.baselines else INITIAL
 
     @property
     def is_tested(self) -> bool:
@@ -88,7 +96,7 @@ class Comparison:
         # Tables without tests need none of the arrays and random draws that this module brings.
         from sprec.report.tables.differences import compare_rows
 
-        return compare_rows(self.rows, self.baseline, self.keys)
+        return compare_rows(self.rows, self.baselines, self.keys)
 
     @property
     def marks(self) -> dict[tuple[int, int], Mark]:
@@ -105,7 +113,7 @@ class Comparison:
         def leads(place: int, following: int) -> bool:
             """Return whether the row, or the next after the baseline, differs from the baseline."""
             row = self.rows[place]
-            is_baseline = row is self.baseline if self.baseline else row.is_initial
+            is_baseline = any(row is one for one in self.baselines) if self.baselines else row.is_initial
             difference = self.differences.get((following if is_baseline else place, key))
             if difference is None or not difference.significant:
                 return False
@@ -145,7 +153,7 @@ def compare_runs(
     evaluations = [one for record in records for one in scored_evaluations(record)]
     keys = choose_keys(evaluations, options.columns, options.cutoffs)
     return Comparison(
-        kind, setting, records, options, rows, keys, _find_baseline(kind, rows, options.against)
+        kind, setting, records, options, rows, keys, _find_baselines(kind, rows, options.against)
     )
 
 
@@ -163,13 +171,15 @@ def summarize(numbers: Sequence[float]) -> Cell:
     return MeanStd(statistics.fmean(numbers), statistics.stdev(numbers))
 
 
-def _find_baseline(kind: TableKind, rows: Sequence[ScoreRow], against: str | None) -> ScoreRow | None:
-    """Return the row that the others are compared with, None for each run's own initial SFT model."""
+def _find_baselines(kind: TableKind, rows: Sequence[ScoreRow], against: str | None) -> list[ScoreRow]:
+    """Return what others are compared with, a row for each kind of lists; none for the initial SFT."""
     name = kind.against if against is None else against
     if same_name(name, INITIAL):
-        return None
+        return []
     named = [row for row in rows if row.is_named(name)]
     if named or against is None:
-        return named[0] if named else None
+        # Lists of another kind would differ by that as well.
+        by_kind = {row.list_kinds: row for row in reversed(named) if row.by_seed}
+        return list(reversed(by_kind.values())) or named[:1]
     listed = ", ".join(dict.fromkeys([INITIAL, *map(str, rows)]))
     raise ValueError(f"--against {against!r} is no row of this table; take one of {listed}")

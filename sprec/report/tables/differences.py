@@ -23,16 +23,17 @@ RowScore = tuple[int, str]
 
 
 def compare_rows(
-    rows: Sequence[ScoreRow], baseline: ScoreRow | None, keys: Sequence[str]
+    rows: Sequence[ScoreRow], baselines: Sequence[ScoreRow], keys: Sequence[str]
 ) -> dict[RowScore, Difference]:
-    """Return the difference of each row to the baseline for each score, where records hold the lists.
+    """Return the difference of each row to its baseline for each score, where records hold the lists.
 
-    Without a baseline each run is compared with its own initial SFT model. Seeds are those that both
-    have. p-values are Holm's over all that is returned. The same rows get the same random draws. The
-    off-catalogue share is left out, since records do not hold it per user.
+    That is the one of `baselines` with lists of its kind, else the first of those that treat histories alike;
+    without any, each run's own initial SFT.
+    Seeds are those that both have. p-values are Holm's over all that is returned. The same rows get the same
+    random draws. The off-catalogue share is left out, since records do not hold it per user.
     """
     users = PerUserValues(run.record for row in rows for run in row.by_seed.values())
-    all_pairs = {place: _pair_up(row, baseline, rows, users) for place, row in enumerate(rows)}
+    all_pairs = {place: _pair_up(row, baselines, rows, users) for place, row in enumerate(rows)}
     pairs = {place: own for place, own in all_pairs.items() if own}
     scored = {place: _common_scores(own, keys, users) for place, own in pairs.items()}
     bounds = _intervals(pairs, scored, users)
@@ -48,12 +49,12 @@ def compare_rows(
 
 
 def _pair_up(
-    row: ScoreRow, baseline: ScoreRow | None, rows: Sequence[ScoreRow], users: PerUserValues
+    row: ScoreRow, baselines: Sequence[ScoreRow], rows: Sequence[ScoreRow], users: PerUserValues
 ) -> Pairs:
     """Return the row's evaluations beside the baseline's, where both are of the same users."""
-    if row is baseline or (baseline is None and row.is_initial):
+    if any(row is one for one in baselines) or (not baselines and row.is_initial):
         return []
-    pairs = [(run, _baseline_run(run, seed, baseline, rows)) for seed, run in row.by_seed.items()]
+    pairs = [(run, _baseline_run(run, seed, baselines, rows)) for seed, run in row.by_seed.items()]
     return [
         (run, other)
         for run, other in pairs
@@ -62,23 +63,25 @@ def _pair_up(
 
 
 def _baseline_run(
-    run: ScoredRun, seed: int, baseline: ScoreRow | None, rows: Sequence[ScoreRow]
+    run: ScoredRun, seed: int, baselines: Sequence[ScoreRow], rows: Sequence[ScoreRow]
 ) -> ScoredRun | None:
     """Return what a run is compared with: the baseline at its seed, or its own initial SFT model.
 
     A run without an LLM, or of a method that ends with SFT, takes that of the other runs at its seed.
     """
-    if baseline is not None:
-        return baseline.by_seed.get(seed)
+    if baselines:
+        return _most_alike(run, [row.by_seed[seed] for row in baselines if seed in row.by_seed])
     # Its own initial SFT, not the first run's: two runs of one seed may have started from different models.
     others = (one for one in scored_evaluations(run.record) if one is not run.evaluation)
-    own = [one for one in others if one.label == INITIAL_LABEL]
-    same_ranking = [one for one in own if one.ranking == run.evaluation.ranking] or own
-    if same_ranking:
-        return ScoredRun(run.record, same_ranking[0])
+    own = [ScoredRun(run.record, one) for one in others if one.label == INITIAL_LABEL]
     starts = [row.by_seed[seed] for row in rows if row.is_initial and seed in row.by_seed]
-    alike = [one for one in starts if one.evaluation.ranking == run.evaluation.ranking] or starts
-    return alike[0] if alike else None
+    return _most_alike(run, own or starts)
+
+
+def _most_alike(run: ScoredRun, candidates: Sequence[ScoredRun]) -> ScoredRun | None:
+    """Return the first with lists of the run's kind, else the first that treats histories alike, or None."""
+    alike = [one for one in candidates if one.list_kind[1] == run.list_kind[1]]
+    return next((one for one in alike if one.list_kind == run.list_kind), alike[0] if alike else None)
 
 
 def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:

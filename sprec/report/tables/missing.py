@@ -19,7 +19,7 @@ from sprec.report.tables.arms import (
     scored_split,
 )
 from sprec.report.tables.table_kinds import TableKind
-from sprec.report.tables.table_rows import ScoreRow, is_shared_arm
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow, is_shared_arm
 
 
 def source_line(records: Sequence[RunRecord]) -> str:
@@ -112,7 +112,8 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
         if word in ("-m", "--multirun") or key in (*changes, "seed", "+sweep", "hydra.sweep.dir"):
             continue
         # Which of a grid's values this job had stands in its configuration.
-        words.append(f"{key}={_quote(flat.get(key, values.get(key, value)))}" if _is_grid(value) else word)
+        known = {**values, **flat}
+        words.append(f"{key}={_quote(known[key])}" if _is_grid(value) and key in known else word)
     wanted = {"seed": values["seed"], **changes}
     if "+sweep=" in record.command and "method" not in changes:
         wanted = {"method": values["method"], **wanted}
@@ -123,10 +124,13 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
 def _is_grid(value: str) -> bool:
     """Return whether an override's value is a list of values to sweep over, and not one value with a comma.
 
-    >>> [_is_grid(text) for text in ("0,1", "choice(a,b)", "[1,5]", "'a, b'", "{a:1,b:2}")]
+    >>> [_is_grid(text) for text in ("0,1", "choice(a,b)", "[1,5]", "'a, b'", "{a:{b:1,c:2},d:3}")]
     [True, True, False, False, False]
     """
-    return "," in re.sub(r"""'[^']*'|"[^"]*"|\[[^\]]*\]|\{[^}]*\}""", "", value)
+    bare, count = re.sub(r"""'[^']*'|"[^"]*\"""", "", value), 1
+    while count:  # the innermost brackets go first
+        bare, count = re.subn(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}", "", bare)
+    return "," in bare
 
 
 def _quote(value: object) -> str:
@@ -169,18 +173,18 @@ def _arm_notes(arm: Arm) -> list[str]:
 
 def _different_starts(records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each seed whose runs did not start from the same initial SFT model."""
-    starts: dict[tuple[str, int, str], list[Mapping[str, float]]] = {}
+    starts: dict[tuple[str, int, tuple[str, bool]], list[Mapping[str, float]]] = {}
     for record in records:
         initial = [one for one in scored_evaluations(record) if is_shared_sft(record, one)]
         if initial:
             # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
-            flat = flatten_config(record.config)
-            ranking = repr(sorted((key, value) for key, value in flat.items() if key.startswith("ranking.")))
-            models = starts.setdefault((record.weights.digest, record.seed, ranking), [])
+            kind = ScoredRun(record, initial[0]).list_kind
+            models = starts.setdefault((record.weights.digest, record.seed, kind), [])
             if not any(_agree(initial[0].scores, other) for other in models):
                 models.append(initial[0].scores)
     notes = (
-        f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown"
+        f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown; "
+        "or they rank differently"
         for (_, seed, _), models in sorted(starts.items())
         if len(models) > 1
     )

@@ -8,9 +8,11 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS, Label, Labels, same_name
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
+    HISTORY,
     INITIAL_LABEL,
     ITERATIONS,
     Arm,
+    excludes_history,
     flatten_config,
     group_into_arms,
     is_shared_sft,
@@ -18,11 +20,9 @@ from sprec.report.tables.arms import (
     names_rankings,
     rankings_of,
     scored_evaluations,
+    splits_by_history,
 )
 from sprec.report.tables.table_kinds import TableKind
-
-EXCLUDES_HISTORY = "ranking.exclude_history"
-"""Changes the lists of what all arms share, too."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class ScoredRun:
 
     record: RunRecord
     evaluation: Evaluation
+
+    @property
+    def list_kind(self) -> tuple[str, bool]:
+        """How its lists were ranked, and whether without what their user has had already."""
+        return self.evaluation.ranking, excludes_history(self.record)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class ScoreRow:
         """Whether the row is that of the initial SFT model that the arms share."""
         labels = {run.evaluation.label for run in self.by_seed.values()}
         return self.arm is None and labels == {INITIAL_LABEL}
+
+    @property
+    def list_kinds(self) -> frozenset[tuple[str, bool]]:
+        """The kinds of its lists: one, but for rows whose runs differ."""
+        return frozenset(run.list_kind for run in self.by_seed.values())
 
     def is_named(self, name: str) -> bool:
         """Return whether a reader means this row: by what it shows, by its first cell, or by its key."""
@@ -108,14 +118,13 @@ class _RowMaker:
         """Return a row per model that all arms share: baselines, then the initial SFT."""
         shared: dict[str, dict[int, ScoredRun]] = {}
         runs = [ScoredRun(record, one) for record in records for one in scored_evaluations(record)]
-        excludes = {id(record): flatten_config(record.config).get(EXCLUDES_HISTORY) for record in records}
-        several = len(set(excludes.values())) > 1
+        several = splits_by_history(records)
         # Every run of a sweep scores the same baselines and initial SFT; the first of a seed stands for all.
         for run in sorted(runs, key=lambda run: run.evaluation.iteration is not None):
             if run.evaluation.iteration is None or is_shared_sft(run.record, run.evaluation):
                 name = model_name(run.evaluation, with_ranking=self.several_rankings, labels=self.labels)
                 if several:
-                    name = name.extended(f" ({EXCLUDES_HISTORY}={excludes[id(run.record)]})")
+                    name = name.extended(f" ({HISTORY[excludes_history(run.record)]})")
                 shared.setdefault(name, {}).setdefault(run.record.seed, run)
         blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
         return [

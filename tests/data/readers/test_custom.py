@@ -217,7 +217,11 @@ def test_spaces_around_genres_make_no_genres_of_their_own(tmp_path):
     assert write(tmp_path, items=items).read().catalog.genres == (("Crime", "Action"), ("Action",))
 
 
-def test_fields_beyond_the_header_s_are_ignored_even_where_every_column_is_read(tmp_path):
-    lines = [f"u{number % 2},{'ab'[number // 2]},{1_600_000_000 + number},more" for number in range(4)]
-    reader = plain(tmp_path, "\n".join(["user,item,time", *lines, ""]))
-    assert len(reader.read().frame) == 4
+@pytest.mark.parametrize("header", ["user,item,rating,time", "user,item,rating,time,note"])
+def test_a_decimal_comma_moves_nothing_without_a_word(tmp_path, header):
+    """`3,5` would make the rating 3 and the time 5, and so another history."""
+    width = header.count(",")
+    lines = [f"u{number},a,4,160000000{number}{',' * (width - 3)}" for number in range(3)]
+    lines.insert(1, f"u1,b,3,5,1600000001{',' * (width - 3)}")
+    with pytest.raises(ValueError, match=rf"interactions\.csv:3: {width + 2} fields, expected {width + 1}"):
+        plain(tmp_path, "\n".join([header, *lines, ""])).read()

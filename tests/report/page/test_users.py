@@ -87,3 +87,22 @@ def test_a_run_that_is_behind_other_seeds_has_no_model_to_show_yet(make):
     ahead, behind = full(make, seed=1, status="running"), full(make, status="running")
     behind = replace(behind, evaluations=(evaluation("most_popular", None, 0.03, n=6, ranking="popularity"),))
     assert isinstance(user_examples(arm_series([behind, ahead])), MissingPart)
+
+
+def test_an_arm_that_is_behind_at_the_seed_shown_is_named_as_left_out(make):
+    behind, ahead = (full(make, "without_sft", seed=seed, status="running") for seed in (0, 1))
+    behind = replace(behind, evaluations=(evaluation("most_popular", None, 0.03, n=6, ranking="popularity"),))
+    examples = user_examples(arm_series([full(make), behind, ahead]))
+    assert [answer.model for answer in examples.users[0].answers] == ["initial SFT", "SPRec, iteration 1"]
+    assert examples.left_out == ("without SFT",)
+
+
+def test_a_start_is_shown_for_each_kind_of_lists(make):
+    arms = [
+        full(make, config={"seed": 0, "ranking": {"exclude_history": exclude}}) for exclude in (False, True)
+    ]
+    answers = user_examples(arm_series(arms)).users[0].answers
+    assert [answer.model for answer in answers][:2] == [
+        "initial SFT (beam search, with history)",
+        "initial SFT (beam search, without history)",
+    ]

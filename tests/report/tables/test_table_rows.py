@@ -133,9 +133,30 @@ def test_what_all_arms_share_has_a_row_for_each_kind_of_list(make):
     records = [make(config=config() | {"ranking": {"exclude_history": value}}) for value in (False, True)]
     names = [row[0] for row in table("ablation", records).rows]
     assert [name for name in names if name.startswith("most popular")] == [
-        "most popular (ranking.exclude_history=False)",
-        "most popular (ranking.exclude_history=True)",
+        "most popular (with history)",
+        "most popular (without history)",
     ]
+
+
+def test_a_missing_setting_is_its_default_and_a_failed_run_splits_nothing(make):
+    configs = [config(), config() | {"ranking": {"exclude_history": False}}]
+    records = [make(config=each, seed=seed) for seed, each in enumerate(configs)]
+    left_out = config() | {"ranking": {"exclude_history": True}}
+    records += [make("dpo", config=left_out, status="failed", error="OSError: x", evaluations=())]
+    names = [row[0] for row in table("ablation", records).rows]
+    assert [name for name in names if name.startswith("most popular")] == ["most popular"]
+
+
+def test_one_start_ranked_in_two_ways_is_said(make):
+    records = [
+        make(
+            config={"seed": 0, "ranking": {"_target_": "rankers.beam", "width": width}},
+            evaluations=(evaluation("initial_sft", 0, first), evaluation("iteration_1", 1, 0.4)),
+        )
+        for width, first in ((10, 0.1), (20, 0.2))
+    ]
+    (note,) = [note for note in inconsistencies([], records) if "different initial SFT" in note]
+    assert note.startswith("seed 0: the runs start from 2 different initial SFT models")
 
 
 def test_runs_with_other_list_lengths_start_from_one_model(make):

@@ -1,0 +1,95 @@
+"""What rows of a table are compared with, from lists counted by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sprec.records.encoded_ids import encode_ids
+from sprec.records.recorded_items import RecordedItem
+from sprec.records.run_record import Evaluation
+from sprec.report.tables.arms import group_by_setting
+from sprec.report.tables.comparison import TableOptions, compare_runs
+from sprec.report.tables.table_kinds import TABLE_KINDS
+
+USERS = 4
+ITEMS = {
+    str(item): RecordedItem(f"Title {item}", ("A", "B")[item % 2 : item % 2 + 1], 1) for item in range(9)
+}
+
+
+def evaluation(label, iteration, hits, ranking):
+    """Return an evaluation of lists of one: the first `hits` of four users get item 0, their target."""
+    lists = np.array([[0] if user < hits else [user + 1] for user in range(USERS)])
+    scores = {"hr@1": hits / USERS}
+    return Evaluation(label, iteration, USERS, USERS, scores, ranking, "test", lists=encode_ids(lists))
+
+
+def record(make, method, ranking, start, hits, *, exclude_history=False):
+    config = {"seed": 0, "ranking": {"_target_": f"rankers.{ranking}", "exclude_history": exclude_history}}
+    evaluations = (evaluation("initial_sft", 0, start, ranking), evaluation("iteration_1", 1, hits, ranking))
+    made = make(method, config=config, evaluations=evaluations)
+    return replace(made, targets=encode_ids(np.zeros((USERS, 1), dtype=int)), items=ITEMS)
+
+
+@pytest.fixture
+def both_rankings(make):
+    """Return two arms under both rankings: 0 and 1 of 4 users hit under beams, 2 and 3 when grounded."""
+    return [
+        record(make, method, ranking, start, start + more)
+        for ranking, start in (("beam", 0), ("grounded", 2))
+        for method, more in (("sprec", 0), ("without_sft", 1))
+    ]
+
+
+def compare(records, against):
+    ((setting, runs),) = group_by_setting(records).items()
+    return compare_runs(TABLE_KINDS["ablation"], setting, runs, TableOptions(against=against))
+
+
+def means(comparison):
+    return {
+        str(comparison.rows[place]): difference.mean
+        for (place, _), difference in comparison.differences.items()
+    }
+
+
+def test_a_row_is_compared_with_the_baseline_of_its_own_ranking(both_rankings):
+    made = compare(both_rankings, None)
+    assert means(made) == {
+        "initial SFT (beam search)": 0.0,
+        "initial SFT (grounding)": 0.0,
+        "without SFT (beam search) × Self-play": 0.25,
+        "without SFT (grounding) × Self-play": 0.25,
+    }
+    assert made.baseline_name == "SPRec with lists of the same kind, else SPRec (beam search) × Self-play"
+
+
+def test_the_start_of_another_ranking_is_no_ones_start(both_rankings):
+    made = compare(both_rankings, "initial SFT")
+    assert {name: mean for name, mean in means(made).items() if name.startswith("without")} == {
+        "without SFT (beam search) × Self-play": 0.25,
+        "without SFT (grounding) × Self-play": 0.25,
+    }
+    assert made.baseline_name == "initial SFT with lists of the same kind, else initial SFT (beam search)"
+
+
+def test_one_baseline_serves_all_rows_and_is_named_with_its_ranking(both_rankings):
+    made = compare(both_rankings, "SPRec (beam search)")
+    assert means(made)["without SFT (grounding) × Self-play"] == 0.75
+    assert made.baseline_name == "SPRec (beam search) × Self-play"
+
+
+def test_lists_without_histories_are_never_compared_with_lists_that_hold_them(make):
+    records = [
+        record(make, method, "beam", start, start + more, exclude_history=exclude)
+        for exclude, start in ((False, 0), (True, 2))
+        for method, more in (("sprec", 0), ("without_sft", 1))
+    ]
+    found = means(compare(records, None))
+    assert {name: mean for name, mean in found.items() if name.startswith("without SFT")} == {
+        "without SFT (ranking.exclude_history=False) × Self-play": 0.25,
+        "without SFT (ranking.exclude_history=True) × Self-play": 0.25,
+    }
+    one_kind = compare(records, "SPRec (ranking.exclude_history=False)")
+    assert [name for name in means(one_kind) if "True" in name or "without history" in name] == []
