@@ -297,3 +297,12 @@ def test_the_real_latest_small_gives_94736_windows():
     assert dataset.split.drops["short_users"] == 0
     train = dataset.split.train.frame
     assert dataset.popularity.sum() == train.height + 10 * train["user"].n_unique()
+
+
+def test_equally_popular_items_come_by_their_first_appearance_as_targets():
+    train = Examples.from_rows([Example((0,), target) for target in (3, 1, 3, 1)])
+    none = Examples.from_rows([])
+    catalog = Catalog(tuple("ABCDE"), ((),) * 5)
+    popularity = np.array([2, 2, 0, 2, 0])
+    dataset = Dataset("d", catalog, Split(train, none, none), popularity, (), Wording("i", "l"), "0")
+    assert dataset.most_popular(5).tolist() == [3, 1, 0, 2, 4]

@@ -175,3 +175,24 @@ def test_without_genres_lists_are_tested_as_with_them():
         expected[name] for name in ("div_ratio", "or_ratio")
     ]
     assert (found["mgu"], found["dgu"]) == (1.0, 1.0)
+
+
+def test_genre_shares_are_tested_against_the_histories_and_seeds_swap_together():
+    """Three users get item 0 from one model and item 1 from the other: 2 of 8 ways to swap are as extreme.
+
+    At two seeds with one pair of models they are 2 of 8 again, since a user's lists change sides at all
+    seeds at once; where a second seed has the sides reversed, the observed difference is 0.
+    """
+    one, two = np.zeros((1, 3, 1), dtype=int), np.ones((1, 3, 1), dtype=int)
+
+    def p_values(first, second, share=(0.75, 0.25)):
+        options = {"masses": np.eye(2), "history_share": np.array(share), "draws": 20_000}
+        return swap_tests(first, second, rng=np.random.default_rng(0), **options)
+
+    again = p_values(np.concatenate([one, one]), np.concatenate([two, two]))
+    reversed_sides = p_values(np.concatenate([one, two]), np.concatenate([two, one]))
+    for name in ("mgu", "dgu"):
+        assert p_values(one, two)[name] == pytest.approx(0.25, abs=0.015)
+        assert again[name] == pytest.approx(0.25, abs=0.015)
+        assert reversed_sides[name] == 1.0
+        assert p_values(one, two, (0.5, 0.5))[name] == 1.0  # both are as far from the histories

@@ -122,3 +122,32 @@ def test_a_temperature_is_above_zero(temperature):
     """At 0 all sampled titles would be one token that is never the model's."""
     with pytest.raises(ValueError, match=r"decoding\.temperature = .*; take one above 0, or decoding=greedy"):
         Sampled(temperature)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "uniforms", "tokens"),
+    [
+        (1.0, (0.0, 0.49, 0.51, 0.79, 0.81), [0, 0, 1, 1, 2]),
+        (0.5, (0.6, 0.7, 0.9), [0, 1, 2]),  # .5², .3², .2² of .38: .658, .237, .105
+        (2.0, (0.4, 0.49, 0.75), [0, 1, 2]),  # their roots: .415, .322, .263
+    ],
+)
+def test_sampling_follows_the_distribution_at_its_temperature(temperature, uniforms, tokens):
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.2])).expand(len(uniforms), 3)
+    picked = Sampled(temperature).pick_tokens(logits, torch.tensor(uniforms, dtype=torch.float64))
+    assert picked.tolist() == tokens
+
+
+def test_each_token_of_a_title_has_a_random_number_of_its_own(make, catalog):
+    used = []
+
+    class Watched(Sampled):
+        def pick_tokens(self, logits, uniforms):
+            used.append(float(uniforms[0]))
+            return super().pick_tokens(logits, uniforms)
+
+    options = {"max_tokens": 6, "batch_tokens": 300}
+    write_titles(make(), prompts_of(make(), catalog)[:1], Watched(), np.random.default_rng(3), **options)
+    expected = np.random.default_rng(3).random((1, 6))[0]
+    assert len(used) > 1
+    np.testing.assert_allclose(used, expected[: len(used)])

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from sprec.data.catalog import Catalog
+from sprec.data.examples import Example
 from sprec.generation import grounding
 from sprec.generation.grounding import catalog_vectors, find_nearest
-from sprec.generation.rankers import ground_titles
+from sprec.generation.rankers import GroundedRanker, RankingTask, ground_titles
 
 
 def plain(queries, catalog, k):
@@ -65,3 +67,12 @@ def test_vectors_are_those_of_the_catalogue_asked_for():
     embedder = Counting()
     assert catalog_vectors(embedder, ("a", "bb")).tolist() == [[1, 1], [2, 1]]
     assert catalog_vectors(embedder, ("a", "bbb")).tolist() == [[1, 1], [3, 1]]
+
+
+def test_without_the_history_lists_are_as_long_as_asked_for():
+    """ "bb" is 1, 1, 3 and 5 characters from the titles; without the first the next two are nearest."""
+    titles = ("a", "bbb", "ccccc", "ddddddd")
+    catalog = Catalog(titles, ((),) * 4)
+    task = RankingTask(catalog, [Example((0,), 3)], ["bb"], load=list, batch_tokens=1)
+    assert GroundedRanker(Counting(), exclude_history=True)(task, k=2).tolist() == [[1, 2]]
+    assert GroundedRanker(Counting())(task, k=2).tolist() == [[0, 1]]

@@ -1,6 +1,6 @@
 """What each strategy promises, on six items and with a model of canned answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from sprec.negatives import (
     SamplerContext,
     SelfPlay,
     Semantic,
+    base,
     describe_sampler,
 )
 
@@ -263,3 +264,19 @@ def test_told_names_settings_that_are_not_the_default():
 def test_settings_that_leave_nothing_to_choose_from_are_refused(sampler, setting):
     with pytest.raises(ValueError, match=r"negatives\.\w+ = (0|-1) must be 1 or more"):
         sampler(**setting)
+
+
+def test_titles_that_the_model_writes_stay_with_their_rows(monkeypatch):
+    def write(model, prompts, *rest, **options):
+        return [f"{prompt} for the {place % 2 + 1}. time" for place, prompt in enumerate(prompts)]
+
+    def encode(model, catalog, rows):
+        return [f"row {row.target}" for row in rows]
+
+    monkeypatch.setattr(base, "encode_prompts", encode)
+    monkeypatch.setattr(base, "write_titles", write)
+    given = {each.name: getattr(context(), each.name) for each in fields(SamplerContext)}
+    asked = SamplerContext(**given | {"load": lambda: None})
+    rows = [Example((0,), target) for target in (1, 2, 3)]
+    expected = [[f"row {target} for the {time}. time" for time in (1, 2)] for target in (1, 2, 3)]
+    assert asked.write_titles(rows, rng(), count=2) == expected

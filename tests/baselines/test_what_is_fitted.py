@@ -1,0 +1,39 @@
+"""Recommenders of item ids stop on validation rows: test rows would choose the epoch that suits them best."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from sprec.baselines import guided_ranker, recommenders
+from sprec.baselines.guided_ranker import CollaborativeModel
+from sprec.baselines.recommenders import SequentialRecommender
+from sprec.baselines.sasrec import sasrec
+from sprec.baselines.sequential import FitSettings
+from sprec.data.readers.toy import toy_dataset
+
+
+class Fitted(Exception):
+    """Carries the rows that a model was to be fitted on, so that nothing has to be trained."""
+
+
+def refuse(model, train, valid, *rest, **more):
+    raise Fitted(train, valid)
+
+
+def test_a_recommender_fits_training_rows_and_stops_on_validation_rows(monkeypatch):
+    monkeypatch.setattr(recommenders, "fit", refuse)
+    data = toy_dataset()
+    recommender = SequentialRecommender(partial(sasrec, width=16), FitSettings())
+    with pytest.raises(Fitted) as fitted:
+        recommender(data, data.split.test, k=5, rng=np.random.default_rng(0))
+    assert fitted.value.args == (data.split.train, data.split.valid)
+
+
+def test_a_guide_fits_training_rows_and_stops_on_validation_rows(monkeypatch, tmp_path):
+    monkeypatch.setattr(guided_ranker, "fit", refuse)
+    data = toy_dataset()
+    guide = CollaborativeModel(partial(sasrec, width=16), FitSettings())
+    with pytest.raises(Fitted) as fitted:
+        guide.train(data, tmp_path, rng=np.random.default_rng(0))
+    assert fitted.value.args == (data.split.train, data.split.valid)
