@@ -108,3 +108,16 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
 
 def _base_layer(layer: Any) -> Any:
     return layer.get_base_layer()
+
+
+@contextmanager
+def without_dropout(network: nn.Module) -> Iterator[None]:
+    """Train without dropout inside, as TRL's preference trainers do (`disable_dropout`)."""
+    rates = {layer: layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)}
+    try:
+        for layer in rates:
+            layer.p = 0.0
+        yield
+    finally:
+        for layer, rate in rates.items():
+            layer.p = rate

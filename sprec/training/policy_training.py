@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sprec.data.prompts import Step
+from sprec.llm.adapters import without_dropout
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import derive_seed, stream
 from sprec.training.checkpoint import TrainingCheckpoint
@@ -68,24 +70,27 @@ def train_policy(
         schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads each row twice
     if schedule.loss_per == "token":
         options |= {"token_counts": count_predicted_tokens(rows, counterfactual, without_history)}
+    is_preference = len(rows[0].answers) > 1
     reference = torch.zeros(len(rows), 1)  # SFT has none
-    if len(rows[0].answers) > 1:
+    if is_preference:
         # Now, since training changes these very weights in place.
         reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
     drops = model.tokens.count_truncated()  # of what is trained on: validation rows are read below
     validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
-    curve = fine_tune(
-        model,
-        TrainingRows(rows, reference, validation=validation, **options),
-        objective,
-        schedule,
-        rng=stream(context.seed, label, "order"),
-        torch_seed=derive_seed(context.seed, label, "dropout"),
-        label=label,
-        trainer=context.trainer,
-        checkpoint=TrainingCheckpoint(checkpoints, context.checkpoint_minutes),
-        on_step=partial(context.on_step, label),
-    )
+    # The reference has no dropout: with it in the policy alone, margins would begin at noise and not at 0.
+    with without_dropout(model.network) if is_preference else nullcontext():
+        curve = fine_tune(
+            model,
+            TrainingRows(rows, reference, validation=validation, **options),
+            objective,
+            schedule,
+            rng=stream(context.seed, label, "order"),
+            torch_seed=derive_seed(context.seed, label, "dropout"),
+            label=label,
+            trainer=context.trainer,
+            checkpoint=TrainingCheckpoint(checkpoints, context.checkpoint_minutes),
+            on_step=partial(context.on_step, label),
+        )
     model.save(folder)
     pl.DataFrame(curve).write_parquet(folder / CURVE)
     write_drops(folder, drops)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from torch import nn
 
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
@@ -140,6 +141,23 @@ def test_preference_tuning_starts_at_its_reference_the_policy(stages, objective,
     )
     nll, _ = losses(made, rows, policy)
     assert first["logps/chosen"] == pytest.approx(-nll.mean(), rel=1e-4)
+
+
+def test_sft_has_dropout_and_preference_tuning_has_none(stages, monkeypatch):
+    made, rates, own = stages(), {}, trainer_module.fine_tune
+    noise = nn.Dropout(0.5)
+    made.context.model.network.register_module("noise", noise)
+
+    def watched(*rest, **options):
+        rates[options["label"]] = noise.p
+        return own(*rest, **options)
+
+    monkeypatch.setattr(trainer_module, "fine_tune", watched)
+    made.sft(BASE, 1, ONE_STEP)
+    pairs = made.negatives(BASE, 1, Random(), Greedy())
+    made.dpo(BASE, pairs, 1, BY_ROW, partial(dpo, beta=0.1))
+    made.sft(BASE, 2, ONE_STEP)
+    assert rates == {"sft 1": 0.5, "dpo 1": 0.0, "sft 2": 0.5}
 
 
 def test_samplers_ask_the_policy_they_are_given(stages):
