@@ -13,12 +13,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
-ABLATION = "results/movielens_tiny"
+ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
 FIGURES = {"differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5")}
 """Figures in docs/figures, and the arguments of `sprec.report figures` that make the one file."""
 TABLES = {
     "ablation": ("README.md", (ABLATION, "--table", "main")),
     "ablation-tests": ("docs/results.md", (ABLATION, "--table", "ablation", "--columns", *COLUMNS)),
+    "rejected-titles": (
+        "docs/results.md",
+        (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "off_catalog"),
+    ),
 }
 """Tables: the page that holds them, and the arguments of `sprec.report`."""
 
