@@ -14,12 +14,14 @@ _URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.I)
 _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
 # Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
 _QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
-_VALUE = rf"""(?:{_QUOTED}|[^\s&}}\]"']+)"""
+# A quote that a backslash leaves open, as shells do not read it, or that nobody closes.
+_OPEN = r""""[^"]*"?|'[^']*'?"""
+_VALUE = rf"""(?:{_QUOTED}|{_OPEN}|[^\s&}}\]"']+)"""
 _ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
 _KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
 # Inside an override's braces a value may hold spaces, as it may in the names that Hydra joins with commas.
-_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|[^,{{}}\[\]"']+)""", re.I)
-_OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|$)", re.S)
+_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|{_OPEN}|[^,{{}}\[\]"']+)""", re.I)
+_OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|\Z)", re.S)
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 

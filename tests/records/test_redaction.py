@@ -81,3 +81,10 @@ def test_the_overrides_that_hydra_joins_into_a_name_hide_theirs():
 def test_a_secret_goes_to_its_closing_quote_whatever_it_holds():
     assert redact("x.api_key='b,c=d',seed=2", "override_dirname") == "x.api_key=***,seed=2"
     assert redact([r"x={api_key: 'it\'s, b', z: 2}"]) == ["x={api_key: ***, z: 2}"]
+
+
+@pytest.mark.parametrize(
+    "text", [r"sprec --password 'abc\' seed=2", r"api_key='abc\'", "api_key='abc", 'token: "abc']
+)
+def test_a_quote_that_is_left_open_leaves_no_secret(text):
+    assert "abc" not in redact_text(text)

@@ -13,7 +13,7 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
-    HISTORY,
+    HISTORY_LABELS,
     Arm,
     excludes_history,
     group_into_arms,
@@ -157,7 +157,7 @@ def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evalua
     for record in records:
         for evaluation in scored_evaluations(record):
             if evaluation.iteration is None:
-                details = f" ({HISTORY[excludes_history(record)]})" if several else ""
+                details = f" ({HISTORY_LABELS[excludes_history(record)]})" if several else ""
                 name = f"{LABELS.method(evaluation.label)}{details}"
                 baselines.setdefault(name, {}).setdefault(record.seed, evaluation)
     return {name: tuple(by_seed.values()) for name, by_seed in baselines.items()}

@@ -12,7 +12,7 @@ from sprec.records.run_record import Evaluation, RunRecord, SampledUser
 from sprec.report.figures.figure_kinds import MissingPart
 from sprec.report.figures.series import ArmSeries, top_lists
 from sprec.report.labels import LABELS
-from sprec.report.tables.arms import HISTORY
+from sprec.report.tables.arms import HISTORY_LABELS
 from sprec.report.tables.per_user_values import cutoffs_of
 
 # Rankings that put an existing title that was written at the head of its list.
@@ -137,7 +137,7 @@ def _models(pairs: Sequence[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
     started = {arm.list_kinds: own[arm.name][0] for arm, _ in reversed(pairs) if arm.starts_as_others}
     for kinds, (_, evaluation, run) in reversed(started.items()):
         ranking, excludes = min(kinds)
-        details = f" ({LABELS.ranking(ranking)}, {HISTORY[excludes]})" if len(started) > 1 else ""
+        details = f" ({LABELS.ranking(ranking)}, {HISTORY_LABELS[excludes]})" if len(started) > 1 else ""
         yield _model(f"initial SFT{details}", run, evaluation)
     for arm, _ in pairs:
         iteration, evaluation, run = own[arm.name][-1]

@@ -106,7 +106,7 @@ def last_evaluation(record: RunRecord, ranking: str) -> Evaluation | None:
     return iterated[-1] if iterated else None
 
 
-HISTORY = {True: "without history", False: "with history"}
+HISTORY_LABELS = {True: "without history", False: "with history"}
 """What tells lists apart that are or are not without what their user has had already."""
 
 

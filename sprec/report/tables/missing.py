@@ -183,8 +183,8 @@ def _different_starts(records: Sequence[RunRecord]) -> list[str]:
             if not any(_agree(initial[0].scores, other) for other in models):
                 models.append(initial[0].scores)
     notes = (
-        f"seed {seed}: the runs start from {len(models)} different initial SFT models, the first is shown; "
-        "or they rank differently"
+        f"seed {seed}: the runs start from {len(models)} different initial SFT models, or rank one in "
+        "several ways; the first is shown"
         for (_, seed, _), models in sorted(starts.items())
         if len(models) > 1
     )

@@ -8,7 +8,7 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import LABELS, Label, Labels, same_name
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
-    HISTORY,
+    HISTORY_LABELS,
     INITIAL_LABEL,
     ITERATIONS,
     Arm,
@@ -124,7 +124,7 @@ class _RowMaker:
             if run.evaluation.iteration is None or is_shared_sft(run.record, run.evaluation):
                 name = model_name(run.evaluation, with_ranking=self.several_rankings, labels=self.labels)
                 if several:
-                    name = name.extended(f" ({HISTORY[excludes_history(run.record)]})")
+                    name = name.extended(f" ({HISTORY_LABELS[excludes_history(run.record)]})")
                 shared.setdefault(name, {}).setdefault(run.record.seed, run)
         blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
         return [
