@@ -102,12 +102,35 @@ class Comparison:
     def marks(self) -> dict[tuple[int, int], Mark]:
         """The marked cells, by row and score; without tests none is marked but plainly."""
         marked: dict[tuple[int, int], Mark] = {}
-        if self.differences or self.options.plain:
-            for column, key in enumerate(self.keys):
-                means = [statistics.fmean(row.scores(key)) if row.by_seed else math.nan for row in self.rows]
-                leads = None if self.options.plain else self._leads_on(key)
-                marked |= {(row, column): mark for row, mark in mark_best(means, key, leads).items()}
+        if not (self.differences or self.options.plain):
+            return marked
+        for column, key in enumerate(self.keys):
+            means = [statistics.fmean(row.scores(key)) if row.by_seed else math.nan for row in self.rows]
+            leads = None if self.options.plain else self._leads_on(key)
+            for places in self.contests:
+                own = [mean if place in places else math.nan for place, mean in enumerate(means)]
+                marked |= {(row, column): mark for row, mark in mark_best(own, key, leads).items()}
         return marked
+
+    @cached_property
+    def contests(self) -> list[list[int]]:
+        """The numbers of the rows among which the best is marked: those with lists of one kind.
+
+        Baselines, which rank in ways of their own, are among the rows of the one ranking of the LLM, and by
+        themselves where there are several.
+        """
+        kinds = [{(run.llm_ranking, run.list_kind[1]) for run in row.by_seed.values()} for row in self.rows]
+        if len({ranking for own in kinds for ranking, _ in own if ranking}) < 2:
+            kinds = [{("", history) for _, history in own} for own in kinds]
+        groups: dict[frozenset[tuple[str, bool]], list[int]] = {}
+        for place, own in enumerate(kinds):
+            groups.setdefault(frozenset(own), []).append(place)
+        return [places for kind, places in groups.items() if kind]  # a row without scores is of none
+
+    @property
+    def marked_among(self) -> str:
+        """What a caption adds on marks where the rows' lists are of several kinds."""
+        return " among lists of one kind" if len(self.contests) > 1 else ""
 
     def _leads_on(self, key: str) -> Callable[[int, int], bool]:
         def leads(place: int, following: int) -> bool:
@@ -134,9 +157,9 @@ class Comparison:
             "; seeds are few: marks describe these trained models and say little about training again" * few
         )
         marked = (
-            "Bold best, underlined second, whatever the tests say"
+            f"Bold best, underlined second{self.marked_among}, whatever the tests say"
             if self.options.plain
-            else "Bold best and underlined second only where the difference to "
+            else f"Bold best and underlined second{self.marked_among} only where the difference to "
             f"{self.baseline_name} is significant"
         )
         return (

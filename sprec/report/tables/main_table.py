@@ -157,7 +157,8 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     seeds = max(len(row.by_seed) for one in comparisons for row in one.rows)
     over = f"means ± standard deviations over {seeds} seeds" if seeds > 1 else "one seed"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
-    marks = "Bold is the best and underlined the second of a column"
+    among = max((one.marked_among for one in comparisons), key=len)
+    marks = f"Bold is the best and underlined the second of a column{among}"
     baselines = dict.fromkeys(one.baseline_name for one in comparisons if one.differences)
     if not options.plain:
         tested = f"{marks} where a corrected paired test against {' and '.join(baselines)} says so"

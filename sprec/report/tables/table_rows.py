@@ -37,6 +37,12 @@ class ScoredRun:
         """How its lists were ranked, and whether without what their user has had already."""
         return self.evaluation.ranking, excludes_history(self.record)
 
+    @property
+    def llm_ranking(self) -> str:
+        """How its lists were ranked with an LLM, "" for those of a baseline."""
+        ranking = self.evaluation.ranking
+        return "" if self.evaluation.iteration is None or ranking == BASELINE_RANKING else ranking
+
 
 @dataclass(frozen=True)
 class ScoreRow:

@@ -93,3 +93,47 @@ def test_lists_without_histories_are_never_compared_with_lists_that_hold_them(ma
     }
     one_kind = compare(records, "SPRec (ranking.exclude_history=False)")
     assert [name for name in means(one_kind) if "True" in name or "without history" in name] == []
+
+
+def plain_marks(records):
+    """Return the marks on HR@1 by the rows' names, and what the caption adds on them."""
+    ((setting, runs),) = group_by_setting(records).items()
+    made = compare_runs(TABLE_KINDS["ablation"], setting, runs, TableOptions(plain=True))
+    return {str(made.rows[place]): mark for (place, _), mark in made.marks.items()}, made.marked_among
+
+
+def test_the_best_is_marked_within_each_ranking(both_rankings):
+    marks, among = plain_marks(both_rankings)
+    # Nobody follows the second: of each ranking's three rows two have equal scores.
+    assert marks == dict.fromkeys(
+        (f"without SFT ({ranking}) × Self-play" for ranking in ("beam search", "grounding")), "best"
+    )
+    assert among == " among lists of one kind"
+
+
+def test_with_one_ranking_the_best_is_marked_among_all_rows_baselines_too(make, both_rankings):
+    popular = replace(evaluation("most_popular", None, 4, "popularity"), ranking="popularity")
+    beams = [replace(run, evaluations=(popular, *run.evaluations)) for run in both_rankings[:2]]
+    marks, among = plain_marks(beams)
+    assert marks == {"most popular": "best", "without SFT × Self-play": "second"}
+    assert among == ""
+
+
+def test_with_several_rankings_baselines_are_marked_among_themselves(make, both_rankings):
+    popular = evaluation("most_popular", None, 4, "popularity")
+    baseline = replace(both_rankings[0], method="sasrec", negatives="none")
+    baseline = replace(baseline, evaluations=(popular, evaluation("sasrec", 0, 3, "all items")))
+    marks, _ = plain_marks([*both_rankings, baseline])
+    assert marks["most popular"] == "best"
+    assert len(marks) == 3
+
+
+def test_marks_never_cross_lists_with_and_without_histories(make):
+    records = [
+        record(make, method, "beam", start, start + more, exclude_history=exclude)
+        for exclude, start in ((False, 0), (True, 2))
+        for method, more in (("sprec", 0), ("without_sft", 1))
+    ]
+    marks, among = plain_marks(records)
+    assert sorted(marks.values()) == ["best", "best"]
+    assert among
