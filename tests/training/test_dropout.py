@@ -1,6 +1,7 @@
 """Dropout acts in training steps, from the stage's seed, and nowhere else."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sprec.llm.adapters import Lora
 from sprec.llm.base_models import TinyLlama
 from sprec.llm.language_model import LanguageModel
 from sprec.seeds import stream
+from sprec.training import distributed
 from sprec.training.log_probs import compute_log_probs, validation_loss
 from sprec.training.objectives import sft
 from sprec.training.schedule import Schedule
@@ -35,13 +37,13 @@ def folder(prompt, catalog, tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def build(folder, prompt):
+@pytest.fixture(params=["fast", "plain"])
+def build(folder, prompt, request):
     """Build a model whose adapters have dropout and say something: new ones add 0 with or without it."""
 
     def model():
         lora = Lora(rank=4, alpha=8, dropout=0.5)
-        settings = {"bf16": False, "device": "cpu", "cutoff_tokens": 512, "seed": 0}
+        settings = {"bf16": False, "device": "cpu", "cutoff_tokens": 512, "seed": 0, "engine": request.param}
         made = LanguageModel(folder, prompt, lora=lora, **settings)
         generator = torch.Generator().manual_seed(0)
         made.set_tuned_weights(
@@ -78,6 +80,17 @@ def test_the_seed_and_nothing_before_it_decides_what_is_dropped(build, catalog):
         losses.append([step["loss"] for step in tuned(model, rows_of(model, catalog), seed=seed)])
     assert losses[0] == losses[2]
     assert losses[0][0] != losses[1][0]
+
+
+def test_each_process_of_a_group_drops_other_weights_from_the_same_seed(build, catalog, monkeypatch):
+    losses = {}
+    for rank, seed in ((0, 1), (1, 0), (0, 0)):
+        process = SimpleNamespace(**{**vars(distributed), "rank": lambda rank=rank: rank})
+        monkeypatch.setattr("sprec.training.trainer.distributed", process)
+        model = build()
+        losses[rank, seed] = [step["loss"] for step in tuned(model, rows_of(model, catalog), seed=seed)]
+    assert losses[1, 0] == losses[0, 1]
+    assert losses[1, 0] != losses[0, 0]
 
 
 def test_every_step_trains_in_training_mode_whatever_ran_before(build, catalog):

@@ -11,6 +11,7 @@ from sprec.llm.engines.fast.attention import (
 )
 from sprec.llm.engines.fast.packed_batch import PackedBatch, additive_mask
 from sprec.llm.engines.fast.shared_prompt_batch import PADDING, collate
+from tests.llm.architectures import build, load, reference_logits, tokenizer_for
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -88,3 +89,22 @@ def test_outside_of_a_pass_the_model_attends_as_transformers_has_it(make, catalo
     before = model.base_model.config._attn_implementation
     model.log_probs([model.encode(catalog.titles[:3], catalog.titles[5:6])])
     assert model.base_model.config._attn_implementation == before != "sprec_packed"
+
+
+@pytest.mark.parametrize(("window", "fits"), [(3, True), (2, False)])
+def test_a_window_counts_all_tokens_that_a_forced_tail_reads_at_once(window, fits, tmp_path):
+    build("mistral", tokenizer_for(tmp_path / "tokenizer"), tmp_path / "model")
+    model = load(tmp_path / "model", "fast", cached=True)
+    prompt = (5, 6, 7, 8, 9)
+    # The prompt, and the tail's tokens: the last of them sees this many.
+    model.base_model.config.sliding_window = len(prompt) + window
+    state, _ = model.prefill([prompt])
+    tokens, labels = torch.tensor([[10, 11, 12]]), torch.tensor([11, 12, 13])
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    if not fits:
+        with pytest.raises(UnsupportedAttentionError, match="sliding_window = 7"):
+            state.tail_log_probs(tokens, real, labels)
+        return
+    scores = state.tail_log_probs(tokens, real, labels)
+    expected = reference_logits(model, [*prompt, 10, 11, 12])[len(prompt) :].log_softmax(-1)
+    torch.testing.assert_close(scores, expected[range(3), labels], atol=1e-4, rtol=0)
