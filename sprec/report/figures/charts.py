@@ -1,5 +1,7 @@
 """Charts: points in, an altair chart of one panel out. Names of models and genres are data, never code."""
 
+import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -9,9 +11,10 @@ from sprec.report.figures.style import (
     GROUND,
     HEIGHT,
     INK,
+    LINE_CHARACTERS,
+    LINE_HEIGHT,
     MUTED,
     NAMES_WIDTH,
-    ROW_HEIGHT,
     VERDICTS,
     WIDTH,
     ModelStyle,
@@ -22,11 +25,6 @@ from sprec.report.figures.style import (
 Chart: TypeAlias = Any
 Point: TypeAlias = Mapping[str, Any]
 
-# A long name breaks after its method: on one line it would leave no room for the plot on a phone.
-TWO_LINES = (
-    "indexof(datum.label, ', ') < 0 ? datum.label : "
-    "[slice(datum.label, 0, indexof(datum.label, ', ')), slice(datum.label, indexof(datum.label, ', ') + 2)]"
-)
 # Marked ranks.
 RANKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 # The items that ORRatio counts.
@@ -74,6 +72,18 @@ def iteration_chart(
     return _with_title(alt.layer(*layers), title, subtitle)
 
 
+def break_name(name: str) -> list[str]:
+    """Return a name's lines: on one, a long name would leave no room for the plot on a phone.
+
+    It breaks after its method, then wherever a line is full.
+
+    >>> break_name("SPRec, own best catalogue titles (beam search)")
+    ['SPRec', 'own best catalogue titles', '(beam search)']
+    """
+    method, _, rest = name.partition(", ")
+    return [*textwrap.wrap(method, LINE_CHARACTERS), *textwrap.wrap(rest, LINE_CHARACTERS)]
+
+
 def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: str, subtitle: str) -> Chart:
     """Return dots with intervals about a line at 0, a row for each arm.
 
@@ -84,8 +94,11 @@ def difference_chart(points: Sequence[Point], names: Sequence[str], *, title: st
     seeds = [point for point in points if point["low"] is None]
     ends = [0.0, *(point[end] for point in means for end in ("low", "high"))]
     domain = axis_domain([*ends, *(point["value"] for point in points)])
-    size = {"width": WIDTH - NAMES_WIDTH // 2, "height": ROW_HEIGHT * len(names)}
-    axis = alt.Axis(labelExpr=TWO_LINES, labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
+    lines = {name: break_name(name) for name in names}
+    row_height = LINE_HEIGHT * max(2, *map(len, lines.values()))
+    size = {"width": WIDTH - NAMES_WIDTH // 2, "height": row_height * len(names)}
+    label = f"{json.dumps(lines)}[datum.label]"
+    axis = alt.Axis(labelExpr=label, labelLimit=NAMES_WIDTH, grid=False, labelColor=INK)
     y = alt.Y("arm:N", sort=list(names), title=None, axis=axis, scale=alt.Scale(domain=list(names)))
     ticks = alt.Axis(tickCount=3, labelOverlap=True, labelSeparation=6)
     x = alt.X("value:Q", title="difference", scale=alt.Scale(domain=domain, nice=False), axis=ticks)

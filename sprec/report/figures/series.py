@@ -145,7 +145,7 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
         runs = _runs_that_count(arm)
         for ranking in rankings_of(runs):
             is_named = several and ranking != BASELINE_RANKING
-            name = f"{arm} ({LABELS.ranking(ranking)})" if is_named else str(arm)
+            name = arm.name(ranking=LABELS.ranking(ranking) if is_named else "")
             series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
     return series
 

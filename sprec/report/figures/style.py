@@ -32,8 +32,8 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 WIDTH, HEIGHT = 236, 176
 # Pixels that names of models take at most on an axis.
 NAMES_WIDTH = 150
-# Pixels of a row of a figure of differences: two lines of a name fit.
-ROW_HEIGHT = 28
+# Pixels of a line of such a name, and the characters that fit into it.
+LINE_HEIGHT, LINE_CHARACTERS = 14, 26
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,15 @@ class Arm:
     def __str__(self) -> str:
         return self.name()
 
-    def name(self, labels: Labels = LABELS) -> str:
-        """Return what people read for the arm: method, negatives if unusual, and settings of its own."""
+    def name(self, labels: Labels = LABELS, ranking: str = "") -> str:
+        """Return what people read for the arm: method, negatives if unusual, and settings of its own.
+
+        What people read for a `ranking` stands in place of its key.
+        """
         name = labels.with_negatives(labels.method(self.method), self.method, self.negatives)
-        return name.extended(f" ({self.variant()})") if self.variant() else name
+        variant = self.variant("ranking") if ranking else self.variant()
+        details = ", ".join(filter(None, (variant, ranking)))
+        return name.extended(f" ({details})") if details else name
 
     def variant(self, *without: str) -> str:
         """Return the settings that tell the arm from others of its names, but for the keys in `without`."""

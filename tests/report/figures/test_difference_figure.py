@@ -1,5 +1,6 @@
 """The figure of differences: the tables' own intervals, seeds as dots, files as wide as a paper wants."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -92,3 +93,19 @@ def test_what_records_do_not_hold_per_user_is_called_untested(records):
     assert ", not tested" in alternative
     assert "unclear" not in alternative
     assert figure.caption.endswith("Records do not hold off-catalogue per user: no interval, no test.")
+
+
+def test_a_long_name_stands_whole_in_the_figure_however_many_lines_it_takes(make, tmp_path):
+    target, rng = targets(), np.random.default_rng(0)
+    lists = [ranked(rng, 200, skew=1.2, target=target, hits=0.05) for _ in range(2)]
+    sets = [("initial_sft", 0, lists[0]), ("iteration_1", 1, lists[1])]
+    record = with_lists(make("sprec", "Beams count=3"), sets)
+    beams = tuple(replace(one, ranking="beam") for one in record.evaluations)
+    record = replace(record, evaluations=beams, config={"seed": 0, "ranking": {"_target_": "rankers.Beam"}})
+    other = replace(record, config={"seed": 0, "ranking": {"_target_": "rankers.Grounded"}})
+    other = replace(other, evaluations=tuple(replace(one, ranking="grounded") for one in other.evaluations))
+    save_figure(figure_of([record, other], ["OR@5"]), tmp_path / "figure.svg", "svg", width="column")
+    text = (tmp_path / "figure.svg").read_text()
+    assert "…" not in text
+    for line in ("own best catalogue titles", "(beam search)", "(grounding)"):
+        assert line in text

@@ -115,3 +115,19 @@ def test_the_ring_of_a_plane_is_the_shared_start_alone(make):
         ("SPRec", 0, True, False),
         ("SPRec", 1, False, True),
     ]
+
+
+def test_a_ranking_is_named_once_and_as_people_say_it(make):
+    def ranked(target, ranking, seed=0):
+        config = {"seed": seed, "ranking": {"_target_": target}}
+        return make(config=config, evaluations=(evaluation("iteration_1", 1, 0.2, ranking=ranking),))
+
+    records = [ranked("rankers.Beam", "beam"), ranked("rankers.Grounded", "grounded")]
+    assert [arm.name for arm in arm_series(records)] == ["SPRec (beam search)", "SPRec (grounding)"]
+    other = replace(records[0], config=records[0].config | {"objective": {"beta": 0.5}})
+    names = [arm.name for arm in arm_series([*records, other])]
+    assert names == [
+        "SPRec (objective.beta=None, beam search)",
+        "SPRec (objective.beta=None, grounding)",
+        "SPRec (objective.beta=0.5, beam search)",
+    ]
