@@ -36,11 +36,11 @@ from sprec.records.record_file import RecordError
 from sprec.records.run_record import FILE_NAME, Evaluation, RunRecord, StageEntry
 from sprec.records.tracking import curve_name
 from sprec.report.labels import LABELS
-from sprec.report.tables.arms import run_name
 from sprec.report.tables.assemble import run_table
 from sprec.report.tables.columns import headline_keys
 from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.formats import aligned_lines, print_table
+from sprec.report.tables.run_names import run_name
 from sprec.store.store import Stage, StageResult
 from sprec.training.context import ModelState, StageContext, TestSetup
 from sprec.training.policy_training import CURVE, DROPS

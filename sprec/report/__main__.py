@@ -93,7 +93,7 @@ def _run_tables(runs: Sequence[RunRecord], wanted: TableOptions) -> tuple[list[T
     tables, refused = [], []
     for run in runs:
         try:
-            tables.append(run_table(run, wanted))
+            tables.append(run_table(run, wanted, runs))
         except ValueError as error:
             refused.append(f"{LABELS.method(run.method)}, seed {run.seed}: {error}")
             if len(refused) == len(runs):

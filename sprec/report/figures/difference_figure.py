@@ -13,12 +13,12 @@ from sprec.report.tables.table import Cell, Difference, Table, format_cell
 
 TITLE = "Differences to the initial SFT"
 INTERVALS = (
-    "A large mark is an arm's last iteration minus its own initial SFT, mean over {} seeds, with the tables' "
+    "A large mark is an arm's last iteration minus its own initial SFT, {}, with the tables' "
     "95\u00a0% interval over users and seeds; small dots are single seeds. A colour says what a paired test, "
     "Holm-corrected over all that is shown, calls better or worse."
 )
 NOT_TESTED = " Records do not hold {} per user: no interval, no test."
-NO_LISTS = "Means over {} seeds (small dots are seeds); the records hold no lists, so there are no tests."
+NO_LISTS = "Differences, {} (small dots are seeds); the records hold no lists, so there are no tests."
 
 Differences = Mapping[tuple[int, str], Difference]
 
@@ -47,11 +47,12 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
 
 
 def _caption(keys: Sequence[str], differences: Differences, seeds: int) -> str:
+    means = f"mean over {seeds} seeds" if seeds > 1 else "of one seed"
     if not differences:
-        return NO_LISTS.format(seeds)
+        return NO_LISTS.format(means)
     tested = {key for _, key in differences}
     others = [label_of(key) for key in keys if key not in tested]
-    return INTERVALS.format(seeds) + (NOT_TESTED.format(", ".join(others)) if others else "")
+    return INTERVALS.format(means) + (NOT_TESTED.format(", ".join(others)) if others else "")
 
 
 def _compare(arms: Sequence[ArmSeries], keys: Sequence[str]) -> Differences:

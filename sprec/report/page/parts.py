@@ -85,11 +85,12 @@ def build_page(
         _section(f"s{number}", name, group, level, users)
         for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1)
     ]
-    runs = [run_details(record, with_config=level.configs) for record in records] if level.runs else []
+    shown = records if level.runs else []
+    runs = [run_details(record, records, with_config=level.configs) for record in shown]
     return Page(
         title=title,
         facts=_facts(records),
-        warnings=tuple(_unfinished(record) for record in records if record.status != "finished"),
+        warnings=tuple(_unfinished(record, records) for record in records if record.status != "finished"),
         sections=tuple(sections),
         runs_table=runs_table(records),
         runs=tuple(runs),
@@ -130,7 +131,7 @@ def _section(
     summaries = summarize_arms(series)
     examples = user_examples(series, users)
     missing = [part for part in (*group.figures, examples) if isinstance(part, MissingPart)]
-    run_tables = [table for table in map(run_table, records) if table.rows] if level.run_tables else []
+    tables = (run_table(record, among=records) for record in records) if level.run_tables else ()
     return PageSection(
         key=key,
         title=title,
@@ -138,7 +139,7 @@ def _section(
         result=_result(summaries),
         summaries=tuple(summaries),
         tables=tuple(score_tables(_table_kind(records), records)),
-        run_tables=tuple(run_tables),
+        run_tables=tuple(table for table in tables if table.rows),
         figures=tuple(figure for figure in group.figures if isinstance(figure, Figure)),
         examples=None if isinstance(examples, MissingPart) else examples,
         missing=tuple(missing),
@@ -168,8 +169,8 @@ def _shorten(values: Iterable[object]) -> str:
     return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
 
-def _unfinished(record: RunRecord) -> str:
+def _unfinished(record: RunRecord, among: Sequence[RunRecord]) -> str:
     """Return the warning about a run that did not finish."""
     state = "has not finished" if record.status == "running" else "failed"
     reason = f": {record.error.splitlines()[0]}" if record.error else ""
-    return f"{run_title(record)} {state}{reason}"
+    return f"{run_title(record, among)} {state}{reason}"

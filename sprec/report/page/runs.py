@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS
-from sprec.report.tables.arms import run_name
 from sprec.report.tables.missing import format_commit
+from sprec.report.tables.run_names import run_name
 from sprec.report.tables.table import Table
 
 
@@ -30,7 +30,7 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
     """Return one row per run: what, how it ended, with which code, how long."""
     rows = tuple(
         (
-            *(run_name(record), record.seed),
+            *(run_name(record, among=records), record.seed),
             *(LABELS.dataset(record.dataset.name), LABELS.base_llm(record.weights.name)),
             *(record.status, format_commit(record)),
             record.started[:16].replace("T", " "),
@@ -42,18 +42,18 @@ def runs_table(records: Sequence[RunRecord]) -> Table:
     return Table("All runs of this page", heads, rows, names=len(heads))
 
 
-def run_title(record: RunRecord) -> str:
+def run_title(record: RunRecord, among: Sequence[RunRecord]) -> str:
     """Return what tells a run from all others of a page: its arm, data, base LLM and seed."""
     setting = f"{LABELS.dataset(record.dataset.name)} × {LABELS.base_llm(record.weights.name)}"
-    return f"{run_name(record)} on {setting}, seed {record.seed}"
+    return f"{run_name(record, among=among)} on {setting}, seed {record.seed}"
 
 
-def run_details(record: RunRecord, *, with_config: bool) -> RunDetails:
+def run_details(record: RunRecord, among: Sequence[RunRecord], *, with_config: bool) -> RunDetails:
     """Return what a page says of a run; its configuration is long and may be left out."""
     # `default=str`: a configuration of other people's may hold what JSON does not know.
     config = json.dumps(record.config, indent=1, ensure_ascii=False, default=str) if with_config else ""
     return RunDetails(
-        name=run_title(record),
+        name=run_title(record, among),
         status=record.status,
         error=(record.error or "").split("\n")[0],
         command=record.command,

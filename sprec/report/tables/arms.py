@@ -197,12 +197,6 @@ def arm_method(record: RunRecord) -> str:
     return "random_negatives" if random else record.method
 
 
-def run_name(record: RunRecord, labels: Labels = LABELS) -> str:
-    """Return what people read for a run beside its seed."""
-    (arm,) = group_into_arms([record])
-    return arm.name(labels)
-
-
 def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return nested settings under dotted keys.
 

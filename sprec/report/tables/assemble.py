@@ -8,7 +8,6 @@ from sprec.report.tables.arms import (
     ComparisonSetting,
     group_by_setting,
     names_rankings,
-    run_name,
     scored_evaluations,
 )
 from sprec.report.tables.columns import arrows, choose_keys, column_group
@@ -17,6 +16,7 @@ from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.main_table import main_tables
 from sprec.report.tables.missing import inconsistencies, missing_runs, source_line, unfinished_note
 from sprec.report.tables.reference_values import reported_rows
+from sprec.report.tables.run_names import run_name
 from sprec.report.tables.table import Cell, Table, transpose
 from sprec.report.tables.table_kinds import ABLATION, MAIN, TableKind
 from sprec.report.tables.table_rows import ScoreRow, model_name, name_columns
@@ -24,8 +24,11 @@ from sprec.report.tables.table_rows import ScoreRow, model_name, name_columns
 DEFAULT = TableOptions()
 
 
-def run_table(record: RunRecord, options: TableOptions = DEFAULT) -> Table:
-    """Return one run's scores: baselines, the initial SFT model, then every iteration so far."""
+def run_table(record: RunRecord, options: TableOptions = DEFAULT, among: Sequence[RunRecord] = ()) -> Table:
+    """Return one run's scores: baselines, the initial SFT model, then every iteration so far.
+
+    Its title tells it from the runs `among` which it stands.
+    """
     several, labels = names_rankings([record]), options.labels
     evaluations = scored_evaluations(record)
     keys = choose_keys(evaluations, options.columns, options.cutoffs)
@@ -36,7 +39,7 @@ def run_table(record: RunRecord, options: TableOptions = DEFAULT) -> Table:
     for one in evaluations:
         cells = [summarize([one.scores.get(key, math.nan)]) for key in keys]
         rows.append((model_name(one, with_ranking=several, labels=labels), one.n, *cells))
-    name = run_name(record, labels)
+    name = run_name(record, labels, among)
     notes = [] if record.status == "finished" else [unfinished_note(name, record)]
     return Table(
         title=f"{name}, seed {record.seed}",

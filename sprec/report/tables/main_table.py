@@ -83,8 +83,13 @@ def _row_names(comparisons: Sequence[Comparison]) -> list[Label]:
 
 def _name(row: ScoreRow, labels: Labels) -> Label:
     """Return the one cell that names a row: with the negatives where they are not the method's usual ones."""
-    method = row.names[0] if isinstance(row.names[0], Label) else Label(row.names[0])
-    return method if row.arm is None else labels.with_negatives(method, row.key, row.arm.negatives)
+    name = row.names[0] if isinstance(row.names[0], Label) else Label(row.names[0])
+    if row.arm is None:
+        return name
+    method = labels.method(row.arm.method)
+    # As in figures: settings and ranking, in brackets, follow the negatives.
+    details = name.removeprefix(method)
+    return labels.with_negatives(method, row.key, row.arm.negatives).extended(details)
 
 
 def _group_heads(names: Sequence[Label], comparisons: Sequence[Comparison]) -> dict[int, str]:
