@@ -193,8 +193,8 @@ class RecordedRun:
         tracker = self.components.tracker
         tracker.table(f"predictions/{label}", *prediction_table(self.dataset, list(self.rows), predictions))
         scores = self.record.evaluations[-1].scores
-        shown = [f"{LABELS.score(key)} {scores[key]:.4f}" for key in headline_keys(self.record.evaluations)]
-        log.info("%s: %s", label, ", ".join(shown))
+        keys = [key for key in headline_keys(self.record.evaluations) if key in scores]
+        log.info("%s: %s", label, ", ".join(f"{LABELS.score(key)} {scores[key]:.4f}" for key in keys))
 
     def _show_scores(self) -> None:
         """Show the scores that say most, and the command for the rest; a sweep's job shows bare lines."""

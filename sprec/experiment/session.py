@@ -17,7 +17,7 @@ from sprec.experiment.prepare import (
 from sprec.experiment.recorded_run import RecordedRun
 from sprec.progress import table_console
 from sprec.records.output_folder import DRAWN_ROWS_SEED, drawn_rows_seed
-from sprec.records.provenance import read_provenance
+from sprec.records.provenance import process_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
 from sprec.training.context import StageContext, TestSetup
@@ -62,7 +62,7 @@ class Session:
         rows_seed = {DRAWN_ROWS_SEED: sampling.rows_seed} if settings.rows_seed == "entropy" else {}
         counts = RowCounts(len(split.train), len(split.valid), len(split.test))
         record = RunRecord(
-            **read_provenance(),
+            **process_provenance(),
             command=self.command,
             sweep=self.sweep,
             started=utc_now(),

@@ -42,12 +42,17 @@ def read_provenance() -> Provenance:
 
 
 @cache
-def describe_maker() -> Mapping[str, Any]:
-    """Return what `stage.json` says about this process: commit, dirty flag, versions, user and host.
+def process_provenance() -> Provenance:
+    """Return what `read_provenance` returned when this process first asked.
 
-    It is read once: code that is edited after the process has started is not what runs.
+    Code that is edited, committed or checked out after the process has started is not what runs.
     """
-    return {**read_provenance(), "user": _user(), "host": platform.node()}
+    return read_provenance()
+
+
+def describe_maker() -> Mapping[str, Any]:
+    """Return what `stage.json` says about this process: commit, dirty flag, versions, user and host."""
+    return {**process_provenance(), "user": _user(), "host": platform.node()}
 
 
 def _user() -> str:

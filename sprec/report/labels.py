@@ -154,7 +154,7 @@ class Labels:
         option, details = split_negatives(recorded)
         usual, usual_details = split_negatives(USUAL_NEGATIVES.get(method, "random"))
         if option == "none":
-            return label
+            return label.extended(", no rejected titles" if usual not in ("none", "random") else "")
         if option == usual and set(usual_details) <= set(details):
             more = [detail for detail in details if detail not in (*usual_details, "Greedy")]
             return label.extended("".join(f", {DECODINGS.get(detail.lower(), detail)}" for detail in more))
@@ -210,6 +210,15 @@ def method_order(key: str) -> float:
     """
     order = list(METHODS)
     return order.index(key) if key in METHODS else order.index("sprec") - 0.5
+
+
+def takes_any_negatives(method: str) -> bool:
+    """Return whether a method leaves it to the configuration where its rejected titles come from.
+
+    >>> takes_any_negatives("without_sft"), takes_any_negatives("random_negatives")
+    (True, False)
+    """
+    return USUAL_NEGATIVES.get(method, "random") == "self_play"
 
 
 def same_name(one: str, two: str) -> bool:

@@ -1,5 +1,6 @@
 """A run is watched while it goes on, under one name per curve, and a stored stage is sent whole."""
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -37,9 +38,9 @@ def events(monkeypatch):
     torch.use_deterministic_algorithms(deterministic)
 
 
-def run(folder):
+def run(folder, words=TOY):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = OmegaConf.to_container(compose("config", TOY), resolve=True)
+        config = OmegaConf.to_container(compose("config", [*words]), resolve=True)
     return Session(validate_settings(config), folder, command="python -m sprec.run HERE").run()
 
 
@@ -73,3 +74,19 @@ def test_a_runs_name_says_what_differs(sprec_home, tmp_path):
     choices = ("seed=0", "method=random_negatives", "budget.dpo.learning_rate=1e-4")
     assert tracked_name(record, choices).endswith(", budget.dpo.learning_rate=1e-4, seed 0")
     assert "method=" not in tracked_name(record, choices)
+
+
+def test_data_without_genres_run_to_their_end_without_the_metrics_of_genres(sprec_home, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{user},{item},{10**9 + time}" for user in range(30) for time, item in enumerate(rng.permutation(12))
+    ]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user,item,time", *lines]))
+    titles = [f"{item},Title {item}" for item in range(12)]
+    (tmp_path / "items.csv").write_text("\n".join(["item,title", *titles]))
+    words = ["dataset=custom", f"dataset.path={tmp_path}", "dataset.reader.genres=null"]
+    record = run(tmp_path / "run", [*words, "dataset.history_min=2", *TOY[1:], "budget.iterations=1"])
+    assert record.status == "finished"
+    for one in record.evaluations:
+        assert {"hr@5", "or_ratio@5"} <= one.scores.keys()
+        assert not any(key.startswith(("mgu", "dgu")) for key in one.scores)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from sprec.records import provenance as module
-from sprec.records.provenance import read_provenance
+from sprec.records.provenance import process_provenance, read_provenance
 
 
 def git(folder, *arguments):
@@ -61,3 +61,15 @@ def test_versions_of_installed_packages():
     versions = read_provenance()["versions"]
     assert versions["polars"] == version("polars")
     assert set(versions) <= set(module.PACKAGES)
+
+
+def test_all_jobs_of_a_process_have_the_commit_that_it_began_with(package):
+    module.process_provenance.cache_clear()
+    try:
+        begun = process_provenance()
+        (package / "__init__.py").write_text("x = 1")
+        git(package.parent, "commit", "-qam", "two")
+        assert process_provenance() == begun
+        assert module.describe_maker()["commit"] == begun["commit"] != read_provenance()["commit"]
+    finally:
+        module.process_provenance.cache_clear()

@@ -64,15 +64,20 @@ class Arm:
     def __str__(self) -> str:
         return self.name()
 
-    def name(self, labels: Labels = LABELS, ranking: str = "") -> str:
+    def name(self, labels: Labels = LABELS, ranking: str | None = "") -> str:
         """Return what people read for the arm: method, negatives if unusual, and settings of its own.
 
-        What people read for a `ranking` stands in place of its key.
+        What people read for a `ranking` stands in place of its key; None leaves out all settings of rankings.
         """
         name = labels.with_negatives(labels.method(self.method), self.method, self.negatives)
-        variant = self.variant("ranking") if ranking else self.variant()
-        details = ", ".join(filter(None, (variant, ranking)))
+        own = self.settings_but_ranking if ranking is None else self.variant(*["ranking"] * bool(ranking))
+        details = ", ".join(filter(None, (own, ranking)))
         return name.extended(f" ({details})") if details else name
+
+    @property
+    def settings_but_ranking(self) -> str:
+        """The settings that tell the arm from others of its names, whatever ranked its lists."""
+        return self.variant(*(key for key, _ in self.differing if key.partition(".")[0] == "ranking"))
 
     def variant(self, *without: str) -> str:
         """Return the settings that tell the arm from others of its names, but for the keys in `without`."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sprec.records.run_record import RunRecord
 from sprec.report.tables.arms import (
@@ -10,11 +11,12 @@ from sprec.report.tables.arms import (
     names_rankings,
     scored_evaluations,
 )
-from sprec.report.tables.columns import arrows, choose_keys, column_group
+from sprec.report.tables.columns import arrows, choose_keys, column_group, find_columns
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell, summarize
 from sprec.report.tables.difference_table import difference_table
+from sprec.report.tables.inconsistencies import inconsistencies
 from sprec.report.tables.main_table import main_tables
-from sprec.report.tables.missing import inconsistencies, missing_runs, source_line, unfinished_note
+from sprec.report.tables.missing import missing_runs, source_line, unfinished_note
 from sprec.report.tables.reference_values import reported_rows
 from sprec.report.tables.run_names import run_name
 from sprec.report.tables.table import Cell, Table, transpose
@@ -59,6 +61,8 @@ def score_tables(
 
     `ValueError` for a baseline or list length that is not there.
     """
+    evaluations = [one for record in records for one in scored_evaluations(record)]
+    options = replace(options, columns=find_columns(evaluations, options.columns))
     if kind is MAIN:
         return main_tables(records, options)
     tables = []
@@ -92,7 +96,7 @@ def _score_table(comparison: Comparison) -> Table:
         references = [row for row in options.references if row.is_of(setting.dataset)]
         below, sources = reported_rows(references, names=len(names), keys=keys)
     records = comparison.records
-    notes = [*inconsistencies(rows, records), *missing_runs(kind, rows, records), *sources]
+    notes = [*inconsistencies(kind, rows, records), *missing_runs(kind, rows, records), *sources]
     notes += [] if options.tested is False else [comparison.test_note()]
     shared = sum(row.arm is None for row in rows)
     first = len(names) + 2

@@ -16,7 +16,8 @@ DEFAULT_CUTOFFS = (1, 5)
 def score_keys(evaluations: Iterable[Evaluation], cutoffs: Sequence[int] = ()) -> list[str]:
     """Return the score names that have columns, cutoff by cutoff, then the off-catalogue share.
 
-    `cutoffs` chooses among those that were scored; none chooses all. `ValueError` for one that was not.
+    A score that no evaluation has, such as MGU on data without genres, has no column. `cutoffs` chooses among
+    those that were scored; none chooses all. `ValueError` for one that was not.
     """
     keys = {key for evaluation in evaluations for key in evaluation.scores}
     names = {metric.name for metric in LIST_METRICS}
@@ -27,7 +28,8 @@ def score_keys(evaluations: Iterable[Evaluation], cutoffs: Sequence[int] = ()) -
     chosen = sorted(set(cutoffs) or scored) or DEFAULT_CUTOFFS
     # NDCG@1 is HR@1: a second column would show the same numbers.
     pairs = [(metric, cutoff) for cutoff in chosen for metric in LIST_METRICS]
-    return [metric.key(k) for metric, k in pairs if (metric.name, k) != ("ndcg", 1)] + [OFF_CATALOG]
+    named = [metric.key(k) for metric, k in pairs if (metric.name, k) != ("ndcg", 1)]
+    return [key for key in named if key in keys or not scored] + [OFF_CATALOG]
 
 
 def choose_keys(
@@ -37,8 +39,13 @@ def choose_keys(
     evaluations = list(evaluations)
     if not columns:
         return score_keys(evaluations, cutoffs)
+    return list(find_columns(evaluations, columns))
+
+
+def find_columns(evaluations: Iterable[Evaluation], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys of the scores that a reader names, by key or label; `ValueError` for an unknown one."""
     scored = dict.fromkeys(key for evaluation in evaluations for key in evaluation.scores)
-    return [find_score(column, scored) for column in columns]
+    return tuple(find_score(column, scored) for column in columns)
 
 
 def headline_keys(evaluations: Iterable[Evaluation], cutoffs: Sequence[int] = ()) -> list[str]:

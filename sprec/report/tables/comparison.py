@@ -9,7 +9,7 @@ from functools import cached_property
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS, Labels, same_name
 from sprec.report.tables.arms import ComparisonSetting, scored_evaluations
-from sprec.report.tables.columns import choose_keys, is_better
+from sprec.report.tables.columns import is_better, score_keys
 from sprec.report.tables.marks import mark_best
 from sprec.report.tables.reference_values import ReportedRow
 from sprec.report.tables.table import Cell, Difference, Mark, MeanStd
@@ -29,7 +29,8 @@ class TableOptions:
     `against` names the row that others are compared with, None takes the table's own. `tested` says
     whether intervals and tests are computed, None where there are few runs. `plain` marks best and second
     whatever the tests say. `differences` says whether a table of them follows the scores. `columns` are
-    scores by key or label, none for all; `digits` the decimals, None for the table's own.
+    scores by key (where a table is asked for, by label too), none for all; `digits` the decimals, None for
+    the table's own.
     """
 
     cutoffs: tuple[int, ...] = ()
@@ -76,11 +77,17 @@ class Comparison:
     @property
     def baseline_name(self) -> str:
         """The name of what the rows are compared with."""
-        ranked = self.baselines or [row for row in self.rows if row.is_initial]
-        if len(ranked) > 1:
-            name = self.options.labels.method(ranked[0].key)
-            return f"{name} with lists of the same kind, else {ranked[0]}"
-        return str(self.baselines[0]) if self.baselines else INITIAL
+        labels, first = self.options.labels, next(iter(self.baselines), None)
+        starts = [row for row in self.rows if row.is_initial]
+        if len(self.baselines) == 1 or (first is None and len(starts) < 2):
+            return str(first) if first else INITIAL
+        if first is None and self.kind.across_llms:
+            kinds = {row.list_kinds for row in starts}
+            return f"the {INITIAL} of the same base LLM" + (
+                ", lists of the same kind" if len(kinds) > 1 else ""
+            )
+        name = first.arm.name(labels, None) if first and first.arm else labels.method("initial_sft")
+        return f"{name} with lists of the same kind, else {first or starts[0]}"
 
     @property
     def is_tested(self) -> bool:
@@ -135,8 +142,11 @@ class Comparison:
     def _leads_on(self, key: str) -> Callable[[int, int], bool]:
         def leads(place: int, following: int) -> bool:
             """Return whether the row, or the next after the baseline, differs from the baseline."""
-            row = self.rows[place]
+            row, other = self.rows[place], self.rows[following]
             is_baseline = any(row is one for one in self.baselines) if self.baselines else row.is_initial
+            # Each base LLM has an initial SFT of its own; no test compares it with another's rows.
+            if is_baseline and not self.baselines and row.base_llms != other.base_llms:
+                return False
             difference = self.differences.get((following if is_baseline else place, key))
             if difference is None or not difference.significant:
                 return False
@@ -149,9 +159,7 @@ class Comparison:
         if not self.is_tested:
             return f"No intervals and tests for {len(self.records)} runs at once; --tests on computes them"
         if not self.differences:
-            return (
-                "No intervals and tests: no two rows have lists of the same users and seeds in their records"
-            )
+            return f"No intervals and tests: {self._why_untested()}"
         few = len({record.seed for record in self.records}) < ENOUGH_SEEDS
         seeds = (
             "; seeds are few: marks describe these trained models and say little about training again" * few
@@ -167,6 +175,13 @@ class Comparison:
             f"p ≤ 0.05, and a 95 % interval over users and seeds without 0{seeds}"
         )
 
+    def _why_untested(self) -> str:
+        from sprec.report.tables.differences import can_compare
+
+        if can_compare(self.rows, self.baselines):
+            return f"there is no test for {', '.join(map(self.options.labels.score, self.keys))}"
+        return "no two rows have lists of the same users and seeds in their records"
+
 
 def compare_runs(
     kind: TableKind, setting: ComparisonSetting, records: Sequence[RunRecord], options: TableOptions
@@ -174,7 +189,8 @@ def compare_runs(
     """Return the comparison of these runs; `ValueError` for a baseline or list length that is not there."""
     rows = score_rows(kind, records, options.labels)
     evaluations = [one for record in records for one in scored_evaluations(record)]
-    keys = choose_keys(evaluations, options.columns, options.cutoffs)
+    # Keys by now; one that another setting alone has makes empty cells here.
+    keys = list(options.columns) or score_keys(evaluations, options.cutoffs)
     return Comparison(
         kind, setting, records, options, rows, keys, _find_baselines(kind, rows, options.against)
     )
@@ -200,9 +216,11 @@ def _find_baselines(kind: TableKind, rows: Sequence[ScoreRow], against: str | No
     if same_name(name, INITIAL):
         return []
     named = [row for row in rows if row.is_named(name)]
-    if named or against is None:
-        # Lists of another kind would differ by that as well.
-        by_kind = {row.list_kinds: row for row in reversed(named) if row.by_seed}
-        return list(reversed(by_kind.values())) or named[:1]
-    listed = ", ".join(dict.fromkeys([INITIAL, *map(str, rows)]))
-    raise ValueError(f"--against {against!r} is no row of this table; take one of {listed}")
+    if not named and against is not None:
+        listed = ", ".join(dict.fromkeys([INITIAL, *map(str, rows)]))
+        raise ValueError(f"--against {against!r} is no row of this table; take one of {listed}")
+    scored = [row for row in named if row.by_seed]
+    # Lists of another kind would differ by that as well, and another arm by more than its lists.
+    alike = [row for row in scored if row.identity == scored[0].identity]
+    by_kind = {row.list_kinds: row for row in reversed(alike)}
+    return list(reversed(by_kind.values())) or named[:1]

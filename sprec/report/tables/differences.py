@@ -48,6 +48,12 @@ def compare_rows(
     return {cell: Difference(*bounds[cell], p) for cell, p in zip(p_values, corrected, strict=True)}
 
 
+def can_compare(rows: Sequence[ScoreRow], baselines: Sequence[ScoreRow]) -> bool:
+    """Return whether any row has lists of the same users and seeds as its baseline."""
+    users = PerUserValues(run.record for row in rows for run in row.by_seed.values())
+    return any(_pair_up(row, baselines, rows, users) for row in rows)
+
+
 def _pair_up(
     row: ScoreRow, baselines: Sequence[ScoreRow], rows: Sequence[ScoreRow], users: PerUserValues
 ) -> Pairs:

@@ -9,7 +9,9 @@ from sprec.report.tables.arms import group_by_setting, scored_evaluations
 from sprec.report.tables.columns import arrows, headline_keys
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell
 from sprec.report.tables.difference_table import difference_table
-from sprec.report.tables.missing import inconsistencies, missing_runs, source_line
+from sprec.report.tables.inconsistencies import inconsistencies
+from sprec.report.tables.missing import missing_runs, source_line
+from sprec.report.tables.reference_values import ReportedRow
 from sprec.report.tables.table import Cell, Mark, Table, transpose
 from sprec.report.tables.table_kinds import MAIN
 from sprec.report.tables.table_rows import ScoreRow
@@ -28,6 +30,10 @@ def main_tables(records: Sequence[RunRecord], options: TableOptions) -> list[Tab
 
     `ValueError` for a column or list length that is not there.
     """
+    if options.against is not None and options.plain and not options.tested:
+        raise ValueError(
+            f"--against {options.against}: nothing is tested in this table; add --tests on for differences"
+        )
     by_llm: dict[tuple[str, str], list[Comparison]] = {}
     for setting, runs in group_by_setting(records).items():
         evaluations = [one for run in runs for one in scored_evaluations(run)]
@@ -39,23 +45,25 @@ def main_tables(records: Sequence[RunRecord], options: TableOptions) -> list[Tab
             )
     tables = []
     for comparisons in by_llm.values():
-        table = _main_table(comparisons, options)
-        tables.append(transpose(table) if options.transposed else table)
+        tables.append(_main_table(comparisons, options))
         if options.tested:
             tables += [difference_table(one) for one in comparisons if one.differences]
-    return tables
+    return [transpose(table) for table in tables] if options.transposed else tables
 
 
 def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Table:
     labels = options.labels
-    names = _row_names(comparisons)
+    named = [dict(zip(_names(one), one.rows, strict=True)) for one in comparisons]
+    keys_by_name = {name: row.key for rows in named for name, row in rows.items()}
+    # Group by group, in the order of the registry and then of the runs.
+    names = sorted(keys_by_name, key=lambda name: method_order(keys_by_name[name]))
     columns = [(place, key) for place, one in enumerate(comparisons) for key in one.keys]
-    rows_by_name = [{_name(row, labels): row for row in one.rows} for one in comparisons]
     rows: list[tuple[Cell, ...]] = [
-        (name, *(_cell(rows_by_name[place].get(name), key) for place, key in columns)) for name in names
+        (name, *(_cell(named[place].get(name), key) for place, key in columns)) for name in names
     ]
-    heads = _group_heads(names, comparisons)
-    reported = list(_reported(comparisons, columns, options))
+    heads = _group_heads([keys_by_name[name] for name in names])
+    references = [row for row in options.references if any(row.is_of(_of(one)) for one in comparisons)]
+    reported = list(_reported(comparisons, columns, references))
     if reported:
         heads[len(rows)] = REPORTED
     keys, several = [key for _, key in columns], len(comparisons) > 1
@@ -63,10 +71,10 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
         title=_caption(comparisons, options),
         columns=("method", *(labels.score(key) for key in keys)),
         rows=(*rows, *reported),
-        notes=tuple(_notes(comparisons)),
+        notes=tuple(_notes(comparisons, references)),
         groups=("", *(_dataset(comparisons, place, labels) for place, _ in columns)) if several else (),
         arrows=arrows(keys, labels),
-        marks=_marks(comparisons, names, columns, labels),
+        marks=_marks(comparisons, [list(rows) for rows in named], names, columns),
         rules=tuple(place for place in heads if place),
         row_heads=heads,
         label="tab:main",
@@ -75,10 +83,17 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
     )
 
 
-def _row_names(comparisons: Sequence[Comparison]) -> list[Label]:
-    """Return the names of all rows, group by group, in the order of the registry and then of the runs."""
-    names = {_name(row, one.options.labels): row.key for one in comparisons for row in one.rows}
-    return sorted(names, key=lambda name: method_order(names[name]))
+def _of(comparison: Comparison) -> str:
+    return comparison.setting.dataset
+
+
+def _names(comparison: Comparison) -> list[Label]:
+    """Return the name of each row; equal ones are counted, since no row may stand for another."""
+    names = [_name(row, comparison.options.labels) for row in comparison.rows]
+    return [
+        name if names.count(name) == 1 else name.extended(f" ({names[: place + 1].count(name)})")
+        for place, name in enumerate(names)
+    ]
 
 
 def _name(row: ScoreRow, labels: Labels) -> Label:
@@ -92,13 +107,12 @@ def _name(row: ScoreRow, labels: Labels) -> Label:
     return labels.with_negatives(method, row.key, row.arm.negatives).extended(details)
 
 
-def _group_heads(names: Sequence[Label], comparisons: Sequence[Comparison]) -> dict[int, str]:
-    """Return the groups' heads by the number of their first row."""
-    keys = {_name(row, one.options.labels): row.key for one in comparisons for row in one.rows}
+def _group_heads(keys: Sequence[str]) -> dict[int, str]:
+    """Return the groups' heads by the number of their first row, for the methods of all rows."""
     groups = {key: group for group, methods in METHOD_GROUPS.items() for key in methods}
     heads: dict[int, str] = {}
-    for place, name in enumerate(names):
-        group = groups.get(keys[name], OWN_METHODS)
+    for place, key in enumerate(keys):
+        group = groups.get(key, OWN_METHODS)
         if group not in heads.values():
             heads[place] = group
     return heads
@@ -125,29 +139,29 @@ def _dataset(comparisons: Sequence[Comparison], place: int, labels: Labels) -> L
 
 
 def _marks(
-    comparisons: Sequence[Comparison], names: Sequence[Label], columns: Columns, labels: Labels
+    comparisons: Sequence[Comparison],
+    row_names: Sequence[Sequence[Label]],
+    names: Sequence[Label],
+    columns: Columns,
 ) -> dict[tuple[int, int], Mark]:
-    """Return the marked cells: best and second within each dataset."""
+    """Return the marked cells, best and second within each dataset, whose rows have these names."""
     marks: dict[tuple[int, int], Mark] = {}
     for place, comparison in enumerate(comparisons):
         for (row, at), mark in comparison.marks.items():
-            name = _name(comparison.rows[row], labels)
             column = columns.index((place, comparison.keys[at])) + 1
-            marks[names.index(name), column] = mark
+            marks[names.index(row_names[place][row]), column] = mark
     return marks
 
 
 def _reported(
-    comparisons: Sequence[Comparison], columns: Columns, options: TableOptions
+    comparisons: Sequence[Comparison], columns: Columns, rows: Sequence[ReportedRow]
 ) -> Iterator[tuple[Cell, ...]]:
     """Yield what others report, a row for each of their models."""
-    settings = [one.setting for one in comparisons]
-    rows = [row for row in options.references if any(row.is_of(setting.dataset) for setting in settings)]
     for model, base_llm, source in dict.fromkeys((row.model, row.base_llm, row.source) for row in rows):
         own = [row for row in rows if (row.model, row.base_llm, row.source) == (model, base_llm, source)]
         cells: list[Cell] = []
         for place, key in columns:
-            scores = [row.scores for row in own if row.is_of(settings[place].dataset)]
+            scores = [row.scores for row in own if row.is_of(_of(comparisons[place]))]
             cells.append(scores[0].get(key) if scores else None)
         yield (f"{model}, {base_llm}", *cells)
 
@@ -159,11 +173,14 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     *datasets, last = dict.fromkeys(labels.dataset(one.setting.dataset) for one in comparisons)
     data = f"{', '.join(datasets)} and {last}" if datasets else last
     counts = dict.fromkeys(one.setting.n for one in comparisons)
-    seeds = max(len(row.by_seed) for one in comparisons for row in one.rows)
-    over = f"means ± standard deviations over {seeds} seeds" if seeds > 1 else "one seed"
+    seeds = list(dict.fromkeys(max(len(row.by_seed) for row in one.rows) for one in comparisons))
+    listed = " and ".join(map(str, seeds))
+    over = f"means ± standard deviations over {listed} seeds" if max(seeds) > 1 else "one seed"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
     among = max((one.marked_among for one in comparisons), key=len)
-    marks = f"Bold is the best and underlined the second of a column{among}"
+    marks = (
+        f"Bold is the best and underlined the second of a {'row' if options.transposed else 'column'}{among}"
+    )
     baselines = dict.fromkeys(one.baseline_name for one in comparisons if one.differences)
     if not options.plain:
         tested = f"{marks} where a corrected paired test against {' and '.join(baselines)} says so"
@@ -174,18 +191,17 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     )
 
 
-def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _notes(comparisons: Sequence[Comparison], references: Sequence[ReportedRow]) -> Iterator[str]:
     """Yield what is missing or mixed in each dataset, what others report, and where the numbers come from."""
     for one in comparisons:
-        yield from inconsistencies(one.rows, one.records)
+        yield from inconsistencies(one.kind, one.rows, one.records)
         yield from missing_runs(one.kind, one.rows, one.records)
     for one in comparisons:
         seeds = max((len(row.by_seed) for row in one.rows), default=0)
         few = [f"{row} ({len(row.by_seed)})" for row in one.rows if 0 < len(row.by_seed) < seeds]
         if few:
             yield f"{one.setting.dataset}: fewer than {seeds} seeds: {', '.join(few)}"
-    references = {row.source for one in comparisons for row in one.options.references}
-    for source in sorted(references):
+    for source in sorted({row.source for row in references}):
         yield f"Reported by others, another setting than ours and not tested: {source}"
     for one in comparisons:
         yield source_line(one.records)

@@ -2,24 +2,20 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sprec.records.output_folder import find_unrecorded, fresh_command
 from sprec.records.run_record import RunRecord
-from sprec.report.labels import LABELS
+from sprec.report.labels import LABELS, takes_any_negatives
 from sprec.report.tables.arms import (
-    Arm,
-    changes_results,
-    effective_config,
     flatten_config,
     group_into_arms,
-    is_shared_sft,
     scored_evaluations,
     scored_split,
 )
 from sprec.report.tables.table_kinds import TableKind
-from sprec.report.tables.table_rows import ScoredRun, ScoreRow, is_shared_arm
+from sprec.report.tables.table_rows import ScoreRow, arms_of, is_shared_arm
 
 
 def source_line(records: Sequence[RunRecord]) -> str:
@@ -43,20 +39,11 @@ def format_commit(record: RunRecord, *, digits: int = 10) -> str:
     return (record.commit or "unknown")[:digits] + (" (dirty)" if record.dirty else "")
 
 
-def inconsistencies(rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
-    """Return what a reader must know of how rows were made: mixed starts, commits, repeated runs."""
-    return [
-        *_different_starts(records),
-        *_mixed_starts(records),
-        *(note for arm in _arms(rows) for note in _arm_notes(arm)),
-    ]
-
-
 def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
     """Return a note for each cell without a run, with the command that would fill it."""
     # The most popular items have a row that all runs share, and are an arm of a sweep all the same.
     hidden = (arm for arm in group_into_arms(records) if arm.method != "sft" and is_shared_arm(arm))
-    arms = [*_arms(rows), *hidden]
+    arms = [*arms_of(rows), *hidden]
     seeds = sorted({record.seed for record in records})
     notes = [
         f"{arm}: no run with seed {seed}; to run it: {rerun_command(arm.runs[0], {'seed': str(seed)})}"
@@ -111,6 +98,8 @@ def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:
         key, _, value = word.partition("=")
         if word in ("-m", "--multirun") or key in (*changes, "seed", "+sweep", "hydra.sweep.dir"):
             continue
+        if "method" in changes and key.startswith("negatives") and not takes_any_negatives(changes["method"]):
+            continue  # they would win over the new method's own
         # Which of a grid's values this job had stands in its configuration.
         known = {**values, **flat}
         words.append(f"{key}={_quote(known[key])}" if _is_grid(value) and key in known else word)
@@ -155,65 +144,3 @@ def _split_words(command: str) -> list[str]:
     except ValueError:
         # A record of old may hold what no shell takes; a rough split still names the run.
         return command.split()
-
-
-def _arms(rows: Sequence[ScoreRow]) -> list[Arm]:
-    return list({id(row.arm): row.arm for row in rows if row.arm is not None}.values())
-
-
-def _arm_notes(arm: Arm) -> list[str]:
-    notes = [unfinished_note(str(arm), run) for run in arm.missing]
-    commits = list(dict.fromkeys(format_commit(run) for run in arm.finished))
-    if len(commits) > 1:
-        notes.append(f"{arm}: its seeds were run at different commits: {', '.join(commits)}")
-    if arm.older:
-        notes.append(f"{arm}: {len(arm.older)} older finished run(s) of the same seeds are left out")
-    return notes
-
-
-def _different_starts(records: Sequence[RunRecord]) -> list[str]:
-    """Return a note for each seed whose runs did not start from the same initial SFT model."""
-    starts: dict[tuple[str, int, tuple[str, bool]], list[Mapping[str, float]]] = {}
-    for record in records:
-        initial = [one for one in scored_evaluations(record) if is_shared_sft(record, one)]
-        if initial:
-            # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
-            kind = ScoredRun(record, initial[0]).list_kind
-            models = starts.setdefault((record.weights.digest, record.seed, kind), [])
-            if not any(_agree(initial[0].scores, other) for other in models):
-                models.append(initial[0].scores)
-    notes = (
-        f"seed {seed}: the runs start from {len(models)} different initial SFT models, or rank one in "
-        "several ways; the first is shown"
-        for (_, seed, _), models in sorted(starts.items())
-        if len(models) > 1
-    )
-    return list(dict.fromkeys(notes))
-
-
-def _agree(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Return whether scores that both have are equal to the last digit; cut-offs may differ."""
-    return all(repr(one[key]) == repr(other[key]) for key in one.keys() & other)
-
-
-def _mixed_starts(records: Sequence[RunRecord]) -> list[str]:
-    """Return a note on settings in which the initial SFT models of different seeds differ."""
-    by_seed: dict[tuple[str, int], dict[str, object]] = {}
-    for record in records:
-        if any(is_shared_sft(record, one) for one in scored_evaluations(record)):
-            settings = {key: value for key, value in effective_config(record).items() if _is_of_start(key)}
-            by_seed.setdefault((record.weights.digest, record.seed), settings)
-    notes = []
-    for digest in dict.fromkeys(digest for digest, _ in by_seed):
-        own = [settings for (other, _), settings in by_seed.items() if other == digest]
-        keys = sorted({key for settings in own for key in settings})
-        mixed = [key for key in keys if len({repr(settings.get(key)) for settings in own}) > 1]
-        if mixed:
-            notes.append(f"the initial SFT of different seeds differs in {', '.join(mixed)}")
-    return notes
-
-
-def _is_of_start(key: str) -> bool:
-    """Return whether a setting changes the initial SFT."""
-    groups = ("budget.initial.", "budget.sft_rows", "base_llm.", "prompt.", "trainer.")
-    return key.startswith(groups) and changes_results(key)

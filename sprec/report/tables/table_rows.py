@@ -71,6 +71,17 @@ class ScoreRow:
         """The kinds of its lists: one, but for rows whose runs differ."""
         return frozenset(run.list_kind for run in self.by_seed.values())
 
+    @property
+    def base_llms(self) -> frozenset[str]:
+        """The digests of the base LLMs of its runs: one, but for what no LLM is part of."""
+        return frozenset(run.record.weights.digest for run in self.by_seed.values())
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What the row is of, whatever ranked its lists."""
+        arm = self.arm
+        return (self.key,) if arm is None else (arm.method, arm.negatives, arm.settings_but_ranking)
+
     def is_named(self, name: str) -> bool:
         """Return whether a reader means this row: by what it shows, by its first cell, or by its key."""
         own = (str(self), self.names[0], self.key, str(self.arm or ""))
@@ -181,6 +192,11 @@ class _RowMaker:
         details = ", ".join(filter(None, (arm.variant(*shown), ranked)))
         method = self.labels.method(arm.method).extended(f" ({details})" if details else "")
         return method, self.labels.negatives(arm.negatives)
+
+
+def arms_of(rows: Sequence[ScoreRow]) -> list[Arm]:
+    """Return the arms of these rows, each once."""
+    return list({id(row.arm): row.arm for row in rows if row.arm is not None}.values())
 
 
 def _arm_row(arm: Arm, names: tuple[str, ...], by_seed: Mapping[int, ScoredRun]) -> ScoreRow:

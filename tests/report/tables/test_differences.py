@@ -7,7 +7,7 @@ import pytest
 
 from sprec.records.encoded_ids import encode_ids
 from sprec.records.recorded_items import RecordedItem
-from sprec.records.run_record import Evaluation
+from sprec.records.run_record import Evaluation, WeightsEntry
 from sprec.report.tables.arms import group_by_setting
 from sprec.report.tables.comparison import TableOptions, compare_runs
 from sprec.report.tables.table_kinds import TABLE_KINDS
@@ -137,3 +137,54 @@ def test_marks_never_cross_lists_with_and_without_histories(make):
     marks, among = plain_marks(records)
     assert sorted(marks.values()) == ["best", "best"]
     assert among
+
+
+def test_another_arm_is_no_baseline_for_lists_of_another_kind(make):
+    greedy = record(make, "sprec", "beam", 0, 1)
+    beams = [
+        replace(record(make, "sprec", ranking, start, 3), negatives="Beams count=3")
+        for ranking, start in (("beam", 0), ("grounded", 2))
+    ]
+    made = compare([greedy, *beams], None)
+    assert made.baseline_name == "SPRec (beam search) × Self-play"
+    # Beside the one baseline that there is: 3 of 4 hits and 1 of 4.
+    name = "SPRec (grounding) × Own best catalogue titles"
+    assert means(made)[name] == 0.5
+    assert made.baselines[0].arm.negatives == "self_play"
+
+
+def test_the_baseline_of_two_rankings_is_named_with_its_negatives(make):
+    both = [
+        replace(record(make, "sprec", ranking, 0, 1), negatives="Beams count=3")
+        for ranking in ("beam", "grounded")
+    ]
+    other = [record(make, "without_sft", ranking, 0, 2) for ranking in ("beam", "grounded")]
+    assert compare([*both, *other], "sprec").baseline_name == (
+        "SPRec, own best catalogue titles with lists of the same kind, "
+        "else SPRec (beam search) × Own best catalogue titles"
+    )
+
+
+def test_each_base_llm_is_compared_with_its_own_start_and_no_other_one_is_marked_for_it(make):
+    small, large = (
+        replace(record(make, "sprec", "beam", start, last), weights=WeightsEntry(name, name))
+        for name, start, last in (("small", 1, 1), ("large", 2, 4))
+    )
+    ((setting, runs),) = group_by_setting([small, large], across_llms=True).items()
+    made = compare_runs(TABLE_KINDS["base_llm"], setting, runs, TableOptions())
+    assert made.baseline_name == "the initial SFT of the same base LLM"
+    changes = {made.rows[place].names[0]: one.mean for (place, _), one in made.differences.items()}
+    assert changes == {"small": 0.0, "large": 0.5}
+    certain = {place: replace(one, p=0.0, low=0.1) for place, one in made.differences.items()}
+    made.__dict__["differences"] = certain  # four users are too few for any test
+    starts = {row.names[0]: place for place, row in enumerate(made.rows) if row.is_initial}
+    following = next(place for place, _ in certain if made.rows[place].names[0] == "large")
+    assert made._leads_on("hr@1")(starts["large"], following)
+    assert not made._leads_on("hr@1")(starts["small"], following)
+
+
+def test_scores_without_a_test_are_called_that_and_not_lists_of_other_users(both_rankings):
+    ((setting, runs),) = group_by_setting(both_rankings).items()
+    options = TableOptions(columns=("off_catalog",), tested=True)
+    made = compare_runs(TABLE_KINDS["ablation"], setting, runs, options)
+    assert made.test_note() == "No intervals and tests: there is no test for off-catalogue"

@@ -17,7 +17,7 @@ from sprec.report.tables.html_table import html
 from sprec.report.tables.latex_table import latex
 from sprec.report.tables.table import Difference, MeanStd, transpose
 from sprec.report.tables.table_kinds import MAIN
-from tests.report.conftest import evaluation
+from tests.report.conftest import evaluation, evaluations
 from tests.report.random_lists import ranked, targets, with_lists
 
 PLAIN = TableOptions(plain=True, tested=False)
@@ -208,3 +208,55 @@ def test_the_caption_claims_no_test_where_none_was_made(make):
     )
     assert "Nothing is marked, since nothing was tested; ↑" in untested.title
     assert "Bold is the best and underlined the second of a column; ↑" in plain.title
+
+
+def test_two_arms_of_one_name_are_two_rows(make):
+    labels = Labels({"sprec": Label("Ours"), "without_sft": Label("Ours")})
+    records = [make(evaluations=evaluations(0.1)), make("without_sft", evaluations=evaluations(0.5))]
+    (table,) = score_tables(MAIN, records, replace(PLAIN, labels=labels))
+    assert [row[0] for row in table.rows if row[0].startswith("Ours")] == ["Ours (1)", "Ours (2)"]
+    assert {row[table.columns.index("HR@5")] for row in table.rows[-2:]} == {0.5, 2.5}
+
+
+def test_self_play_without_its_dpo_is_not_called_self_play(make):
+    records = [make(), make("sprec", "none", evaluations=evaluations(0.5))]
+    names = [row[0] for row in score_tables(MAIN, records, PLAIN)[0].rows]
+    assert names[-2:] == ["SPRec", "SPRec, no rejected titles"]
+
+
+def test_data_without_genres_have_no_genre_columns_and_stand_beside_those_that_have_them(make):
+    scored = evaluations(0.1)
+    bare = tuple(
+        replace(one, scores={key: value for key, value in one.scores.items() if "gu@" not in key})
+        for one in scored
+    )
+    other = make(dataset=DatasetEntry("other", "1" * 16, 4, RowCounts(3, 2, 1)), evaluations=bare)
+    (alone,) = score_tables(MAIN, [other], PLAIN)
+    assert not {"MGU@5", "DGU@5"} & set(alone.columns)
+    whole = make(evaluations=scored)
+    (both,) = score_tables(MAIN, [whole, other], PLAIN)
+    assert both.columns.count("MGU@5") == 1
+    (named,) = score_tables(MAIN, [whole, other], replace(PLAIN, columns=("HR@5", "MGU@5")))
+    assert named.columns == ("method", *("HR@5", "MGU@5") * 2)
+    assert named.rows[-1][1:] == (0.5, 0.5, 0.5, None)
+    with pytest.raises(ValueError, match="there is no score 'MGU@5'"):
+        score_tables(MAIN, [other], replace(PLAIN, columns=("MGU@5",)))
+
+
+def test_the_caption_says_of_which_seeds_and_lines_it_speaks(make):
+    one = make(dataset=DatasetEntry("other", "1" * 16, 4, RowCounts(3, 2, 1)))
+    (table,) = score_tables(MAIN, [make(), make(seed=1), one], replace(PLAIN, transposed=True))
+    assert "over 2 and 1 seeds, N = 1000 test rows. Bold is the best and underlined the second of a row;" in (
+        table.title
+    )
+
+
+def test_a_baseline_where_nothing_is_tested_is_refused(make):
+    with pytest.raises(ValueError, match="--against sprec: nothing is tested in this table; add --tests on"):
+        score_tables(MAIN, [make()], replace(PLAIN, against="sprec"))
+
+
+def test_differences_are_turned_with_their_table(records):
+    options = replace(PLAIN, tested=True, transposed=True)
+    table, *differences = score_tables(MAIN, records, options)
+    assert [one.columns[0] for one in differences] == [table.columns[0]] * len(differences)

@@ -8,8 +8,9 @@ import pytest
 from sprec.records.run_record import WeightsEntry
 from sprec.report.tables.assemble import score_tables
 from sprec.report.tables.comparison import TableOptions
-from sprec.report.tables.missing import inconsistencies, rerun_command
-from sprec.report.tables.table_kinds import TABLE_KINDS
+from sprec.report.tables.inconsistencies import inconsistencies
+from sprec.report.tables.missing import rerun_command
+from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 from sprec.report.tables.table_rows import score_rows
 from tests.report.conftest import evaluation, evaluations
 
@@ -119,7 +120,7 @@ def test_one_arm_under_two_rankings_has_two_rows_and_one_start(make):
     ]
     names = [row.names[0] for row in score_rows(TABLE_KINDS["main"], records)]
     assert names[-2:] == ["SPRec (beam search)", "SPRec (grounding)"]
-    assert not any("different initial SFT" in note for note in inconsistencies([], records))
+    assert not any("different initial SFT" in note for note in inconsistencies(MAIN, [], records))
 
 
 def test_two_base_llms_of_one_name_have_rows_of_their_own_with_their_digests(make):
@@ -155,7 +156,7 @@ def test_one_start_ranked_in_two_ways_is_said(make):
         )
         for width, first in ((10, 0.1), (20, 0.2))
     ]
-    (note,) = [note for note in inconsistencies([], records) if "different initial SFT" in note]
+    (note,) = [note for note in inconsistencies(MAIN, [], records) if "different initial SFT" in note]
     assert note.startswith("seed 0: the runs start from 2 different initial SFT models")
 
 
@@ -164,7 +165,7 @@ def test_runs_with_other_list_lengths_start_from_one_model(make):
     start = one.evaluations[1]
     fewer = replace(start, scores={key: value for key, value in start.scores.items() if "@5" not in key})
     other = make("dpo", evaluations=(one.evaluations[0], fewer, one.evaluations[2]))
-    assert not [note for note in inconsistencies([], [one, other]) if "different initial SFT" in note]
+    assert not [note for note in inconsistencies(MAIN, [], [one, other]) if "different initial SFT" in note]
 
 
 def test_a_command_of_its_own_keeps_values_with_commas(make):
@@ -180,3 +181,15 @@ def test_a_command_of_its_own_keeps_values_with_commas(make):
     assert shlex.split(rerun_command(run, {}))[3:] == [
         *('prompt.text="Seen: {history}, next: "', "cutoffs=[1,5]", "negatives=popular", "seed=0"),
     ]
+
+
+def test_the_command_of_an_arm_that_was_never_run_leaves_its_negatives_to_the_method(make):
+    typed = "python -m sprec.run dataset=toy negatives=beams negatives.count=3 decoding=sampled method=sprec"
+    made = make(negatives="Beams count=3", config=config(), command=typed)
+    missing = {note.split(":")[0]: note for note in table("ablation", [made]).notes if "never run" in note}
+    assert "negatives=" not in missing["random negatives"]
+    assert "negatives.count" not in missing["random negatives"]
+    assert "decoding=sampled" in missing["random negatives"]
+    assert "negatives=beams negatives.count=3" in missing["without SFT"]
+    # Another seed of the same arm keeps what was typed.
+    assert "negatives.count=3" in rerun_command(replace(made, method="random_negatives"), {"seed": "1"})

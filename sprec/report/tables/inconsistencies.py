@@ -1,0 +1,130 @@
+"""What a reader must know of how the runs of a table were made: mixed starts, code, settings, machines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sprec.records.run_record import RunRecord
+from sprec.report.tables.arms import (
+    Arm,
+    changes_results,
+    effective_config,
+    is_shared_sft,
+    scored_evaluations,
+)
+from sprec.report.tables.missing import format_commit, unfinished_note
+from sprec.report.tables.table_kinds import TableKind
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow, arms_of
+
+SHARED = ("budget.", "cutoffs", "prompt.", "objective.")
+"""Settings that arms of a comparison usually share, unless one of them varies."""
+
+LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
+"""Those whose versions may change a number; others only show it."""
+
+MOST_NAMED = 6
+
+
+def inconsistencies(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[str]:
+    """Return what a reader must know of how rows were made, a line each."""
+    return [
+        *_different_starts(records),
+        *_mixed_starts(records),
+        *_mixed_settings(kind, arms_of(rows)),
+        *(note for arm in arms_of(rows) for note in _arm_notes(arm)),
+    ]
+
+
+def _mixed_settings(kind: TableKind, arms: Sequence[Arm]) -> list[str]:
+    """Return a note on settings in which arms differ without saying so in their names.
+
+    Those of the objective count between arms of one objective.
+    """
+    # Of what varies within the runs of one name, the row says its own value.
+    named = {key for arm in arms for key, _ in arm.differing} | {kind.factor}
+    configs = [effective_config(arm.runs[0]) for arm in arms]
+    keys = sorted({key for config in configs for key in config if key.startswith(SHARED)} - named)
+    mixed = [key for key in keys if not key.startswith("objective.") and _differs(key, configs)]
+    by_objective: dict[object, list[Mapping[str, object]]] = {}
+    for config in configs:
+        by_objective.setdefault(config.get("objective._target_"), []).append(config)
+    mixed += [key for key in keys if key.startswith("objective.") and _differ_within(key, by_objective)]
+    if not mixed:
+        return []
+    more = f" and {len(mixed) - MOST_NAMED} more" if len(mixed) > MOST_NAMED else ""
+    return [f"rows differ in more than their names say: {', '.join(mixed[:MOST_NAMED])}{more}"]
+
+
+def _differ_within(key: str, groups: Mapping[object, Sequence[Mapping[str, object]]]) -> bool:
+    return any(_differs(key, configs) for configs in groups.values())
+
+
+def _differs(key: str, configs: Sequence[Mapping[str, object]]) -> bool:
+    return len({repr(config.get(key)) for config in configs}) > 1
+
+
+def _arm_notes(arm: Arm) -> Iterator[str]:
+    """Yield what is missing or mixed among an arm's seeds."""
+    yield from (unfinished_note(str(arm), run) for run in arm.missing)
+    for what, values in _conditions(arm.finished).items():
+        if len(values) > 1:
+            yield f"{arm}: its seeds were run at different {what}: {', '.join(values)}"
+    if arm.older:
+        yield f"{arm}: {len(arm.older)} older finished run(s) of the same seeds are left out"
+
+
+def _conditions(runs: Sequence[RunRecord]) -> dict[str, list[str]]:
+    """Return the values, each once, of what may change numbers beside the settings."""
+    conditions = {
+        "commits": [format_commit(run) for run in runs],
+        "devices": [run.device.partition(":")[0] for run in runs],
+        "engines": [str(run.engine.get("engine", "")) for run in runs],
+        **{f"versions of {name}": [run.versions.get(name, "") for run in runs] for name in LIBRARIES},
+    }
+    return {what: list(dict.fromkeys(filter(None, values))) for what, values in conditions.items()}
+
+
+def _different_starts(records: Sequence[RunRecord]) -> list[str]:
+    """Return a note for each seed whose runs did not start from the same initial SFT model."""
+    starts: dict[tuple[str, int, tuple[str, bool]], list[Mapping[str, float]]] = {}
+    for record in records:
+        initial = [one for one in scored_evaluations(record) if is_shared_sft(record, one)]
+        if initial:
+            # Records name no weights of the initial SFT; equal scores to the last digit stand for them.
+            kind = ScoredRun(record, initial[0]).list_kind
+            models = starts.setdefault((record.weights.digest, record.seed, kind), [])
+            if not any(_agree(initial[0].scores, other) for other in models):
+                models.append(initial[0].scores)
+    notes = (
+        f"seed {seed}: the runs start from {len(models)} different initial SFT models, or rank one in "
+        "several ways; the first is shown"
+        for (_, seed, _), models in sorted(starts.items())
+        if len(models) > 1
+    )
+    return list(dict.fromkeys(notes))
+
+
+def _agree(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Return whether scores that both have are equal to the last digit; cut-offs may differ."""
+    return all(repr(one[key]) == repr(other[key]) for key in one.keys() & other)
+
+
+def _mixed_starts(records: Sequence[RunRecord]) -> list[str]:
+    """Return a note on settings in which the initial SFT models of different seeds differ."""
+    by_seed: dict[tuple[str, int], dict[str, object]] = {}
+    for record in records:
+        if any(is_shared_sft(record, one) for one in scored_evaluations(record)):
+            settings = {key: value for key, value in effective_config(record).items() if _is_of_start(key)}
+            by_seed.setdefault((record.weights.digest, record.seed), settings)
+    notes = []
+    for digest in dict.fromkeys(digest for digest, _ in by_seed):
+        own = [settings for (other, _), settings in by_seed.items() if other == digest]
+        keys = sorted({key for settings in own for key in settings})
+        mixed = [key for key in keys if len({repr(settings.get(key)) for settings in own}) > 1]
+        if mixed:
+            notes.append(f"the initial SFT of different seeds differs in {', '.join(mixed)}")
+    return notes
+
+
+def _is_of_start(key: str) -> bool:
+    """Return whether a setting changes the initial SFT."""
+    groups = ("budget.initial.", "budget.sft_rows", "base_llm.", "prompt.", "trainer.")
+    return key.startswith(groups) and changes_results(key)
