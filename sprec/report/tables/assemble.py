@@ -18,7 +18,7 @@ from sprec.report.tables.inconsistencies import inconsistencies
 from sprec.report.tables.main_table import main_tables
 from sprec.report.tables.missing import missing_runs, source_line, unfinished_note
 from sprec.report.tables.reference_values import reported_rows
-from sprec.report.tables.run_names import run_name
+from sprec.report.tables.run_names import run_name, run_place
 from sprec.report.tables.table import Cell, Table, transpose
 from sprec.report.tables.table_kinds import ABLATION, MAIN, TableKind
 from sprec.report.tables.table_rows import ScoreRow, model_name, name_columns
@@ -44,7 +44,7 @@ def run_table(record: RunRecord, options: TableOptions = DEFAULT, among: Sequenc
     name = run_name(record, labels, among)
     notes = [] if record.status == "finished" else [unfinished_note(name, record)]
     return Table(
-        title=f"{name}, seed {record.seed}",
+        title=f"{name}{run_place(record, labels, among)}, seed {record.seed}",
         columns=("model", "N", *map(labels.score, keys)),
         rows=tuple(rows),
         notes=(*notes, source_line([record])),

@@ -19,3 +19,10 @@ def run_name(record: RunRecord, labels: Labels = LABELS, among: Sequence[RunReco
     (arm,) = arms or group_into_arms([record])  # one that failed and was run again is no arm's
     rankings = set(rankings_of([record])) - {BASELINE_RANKING} if names_rankings(among) else ()
     return arm.name(labels, " and ".join(labels.ranking(ranking) for ranking in sorted(rankings)))
+
+
+def run_place(record: RunRecord, labels: Labels = LABELS, among: Sequence[RunRecord] = ()) -> str:
+    """Return " on" a run's dataset and base LLM where others `among` which it stands have another."""
+    if len({(run.dataset.digest, run.weights.digest) for run in among}) < 2:
+        return ""
+    return f" on {labels.dataset(record.dataset.name)} × {labels.base_llm(record.weights.name)}"

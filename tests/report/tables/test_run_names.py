@@ -30,6 +30,8 @@ def test_runs_of_another_base_llm_add_nothing_to_a_name(make):
     run = ranked(make, "beam")
     other = replace(ranked(make, "beam", dpo={"beta": 0.5}), weights=replace(run.weights, digest="other"))
     assert run_name(run, among=[run, other]) == "SPRec"
+    assert run_table(run, among=[run]).title == "SPRec, seed 0"
+    assert run_table(run, among=[run, other]).title == "SPRec on movie_lens × SmolLM2-135M-Instruct, seed 0"
 
 
 def test_an_attempt_that_failed_before_the_run_has_a_name_too(make):
