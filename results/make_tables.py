@@ -14,7 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
 ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
-FIGURES = {"differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5")}
+FIGURES = {
+    "differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5"),
+    "rejected_titles.svg": (
+        *(REJECTED_TITLES, "--figures", "differences"),
+        *("--columns", "OR@1", "OR@5", "HR@5"),
+    ),
+}
 """Figures in docs/figures, and the arguments of `sprec.report figures` that make the one file."""
 TABLES = {
     "ablation": ("README.md", (ABLATION, "--table", "main")),
@@ -23,8 +29,15 @@ TABLES = {
         "docs/results.md",
         (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "off_catalog"),
     ),
+    "rejected-titles-against-random": (
+        "docs/results.md",
+        (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "--against", "random negatives"),
+    ),
 }
 """Tables: the page that holds them, and the arguments of `sprec.report`."""
+
+DIFFERENCES_ALONE = ("rejected-titles-against-random",)
+"""Tables whose scores stand in another one."""
 
 
 def report(*arguments: str) -> str:
@@ -38,7 +51,10 @@ def with_tables(page: str) -> str:
     text = (ROOT / page).read_text(encoding="utf-8")
     for name, (owner, arguments) in TABLES.items():
         if owner == page:
-            block = f"<!-- table: {name} -->\n{report(*arguments)}\n<!-- end -->"
+            printed = report(*arguments)
+            if name in DIFFERENCES_ALONE:
+                printed = printed[printed.rindex("\n**") + 1 :]
+            block = f"<!-- table: {name} -->\n{printed}\n<!-- end -->"
             pattern = rf"<!-- table: {name} -->.*?<!-- end -->"
             text, count = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
             if count != 1:
