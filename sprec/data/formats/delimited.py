@@ -1,5 +1,6 @@
 """Delimited tables, read fast, with file, line and field named where something is wrong."""
 
+import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,28 @@ def split_lines(
         if number > skip:
             check_width(fields, width, f"{path}:{number}")
             yield number, fields
+
+
+def read_csv_records(path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield the line on which each record of a CSV file begins, and its fields; blank lines are skipped.
+
+    A quote within a field that does not begin with one stands for itself. Raises `ValueError` naming the
+    first line of a record whose quotes are open or stand unpaired within it.
+    """
+    lines = (text.removeprefix("\ufeff") if number == 1 else text for number, text in read_lines(path))
+    # Strict: otherwise a quote that is never closed takes all lines after it for one field.
+    table = csv.reader(lines, delimiter=separator, strict=True)
+    line = 1
+    try:
+        for fields in table:
+            if fields:
+                yield line, fields
+            line = table.line_num + 1
+    except csv.Error as problem:
+        remedy = "close the quote that opens here and double those within it, or delete this line"
+        if "new-line" in str(problem):
+            remedy = "end lines with a line feed"
+        raise ValueError(f"{path}:{line}: no CSV ({str(problem).partition(' -')[0]}); {remedy}") from None
 
 
 def check_width(fields: Sequence[str], width: int, place: str) -> None:

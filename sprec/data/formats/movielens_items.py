@@ -1,11 +1,17 @@
 """The item tables of the MovieLens editions: id, title, genres."""
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sprec.data.formats.delimited import check_width, find_columns, read_header, read_lines, split_lines
+from sprec.data.formats.delimited import (
+    check_width,
+    find_columns,
+    read_csv_records,
+    read_header,
+    read_lines,
+    split_lines,
+)
 from sprec.data.formats.item_table import ItemRow
 
 # 100k holds one row without a title, with 9 ratings; RecBole spells its placeholder "unkonwn".
@@ -40,13 +46,13 @@ def read_flag_movies(path: Path) -> Iterator[ItemRow]:
 def read_csv_movies(path: Path) -> Iterator[ItemRow]:
     """Yield the movies of a movies.csv with header; titles may hold commas, quotes and line breaks."""
     names = {"number": "movieId", "title": "title", "genres": "genres"}
-    table = csv.reader(line for _, line in read_lines(path))
-    header = [name.removeprefix("\ufeff") for name in next(table, [])]
+    records = read_csv_records(path)
+    _, header = next(records, (1, [""]))
     columns = find_columns(path, header, names)
-    for fields in table:
-        check_width(fields, len(header), f"{path}:{table.line_num}")
+    for line, fields in records:
+        check_width(fields, len(header), f"{path}:{line}")
         number, title, genres = (fields[columns[name]] for name in names)
-        yield _item_row(path, table.line_num, number, title, genres.split("|"))
+        yield _item_row(path, line, number, title, genres.split("|"))
 
 
 def read_double_colon_movies(path: Path, *, encoding: str) -> Iterator[ItemRow]:

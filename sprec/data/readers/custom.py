@@ -1,9 +1,9 @@
 """Anybody's interactions: a table of user, item and time, and a table of titles and genres."""
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import polars as pl
 from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, find_file
-from sprec.data.formats.delimited import cast_columns, check_width, find_columns, read_lines
+from sprec.data.formats.delimited import cast_columns, check_width, find_columns, read_csv_records
 from sprec.data.formats.interactions_table import (
     ISO_TIME,
     InteractionFields,
@@ -23,6 +23,7 @@ from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.interactions import Interactions
 
 WHOLE_NUMBER = r"^(-?\d+)\.0+$"  # as tables with a missing value write whole numbers
+RECORDS_PER_FRAME = 2_000  # few enough to stay in the processor's cache: more take twice as long
 UNITS_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000}
 
 
@@ -90,36 +91,38 @@ class Custom:
 
     def _read_columns(self, path: Path, names: Sequence[str]) -> pl.DataFrame:
         """Return these columns (of a CSV file as text) and `line`, the line or row of each."""
-        if _is_parquet(path):
-            table = pl.scan_parquet(path)
-            find_columns(path, table.collect_schema().names(), {name: name for name in names})
-        else:
-            self._check_lines(path, names)
-            # As text: a guessed type would make the id 007 a 7.
-            table = pl.scan_csv(path, separator=self.separator, infer_schema=False)
+        if not _is_parquet(path):
+            return pl.concat(self._csv_frames(path, names))
+        table = pl.scan_parquet(path)
+        find_columns(path, table.collect_schema().names(), {name: name for name in names})
         try:
             frame = table.select(names).collect(engine="streaming")
         except pl.exceptions.PolarsError as problem:
             fault = str(problem).splitlines()[0]
             raise ValueError(f"{path} cannot be read ({fault}); write the file anew") from None
-        return frame.with_row_index("line", offset=1 if _is_parquet(path) else 2)
+        return frame.with_row_index("line", offset=1)
 
-    def _csv_rows(self, path: Path) -> Any:
-        return csv.reader((line for _, line in read_lines(path)), delimiter=self.separator)
+    def _csv_frames(self, path: Path, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield frames of text, the first perhaps without rows; a field that is empty or lacking is null.
 
-    def _find_columns(self, path: Path, table: Iterator[list[str]], names: Sequence[str]) -> dict[str, int]:
-        header = [name.removeprefix("\ufeff") for name in next(table, [])]
-        return find_columns(path, header, {name: name for name in names})
-
-    def _check_lines(self, path: Path, names: Sequence[str]) -> None:
-        """Pass if the header has these columns and no line has more fields than it."""
-        # Of columns that nobody asks for polars would not see that a line has too many.
-        table = self._csv_rows(path)
-        header: list[str] = next(table, [])
-        self._find_columns(path, iter([header]), names)
-        for fields in table:
-            if len(fields) > len(header):
-                check_width(fields, len(header), f"{path}:{table.line_num}")
+        Raises `ValueError` naming a column that the header lacks, or a line with more fields than it.
+        """
+        # Not by polars: it takes any quote for one that may hold line breaks, and so loses the lines between
+        # two titles like `The 7" single`; and a guessed type would make the id 007 a 7.
+        records = read_csv_records(path, self.separator)
+        _, header = next(records, (1, [""]))
+        columns = find_columns(path, header, {name: name for name in names})
+        schema = {"line": pl.UInt32, **dict.fromkeys(columns, pl.String)}
+        yield pl.DataFrame(schema=schema)
+        while chunk := list(islice(records, RECORDS_PER_FRAME)):
+            for line, fields in chunk:
+                if len(fields) > len(header):
+                    check_width(fields, len(header), f"{path}:{line}")
+            texts = {
+                name: [fields[place] or None if place < len(fields) else None for _, fields in chunk]
+                for name, place in columns.items()
+            }
+            yield pl.DataFrame({"line": [line for line, _ in chunk], **texts}, schema=schema)
 
     def _read_items(self, path: Path) -> Iterator[ItemRow]:
         for line, key, title, raw in self._item_rows(path):
@@ -140,13 +143,13 @@ class Custom:
             for line, *row in frame.with_columns(_as_ids(frame[self.item])).iter_rows():
                 yield line, row[0], row[1], row[2] if self.genres else None
             return
-        table = self._csv_rows(path)
-        header: list[str] = next(table, [])
-        columns = self._find_columns(path, iter([header]), names)
-        for fields in table:
-            check_width(fields, len(header), f"{path}:{table.line_num}")
+        records = read_csv_records(path, self.separator)
+        _, header = next(records, (1, [""]))
+        columns = find_columns(path, header, {name: name for name in names})
+        for line, fields in records:
+            check_width(fields, len(header), f"{path}:{line}")
             row = [fields[columns[name]] for name in names]
-            yield table.line_num, re.sub(WHOLE_NUMBER, r"\1", row[0]), row[1], row[2] if self.genres else None
+            yield line, re.sub(WHOLE_NUMBER, r"\1", row[0]), row[1], row[2] if self.genres else None
 
 
 def _is_parquet(path: Path) -> bool:

@@ -225,3 +225,54 @@ def test_a_decimal_comma_moves_nothing_without_a_word(tmp_path, header):
     lines.insert(1, f"u1,b,3,5,1600000001{',' * (width - 3)}")
     with pytest.raises(ValueError, match=rf"interactions\.csv:3: {width + 2} fields, expected {width + 1}"):
         plain(tmp_path, "\n".join([header, *lines, ""])).read()
+
+
+@pytest.mark.parametrize("quoted", [False, True], ids=["no field in quotes", "a field in quotes"])
+def test_stray_quotes_lose_no_line(tmp_path, quoted):
+    """Two titles with inch marks: to polars, all lines between them were one field."""
+    notes = ['The 7" single', "x", "y", '12" mix', '"a, b"' if quoted else "z"]
+    lines = [f"u,a,160000000{number},{note}\n" for number, note in enumerate(notes)]
+    read = plain(tmp_path, "user,item,time,note\n" + "".join(lines)).read()
+    assert read.frame["time"].to_list() == [1_600_000_000 + number for number in range(5)]
+
+
+def test_lines_are_counted_through_quoted_line_breaks_and_blank_lines(tmp_path):
+    events = 'user,item,time,note\nu,a,1600000000,"two\nlines"\n\nu,b,soon,x\n'
+    with pytest.raises(ValueError, match=r"interactions\.csv:5: field 'time' is 'soon'"):
+        plain(tmp_path, events).read()
+
+
+def test_more_records_than_a_frame_holds_keep_their_order_and_lines(tmp_path):
+    lines = [f"u{number},a,{1_600_000_000 + number}\n" for number in range(4001)]
+    assert plain(tmp_path, "user,item,time\n" + "".join(lines)).read().frame["user"].to_list() == list(
+        range(4001)
+    )
+    with pytest.raises(ValueError, match=r"interactions\.csv:4003: field 'time'"):
+        plain(tmp_path, "user,item,time\n" + "".join(lines) + "u,a,\n").read()
+
+
+EVENT = "user,item,time\nu,a,1600000000\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('item,title,genres\na,Heat,A\nb,"Ran,B\nc,Emma,C\n', 3),
+        ('item,title,genres\na,"Heat,A\nb,"Ran",B\nc,Emma,C\n', 2),
+        ('item,title,genres\na,Heat,A\nb,"The "Real" Thing",B\n', 3),
+    ],
+    ids=["open to the end", "closed by the next title's", "not doubled"],
+)
+def test_an_open_quote_is_refused_with_the_line_that_opens_it(tmp_path, text, line):
+    """Otherwise the lines after it would be one title, and their items in no catalogue."""
+    with pytest.raises(ValueError, match=rf"items\.csv:{line}: no CSV \(.*\); close the quote") as caught:
+        plain(tmp_path, EVENT, text).read()
+    assert "\n" not in str(caught.value)
+    events = text.replace("item,title,genres", "user,item,note,time").replace("\n", ",1600000000\n")
+    with pytest.raises(ValueError, match=rf"interactions\.csv:{line}: no CSV"):
+        plain(tmp_path, events.replace("note,time,1600000000", "note,time")).read()
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_said_to(tmp_path):
+    with pytest.raises(ValueError, match=r"items\.csv:1: no CSV \(new-line .*; end lines with a line feed"):
+        plain(tmp_path, EVENT, "item,title,genres\ra,Heat,A\r").read()

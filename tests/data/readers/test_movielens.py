@@ -256,6 +256,10 @@ def test_a_bad_double_colon_line_is_named_too(tmp_path, events, message):
     ("movies", "message"),
     [
         ("10,Heat (1995)\n", r"movies\.csv:2: 2 fields, expected 3"),
+        (
+            '10,Heat (1995),Crime\n20,"Ran,War\n30,Emma,Drama\n',
+            r"movies\.csv:3: no CSV \(.*; close the quote",
+        ),
         ("ten,Heat (1995),Crime\n", r"movies\.csv:2: field 'item' is 'ten', expected a number"),
     ],
 )
