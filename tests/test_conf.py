@@ -218,6 +218,8 @@ def test_released_experiment_goes_with_the_papers_sizes_and_with_the_peers_as_re
     )
     assert _build_method(rw).weighting == GenreBalance(True, True, True, True)
     assert rw.base_llm.lora.rank == 64
+    for name in ("spin", "spin_released"):
+        assert settings("+experiment=released", f"method={name}").decoding["_target_"].endswith("Sampled")
     assert _build_method(dmpo).objective.keywords == {"beta": 0.1, "scaled_by_count": True}
     assert _build_method(rosepo).negatives == Semantic(similar=False, to="history")
     assert _build_method(settings("method=rw")).weighting == GenreBalance()
