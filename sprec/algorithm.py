@@ -82,7 +82,12 @@ class SelfPlayAlgorithm:
     def train_and_rank(
         self, stages: RankingStages, base: ModelState, test: TestSetup
     ) -> Iterator[tuple[str, int, Path]]:
-        """Yield label, iteration and folder of the ranked lists of each model."""
+        """Yield label, iteration and folder of the ranked lists of each model.
+
+        Raises `ValueError` before any training where the arm goes by genres and the dataset has none.
+        """
+        uses_negatives = self.with_dpo and self.iterations
+        stages.require_genres(self.weighting, self.negatives if uses_negatives else None)
         assistant = stages.assistant(test)
         for label, iteration, policy in self.train(stages, base):
             yield label, iteration, stages.evaluate(policy, label, test, assistant)

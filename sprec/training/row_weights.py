@@ -33,6 +33,11 @@ class RowWeighting(Protocol):
         """Whether all rows of an optimiser step have their mean weight."""
         return False
 
+    @property
+    def all_genres(self) -> bool:
+        """Whether all genres of the items count, not only the dataset's selected ones."""
+        return False
+
     def __call__(
         self, examples: Sequence[Example], train: Sequence[Example], genres: ItemGenres
     ) -> Float[np.ndarray, " rows"]:

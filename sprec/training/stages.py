@@ -14,7 +14,7 @@ from torch import Tensor
 from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
 from sprec.generation.finished_groups import resume_groups
-from sprec.negatives import NegativeSampler, build_pairs
+from sprec.negatives import NegativeSampler, build_pairs, describe_sampler
 from sprec.processes.torchrun import Work, in_process
 from sprec.progress import DETAIL
 from sprec.seeds import stream
@@ -31,6 +31,7 @@ from sprec.training.schedule import Schedule
 log = logging.getLogger(__name__)
 PAIRS = "pairs.parquet"
 """The file of chosen and rejected titles."""
+READ_GENRES = "read them (dataset.reader.genres of your own tables, genre files of released rows)"
 
 
 class Stages:
@@ -89,6 +90,22 @@ class Stages:
         """Return the training rows of an iteration; iteration 0 is the initial SFT."""
         train = self.context.dataset.split.train
         return self.row_sampling.sample_rows(train, iteration, seed=self.context.seed)
+
+    def require_genres(self, weighting: RowWeighting | None, sampler: NegativeSampler | None) -> None:
+        """Raise `ValueError` where one of these goes by genres and the dataset has none that count for it."""
+        data = self.context.dataset
+        known = any(data.catalog.genres)
+        # Without genres all weights would be 1 and no item in a cluster: another arm under this one's name.
+        if weighting and not (known if weighting.all_genres else data.genres):
+            fault, other = f"method.weighting = {type(weighting).__name__} weighs rows by genre", "method"
+        elif sampler and sampler.uses_genres and not data.genres:
+            fault, other = f"negatives = {describe_sampler(sampler)} go by genre", "sampler"
+        else:
+            return
+        remedy = f"name some of {data.name}'s in dataset.genres" if known else READ_GENRES
+        raise ValueError(
+            f"{fault}, and {data.name} has no genre that counts; {remedy}, or choose another {other}"
+        )
 
     def sft(
         self,

@@ -1,23 +1,25 @@
 """Stage keys: what a stage depends on, and nothing else."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import polars as pl
 import pytest
 
+from sprec.algorithm import SelfPlayAlgorithm
 from sprec.baselines.guided_ranker import CollaborativeModel, GuidedRanker
 from sprec.baselines.recommenders import MostPopular
 from sprec.baselines.sasrec import sasrec
 from sprec.baselines.sequential import FitSettings
 from sprec.costs.cost_estimator import CostEstimator
+from sprec.data.catalog import Catalog
 from sprec.data.prompts import Prompt, released_templates
 from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.model_work import ModelWork
 from sprec.generation.rankers import BeamRanker, GroundedRanker, ground_titles
-from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Popular, Random, SelfPlay, Semantic
+from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Mixture, Popular, Random, SelfPlay, Semantic
 from sprec.seeds import stream
 from sprec.store.store import Store
 from sprec.training.context import ModelState, StageContext, TestSetup
@@ -239,3 +241,51 @@ def test_a_baselines_name_seeds_it_and_so_is_part_of_its_key(planned):
     test = TestSetup(BeamRanker(), "test", 5)
     names = ("sasrec", "sasrec", "sasrec, again")
     assert len({planned().baseline(name, MostPopular(), {}, test) for name in names}) == 2
+
+
+def without_genres(stages, *, catalog):
+    """Return the stages with a dataset that selects no genre; `catalog` says whether its items have any."""
+    data = stages.context.dataset
+    titles = data.catalog.titles
+    items = data.catalog if catalog else Catalog(titles, ((),) * len(titles))
+    stages.context = replace(stages.context, dataset=replace(data, genres=(), catalog=items))
+    return stages
+
+
+@pytest.mark.parametrize(
+    ("weighting", "sampler", "message"),
+    [
+        (GenreBalance(), None, "method.weighting = GenreBalance weighs rows by genre, and toy has no genre"),
+        (
+            None,
+            Exposure("high", "out"),
+            "negatives = Exposure exposure=high cluster=out go by genre, and toy",
+        ),
+        (None, Mixture({"in": Exposure("low", "in")}, {"in": 1}), "negatives = Mixture go by genre"),
+    ],
+    ids=["weights", "cluster", "mixture"],
+)
+def test_an_arm_that_goes_by_genres_is_refused_without_them_before_any_training(
+    planned, weighting, sampler, message
+):
+    """Weights would all be 1, as SFT's, and every item outside of a cluster of none."""
+    values = dict.fromkeys(field.name for field in fields(SelfPlayAlgorithm)) | {
+        **{"iterations": 1, "with_sft": False, "with_dpo": sampler is not None},
+        **{"weighting": weighting, "negatives": sampler, "decoding": Greedy(), "initial": SCHEDULE},
+    }
+    stages, base = without_genres(planned(), catalog=False), ModelState("a", None)
+    arm = SelfPlayAlgorithm(**values)
+    with pytest.raises(ValueError, match=f"{message}.*; read them .*, or choose another") as caught:
+        next(arm.train_and_rank(stages, base, guided()))
+    assert "\n" not in str(caught.value)
+    assert stages.planned == []
+    with pytest.raises(ValueError, match=r"; name some of toy's in dataset\.genres, or choose another"):
+        next(arm.train_and_rank(without_genres(planned(), catalog=True), base, guided()))
+    assert next(arm.train_and_rank(planned(), base, guided()))[0] == "initial_sft"
+
+
+def test_weights_of_all_genres_need_no_selected_one(planned):
+    without_genres(planned(), catalog=True).require_genres(GenreBalance(all_genres=True), None)
+    with pytest.raises(ValueError, match="GenreBalance weighs rows by genre"):
+        without_genres(planned(), catalog=False).require_genres(GenreBalance(all_genres=True), None)
+    without_genres(planned(), catalog=False).require_genres(None, Exposure("low"))
