@@ -24,7 +24,8 @@ class Released:
     The catalogue holds the titles of name2id.json, where there is one, and with `extend_catalog`
     those of the rows. `genres` are the selected ones: None takes the keys of genre_dict.json, or
     the nine that most items have. An item's genres come from the first of `genre_files` that knows
-    any, without `ignored_genres`. `wording` None takes the texts of the first training row.
+    any, without `ignored_genres`. `wording` None takes the texts of the first training
+    row that is used, for all rows; those that have others are counted.
 
     Switches: `repair` undoes Latin-1 mojibake and HTML entities, `drop_html` leaves out titles
     that are pieces of web pages, `drop_repeats` leaves out rows whose target is in the history.
@@ -60,10 +61,12 @@ class Released:
         titles = _TitleCleaner(repair=self.repair, drop_html=self.drop_html)
         rows = {name: [titles.clean_row(row) for row in part] for name, part in raw.items()}
         catalog = self._catalog(folder, rows if self.extend_catalog else {}, titles)
-        split = self._split(rows, catalog, titles.counts)
+        usable = {name: self._usable_rows(name, part, catalog, titles.counts) for name, part in rows.items()}
+        # Of a usable row: one without titles has no close, and its whole input for a lead.
+        wording = self.wording or usable["train"][0].wording
+        split = self._split(usable, catalog, titles.counts, wording)
         genres = self._select_genres(folder, catalog)
         counts = count_popularity(split.train, items=len(catalog))
-        wording = self.wording or raw["train"][0].wording
         return Dataset(self.name, catalog, split, counts, genres, wording, self.digest())
 
     def _catalog(
@@ -91,21 +94,34 @@ class Released:
                     by_title[clean_title(title, repair=self.repair)] = genres
         return by_title
 
+    def _usable_rows(
+        self, name: str, part: Sequence[ReleasedRow], catalog: Catalog, counts: Counter[str]
+    ) -> list[ReleasedRow]:
+        reasons = [self._reason_to_drop(row, catalog) for row in part]
+        counts.update(f"{name}_{reason}" for reason in reasons if reason)
+        usable = [row for row, reason in zip(part, reasons, strict=True) if not reason]
+        if not usable:
+            raise ValueError(
+                f"the {name} split is empty: {len(part)} rows in {name}.json, none usable "
+                f"({dict(counts)}); check that file, or loosen the switches"
+            )
+        return usable
+
     def _split(
-        self, rows: Mapping[str, Sequence[ReleasedRow]], catalog: Catalog, counts: Counter[str]
+        self,
+        usable: Mapping[str, Sequence[ReleasedRow]],
+        catalog: Catalog,
+        counts: Counter[str],
+        wording: Wording,
     ) -> Split:
-        parts = {}
-        for name, part in rows.items():
-            reasons = [self._reason_to_drop(row, catalog) for row in part]
-            counts.update(f"{name}_{reason}" for reason in reasons if reason)
-            usable = [row for row, reason in zip(part, reasons, strict=True) if not reason]
-            if not usable:
-                raise ValueError(
-                    f"the {name} split is empty: {len(part)} rows in {name}.json, none usable "
-                    f"({dict(counts)}); check that file, or loosen the switches"
-                )
-            counts["off_catalog_titles"] += sum(t not in catalog.ids for row in usable for t in row.history)
-            parts[name] = Examples.from_rows([_to_example(row, catalog) for row in usable])
+        rows = [row for part in usable.values() for row in part]
+        counts["off_catalog_titles"] += sum(t not in catalog.ids for row in rows for t in row.history)
+        # Texts that the setting gives stand in for those of all rows.
+        counts["other_wording"] += self.wording is None and sum(row.wording != wording for row in rows)
+        parts = {
+            name: Examples.from_rows([_to_example(row, catalog) for row in part])
+            for name, part in usable.items()
+        }
         return Split(parts["train"], parts["valid"], parts["test"], dict(sorted(counts.items())))
 
     def _reason_to_drop(self, row: ReleasedRow, catalog: Catalog) -> str | None:

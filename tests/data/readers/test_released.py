@@ -162,6 +162,15 @@ def test_rows_without_history_or_target_go_and_are_counted(tmp_path):
     )  # one in each file
 
 
+def test_the_wording_is_that_of_a_row_that_is_used_and_other_wordings_are_counted(tmp_path):
+    rows = [row([], "B", lead="nothing yet", close=""), row(["A"], "B"), row(["A"], "B", lead="then: ")]
+    dataset = released(tmp_path, rows).build()
+    assert dataset.wording == Wording("Recommend", "before: ", ", please")
+    assert dataset.split.drops["other_wording"] == 3  # one in each file
+    named = released(tmp_path, rows, wording=Wording("Do", "seen: ")).build()
+    assert (named.wording, named.split.drops["other_wording"]) == (Wording("Do", "seen: "), 0)
+
+
 def test_repeated_targets_stay_unless_the_switch_says_otherwise(tmp_path):
     rows = [row(["A", "B"], "A"), row(["A"], "B")]
     assert len(released(tmp_path, rows).build().split.train) == 2
