@@ -201,14 +201,9 @@ class FromInteractions:
         the raw data is faulty.
         """
         log.info("%s: reading the interactions", self.name)
-        read, drops = self.filters(self.reader.read())
+        read, drops = self._filter(self.reader.read())
         genres = most_common_genres(read.catalog.genres) if self.genres is None else tuple(self.genres)
         check_genres(genres, read.catalog, self.name, origin=read.items_file)
-        # In the file's order, which breaks ties of time later on.
-        distinct = read.frame.unique(maintain_order=True)
-        drops["duplicate_interactions"] = read.frame.height - distinct.height
-        if self.drop_duplicates:
-            read = replace(read, frame=distinct)
         rows = sliding_windows(read.frame, history_min=self.history_min, history_max=self.history_max)
         drops = {**read.drops, **drops, "short_users": self._count_short_users(read)}
         if self.drop_repeats:
@@ -217,6 +212,17 @@ class FromInteractions:
         split = SPLITTERS[self.split](rows, self.ratios, drops)
         counts = count_popularity(split.train, items=len(read.catalog))
         return Dataset(self.name, read.catalog, split, counts, genres, self.wording, self.digest())
+
+    def _filter(self, read: Interactions) -> tuple[Interactions, dict[str, int]]:
+        """Return the interactions that the filters leave, and counts of the others and of duplicates."""
+        if self.drop_duplicates:
+            # Before the filters, whose core would count repeats; in the file's order, which breaks ties of time.
+            distinct = read.frame.unique(maintain_order=True)
+            filtered, drops = self.filters(replace(read, frame=distinct))
+            return filtered, {**drops, "duplicate_interactions": read.frame.height - distinct.height}
+        filtered, drops = self.filters(read)
+        duplicates = filtered.frame.height - filtered.frame.n_unique()
+        return filtered, {**drops, "duplicate_interactions": duplicates}
 
     def _count_short_users(self, read: Interactions) -> int:
         short = count_short_users(read.frame, history_min=self.history_min)
@@ -243,7 +249,7 @@ def count_popularity(train: Examples, *, items: int) -> NDArray[np.int64]:
 def check_genres(
     genres: Sequence[str], catalog: Catalog, name: str, *, origin: str = "the genre files"
 ) -> None:
-    """Raise `ValueError` unless every selected genre belongs to some item of the catalogue.
+    """Raise `ValueError` unless every selected genre is named once and belongs to some item of the catalogue.
 
     `origin` names the file whose field 'genres' was read.
     """
@@ -253,4 +259,9 @@ def check_genres(
             raise ValueError(
                 f"{name}: no item has the selected genre {genre!r}; "
                 f"choose from {', '.join(sorted(known))} (field 'genres' of {origin})"
+            )
+        # Its second column would stay empty, and MGU be a mean over one genre more.
+        if genres.count(genre) > 1:
+            raise ValueError(
+                f"{name}: the selected genre {genre!r} is named {genres.count(genre)} times; name it once"
             )

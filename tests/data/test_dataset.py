@@ -190,6 +190,12 @@ def test_a_selected_genre_that_no_item_has_is_refused_with_the_ones_there():
         fixed(genres=("x", "z")).build()
 
 
+def test_a_selected_genre_that_is_named_twice_is_refused():
+    """MGU would be a mean over three genres, one of them always empty."""
+    with pytest.raises(ValueError, match="fixed: the selected genre 'x' is named 2 times; name it once"):
+        fixed(genres=("x", "y", "x")).build()
+
+
 def test_each_users_last_rows_are_for_testing_where_that_split_is_chosen():
     split = fixed(split="leave_one_out").build().split
     assert [row.target for part in (split.train, split.valid, split.test) for row in part] == [1, 2, 3, 0]
@@ -247,6 +253,34 @@ def test_users_who_become_short_by_dropping_duplicates_are_counted(drop, short):
         drop_duplicates=drop,
     ).build()
     assert dataset.split.drops["short_users"] == short
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Three users with the items 0 and 1; the last one has item 2 as well, written twice."""
+
+    def digest(self):
+        return "pairs"
+
+    def read(self):
+        rows = [(user, item, 10 * user + item, 5.0) for user in range(3) for item in range(2)]
+        rows += [(2, 2, 22, 5.0)] * 2
+        catalog = Catalog(("A", "B", "C"), (("x",), (), ()))
+        return Interactions(pl.DataFrame(rows, schema=INTERACTION_SCHEMA, orient="row"), catalog)
+
+
+@pytest.mark.parametrize(("drop", "titles"), [(False, ("A", "B", "C")), (True, ("A", "B"))])
+def test_a_core_counts_no_interaction_that_is_dropped_as_a_duplicate(drop, titles):
+    dataset = FromInteractions(
+        *("pairs", Pairs(), ("x",), Wording("i", "l")),
+        history_min=1,
+        ratios=(1, 1, 1),
+        drop_duplicates=drop,
+        filters=Filters(core=2),
+    ).build()
+    assert dataset.catalog.titles == titles
+    drops = dataset.split.drops
+    assert (drops["core_items"], drops["duplicate_interactions"]) == (3 - len(titles), 1)
 
 
 def test_genres_default_to_the_commonest_of_the_data():
