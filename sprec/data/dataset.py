@@ -216,7 +216,7 @@ class FromInteractions:
     def _filter(self, read: Interactions) -> tuple[Interactions, dict[str, int]]:
         """Return the interactions that the filters leave, and counts of the others and of duplicates."""
         if self.drop_duplicates:
-            # Before the filters, whose core would count repeats; in the file's order, which breaks ties of time.
+            # Before the filters: a core would count repeats. In the file's order, which breaks ties of time.
             distinct = read.frame.unique(maintain_order=True)
             filtered, drops = self.filters(replace(read, frame=distinct))
             return filtered, {**drops, "duplicate_interactions": read.frame.height - distinct.height}

@@ -13,6 +13,8 @@ from sprec.progress import track
 
 CHUNK_BYTES = 1 << 24
 TEXT, NUMBER, TEXTS = pl.String(), pl.Float64(), pl.List(pl.String)
+# polars writes what is no text as one: a list, an object, a truth value, a number with a fraction.
+MAYBE_NO_TEXT = r"(?s)^(\[.*\]|\{.*\}|true|false|-?\d+(\.|[eE]).*)$"
 
 
 def read_frames(
@@ -24,10 +26,9 @@ def read_frames(
 ) -> Iterator[pl.DataFrame]:
     """Yield frames of these fields and of `line`, one per 16 MiB of the file, packed or not.
 
-    `fields` maps names to `TEXT` (in JSON any value, as it stands there), `NUMBER` or `TEXTS`;
-    other fields are skipped. A field that is `optional` may be null or missing. `parse` reads one
-    line: JSON is read fast, anything else (such as `ast.literal_eval`) line by line. Raises
-    `ValueError` naming file, line and field.
+    `fields` maps names to `TEXT` (a text or a whole number), `NUMBER` or `TEXTS`; other fields are skipped.
+    A field that is `optional` may be null or missing. `parse` reads one line: JSON is read fast, anything else
+    (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
     """
     needed = [name for name in fields if name not in optional]
     parts = None if path.suffix == ".gz" else path.stat().st_size // CHUNK_BYTES + 1
@@ -55,7 +56,18 @@ def _read_ndjson(data: bytes, fields: Mapping[str, pl.DataType], first: int) -> 
         return None
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     # polars skips blank lines, and then row numbers would not be line numbers.
-    return frame.with_row_index("line", offset=first) if frame.height == lines else None
+    if frame.height != lines or any(_may_hold_no_text(frame[name]) for name in fields):
+        return None
+    return frame.with_row_index("line", offset=first)
+
+
+def _may_hold_no_text(column: pl.Series) -> bool:
+    """Tell whether a value may not have been a text, which only reading line by line can say."""
+    if column.dtype == TEXTS:
+        column = column.filter(column.list.len() > 0).explode()
+        if column.null_count():
+            return True
+    return column.dtype == TEXT and bool(column.str.contains(MAYBE_NO_TEXT).any())
 
 
 def _read_line_by_line(
@@ -110,6 +122,8 @@ def _check_present(
 
 
 def _text(raw: object) -> str:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)  # polars, too, reads 5.0 as "5"
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         raise TypeError
     return str(raw)

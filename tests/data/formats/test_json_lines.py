@@ -61,6 +61,38 @@ def test_lists_of_lists_are_one_list(tmp_path):
     assert read(path, {"tags": TEXTS}, parse=ast.literal_eval) == [(1, ["CDs", "Pop", "CDs", "Jazz"])]
 
 
+SAME = {"json": json.loads, "line by line": lambda line: json.loads(line)}
+
+
+@pytest.mark.parametrize("parse", SAME.values(), ids=SAME)
+def test_a_record_reads_the_same_fast_and_line_by_line(tmp_path, parse):
+    line = '{"name": 5.0, "size": 1, "tags": [["Music", "Jazz"], ["Pop"], "[REC]", 3]}\n'
+    line += '{"name": "[REC]", "size": 2, "tags": ["true"]}\n{"name": "1.5", "size": 3, "tags": []}\n'
+    assert read(write(tmp_path, line), parse=parse) == [
+        (1, "5", 1.0, ["Music", "Jazz", "Pop", "[REC]", "3"]),
+        (2, "[REC]", 2.0, ["true"]),
+        (3, "1.5", 3.0, []),
+    ]
+
+
+@pytest.mark.parametrize("parse", SAME.values(), ids=SAME)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('"name": ["T"], "tags": []', r"field 'name' is \"\['T'\]\", expected a text"),
+        ('"name": true, "tags": []', "field 'name' is 'True', expected a text"),
+        ('"name": 1.5, "tags": []', "field 'name' is '1.5', expected a text"),
+        ('"name": {"a": 1}, "tags": []', "field 'name' is .*, expected a text"),
+        ('"name": "T", "tags": [true]', "field 'tags' is .*, expected a list of texts"),
+        ('"name": "T", "tags": [null, "a"]', "field 'tags' is .*, expected a list of texts"),
+    ],
+)
+def test_what_is_no_text_is_refused_fast_and_line_by_line(tmp_path, fields, message, parse):
+    path = write(tmp_path, f'{{"name": "a", "size": 1, "tags": []}}\n{{"size": 1, {fields}}}\n')
+    with pytest.raises(ValueError, match=f"json:2: {message}"):
+        read(path, parse=parse)
+
+
 def test_only_wanted_fields_are_kept(tmp_path):
     path = write(tmp_path, json.dumps({"name": "a", "text": "x" * 1_000_000}) + "\n")
     (frame,) = read_frames(path, {"name": TEXT})
