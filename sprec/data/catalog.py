@@ -11,15 +11,17 @@ from itertools import count
 MOST_COMMON_GENRES = 9
 """How many genres are selected where nobody names them."""
 
-# Controls other than white space, marks that turn the direction of text, and byte order marks: nobody sees
-# them, a prompt that holds them reads otherwise than it looks, and equal titles differ by them.
+# Controls other than white space, marks that turn the direction of text, byte order marks, soft hyphens, and
+# spaces, joiners and operators without width: nobody sees them, a prompt that holds them reads otherwise than
+# it looks, and equal titles differ by them. The joiners U+200C and U+200D stay: Persian and emoji need them.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
+    "\u2066-\u2069\ufeff]"
 )
 
 
 def clean_text(text: str) -> str:
-    r"""Return the text in Unicode's NFC, without control and bidirectional characters.
+    r"""Return the text in Unicode's NFC, without control and other characters that nobody sees.
 
     >>> clean_text("Ame\u0301lie\u202e\x07") == "Am\u00e9lie", clean_text("Heat\n")
     (True, 'Heat\n')

@@ -66,3 +66,12 @@ def test_titles_told_apart_get_the_next_number_that_no_other_title_has():
     assert catalog.titles == ("Heat", "Heat (2)", "Heat (3)", "Ran", "Heat (4)")
     assert catalog.genres == (("a",), (), ("b",), (), ())
     assert (ids, numbered) == ([0, 1, 2, 3, 4], 2)
+
+
+def test_characters_without_width_make_no_title_of_their_own_but_joiners_stay():
+    """A soft hyphen, spaces and operators without width; Persian and emoji are written with joiners."""
+    titles = ["He\u00adat", "Heat", "\u200bHeat", "He\u2060a\u2064t\u180e", "\u200b"]
+    catalog, ids, merged = merge_titles(titles, [[]] * 5)
+    assert (catalog.titles, ids, merged) == (("Heat", ""), [0, 0, 0, 0, 1], 3)
+    for joined in ("\u0645\u06cc\u200c\u0631\u0648\u062f", "\U0001f468\u200d\U0001f680"):
+        assert normalise(joined) == joined
