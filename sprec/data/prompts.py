@@ -80,7 +80,9 @@ class PromptTemplates:
 
 
 def check_template(template: str, key: str) -> None:
-    """Pass where a template holds {history} once and no unknown field; else `ValueError` naming its key.
+    r"""Pass where a template holds {history} once and no unknown field; else `ValueError` naming its key.
+
+    A line break or tab that was typed as a backslash and a letter is refused too.
 
     >>> check_template("Seen: {history} {x}", "prompt.text")
     Traceback (most recent call last):
@@ -100,6 +102,12 @@ def check_template(template: str, key: str) -> None:
         )
     if fields.count("history") != 1:
         raise ValueError(f"{key} holds {{history}} {fields.count('history')} times; put it there once")
+    # Neither shells nor Hydra make a line break of it. A text that has line breaks means what it says.
+    if (typed := re.search(r"\\[nt]", template)) and "\n" not in template:
+        raise ValueError(
+            f"{key} holds {typed[0]} as two characters, a backslash and a letter; write line breaks and tabs "
+            "themselves, best in a file: prompt=text prompt.file=FILE"
+        )
 
 
 def one_text(text: str, file: str | None = None, answer_end: AnswerEnds = QUOTED) -> PromptTemplates:
@@ -136,18 +144,27 @@ class ChatLayout:
     def for_chat(self, apply_chat: Callable[[str], str]) -> PromptTemplates:
         """Return the message in the chat template, whose own braces are escaped.
 
+        Raises `ValueError` for a chat template that does not show a user's message once, as it is.
+
         >>> ChatLayout("{instruction} {history}").for_chat(lambda text: f"<{{user}}>{text}<bot>").sft
         '<{{user}}>{instruction} {history}<bot>'
         """
         # A mark goes through the template in place of the message, whose fields are filled in later.
-        before, _, after = apply_chat(_MARK).partition(_MARK)
+        before, *others = apply_chat(_MARK).split(_MARK)
+        if len(others) != 1:
+            raise ValueError(
+                f"prompt=chat: the base LLM's chat template shows a user's message {len(others)} times, not "
+                "once and unchanged; use prompt=alpaca"
+            )
+        after = others[0]
         template = before.translate(_BRACES) + self.message + after.translate(_BRACES)
         return PromptTemplates(template, template, template, self.answer_end)
 
 
 _HISTORY = "\0"
 """Stands for the titles while fields are filled; no text that was read holds it."""
-_MARK, _BRACES = "MESSAGE", str.maketrans({"{": "{{", "}": "}}"})
+# A word that no chat template has in its own text.
+_MARK, _BRACES = "sprec-user-message-b7e1", str.maketrans({"{": "{{", "}": "}}"})
 ALPACA_TEMPLATES = PromptTemplates()
 
 

@@ -101,11 +101,42 @@ def test_one_text_serves_every_step_and_may_come_from_a_file(tmp_path):
         ("{history:>9}", r"prompt\.text gives a field a format; write the bare name"),
         ("{instruction!r} {history}", r"prompt\.text gives a field a format"),
         ("{history} {", r"prompt\.text: .*; write \{\{ and \}\} for braces"),
+        (
+            r"{instruction}\n{history}",
+            r"text holds \\n as two characters, .*; write line breaks .*prompt\.file",
+        ),
+        (r"{instruction}\t{history}", r"text holds \\t as two characters"),
     ],
 )
 def test_text_is_checked_when_it_is_composed(text, line):
     with pytest.raises(ValueError, match=line):
         one_text(text)
+
+
+def test_line_breaks_typed_as_two_characters_are_refused_for_each_step_and_for_chats():
+    with pytest.raises(ValueError, match=r"prompt\.dpo holds \\n as two characters"):
+        PromptTemplates(dpo=r"{instruction}\n{history}")
+    with pytest.raises(ValueError, match=r"prompt\.message holds \\n as two characters"):
+        ChatLayout(r"{instruction}\n{history}")
+    assert one_text("In \\text{{LaTeX}}:\n{history}").sft.startswith("In \\text")
+
+
+def test_a_chat_template_that_holds_the_word_message_keeps_the_users_text():
+    def with_word(message):
+        return f"<SYSTEM MESSAGE>Be brief.<USER MESSAGE>{message}<BOT MESSAGE>"
+
+    template = ChatLayout("{instruction} {history}").for_chat(with_word).sft
+    assert template == "<SYSTEM MESSAGE>Be brief.<USER MESSAGE>{instruction} {history}<BOT MESSAGE>"
+
+
+@pytest.mark.parametrize(
+    ("apply_chat", "times"),
+    [(lambda text: "<user><bot>", 0), (lambda text: text.upper(), 0), (lambda text: f"{text}<bot>{text}", 2)],
+    ids=["left out", "changed", "twice"],
+)
+def test_a_chat_template_that_does_not_show_the_message_once_is_refused(apply_chat, times):
+    with pytest.raises(ValueError, match=f"prompt=chat: .* a user's message {times} times.*; use prompt=alp"):
+        ChatLayout().for_chat(apply_chat)
 
 
 def test_file_that_cannot_be_read_is_named(tmp_path):
