@@ -27,8 +27,8 @@ def read_frames(
     """Yield frames of these fields and of `line`, one per 16 MiB of the file, packed or not.
 
     `fields` maps names to `TEXT` (a text or a whole number), `NUMBER` or `TEXTS`; other fields are skipped.
-    A field that is `optional` may be null or missing. `parse` reads one line: JSON is read fast, what else there
-    is (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
+    A field that is `optional` may be null or missing. `parse` reads one line: JSON is read fast, anything
+    else (such as `ast.literal_eval`) line by line. Raises `ValueError` naming file, line and field.
     """
     needed = [name for name in fields if name not in optional]
     parts = None if path.suffix == ".gz" else path.stat().st_size // CHUNK_BYTES + 1
