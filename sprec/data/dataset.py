@@ -21,6 +21,7 @@ from sprec.data.interactions import InteractionReader, Interactions
 from sprec.data.splits import (
     SPLIT_NAMES,
     SPLITTERS,
+    check_ratios,
     count_short_users,
     drop_repeated_targets,
     sample_row_numbers,
@@ -182,6 +183,7 @@ class FromInteractions:
     def __post_init__(self) -> None:
         if self.split not in SPLITTERS:
             raise ValueError(f"split = {self.split!r}; choose one of {', '.join(SPLITTERS)}")
+        check_ratios(self.ratios)
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the reader's digest and all settings here."""

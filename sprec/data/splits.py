@@ -50,8 +50,10 @@ def chronological(
     """Return the split of all rows in order of time, ties by user and then by row order.
 
     The borders are the cumulative shares rounded down, so of 9,301,274 rows 8:1:1 gives the
-    released 7,441,019 / 930,127 / 930,128. Raises `ValueError` naming a split without rows.
+    released 7,441,019 / 930,127 / 930,128. Raises `ValueError` naming a split without rows, or the
+    ratios where they are not three shares of 0 or more.
     """
+    check_ratios(ratios)
     # Cumulative borders, since rounding each share for itself would lose rows.
     borders = [0, *(frame.height * share // sum(ratios) for share in accumulate(ratios))]
     ordered = frame.sort("time", "user", maintain_order=True)
@@ -60,6 +62,15 @@ def chronological(
         for name, start, end in zip(SPLIT_NAMES, borders[:-1], borders[1:], strict=True)
     }
     return _make_split(parts, frame.height, ":".join(map(str, ratios)), drops)
+
+
+def check_ratios(ratios: Sequence[int]) -> None:
+    """Raise `ValueError` unless there are three shares, none below 0 and not all 0."""
+    if len(ratios) != len(SPLIT_NAMES) or min(ratios) < 0 or not sum(ratios):
+        raise ValueError(
+            f"dataset.ratios = {list(ratios)}; give three shares of 0 or more, of train, valid and test, "
+            "as in [8,1,1]"
+        )
 
 
 def leave_one_out(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists
+from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists, refuse_below_one
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,9 @@ class InBatch(NegativeSampler):
 
     count: int = 1
     batch_rows: int = 16
+
+    def __post_init__(self) -> None:
+        refuse_below_one(self, "batch_rows")
 
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` distinct titles per example, uniform over the batch's other targets."""

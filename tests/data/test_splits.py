@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sprec.data.examples import EXAMPLE_SCHEMA
 from sprec.data.splits import (
+    check_ratios,
     chronological,
     count_short_users,
     drop_repeated_targets,
@@ -169,3 +170,11 @@ def test_rows_whose_target_is_in_their_history_are_repeats():
     rows = [(1, 10, 1), (1, 11, 2), (1, 10, 3), (1, 10, 4), (1, 12, 5)]
     kept = drop_repeated_targets(sliding_windows(interactions(rows), history_min=1, history_max=2))
     assert kept["target"].to_list() == [11, 12]
+
+
+@pytest.mark.parametrize("ratios", [[8, 1], [8, 1, 1, 1], [0, 0, 0], [-8, 20, 1], []])
+def test_ratios_that_are_no_three_shares_are_refused(ratios):
+    with pytest.raises(ValueError, match=r"dataset\.ratios = \[.*\]; give three shares of 0 or more"):
+        check_ratios(ratios)
+    with pytest.raises(ValueError, match=r"dataset\.ratios"):
+        chronological(many(10), ratios)

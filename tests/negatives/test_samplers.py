@@ -259,6 +259,7 @@ def test_told_names_settings_that_are_not_the_default():
     [
         *((Beams, {"width": 0}), (Exposure, {"exposure": "low", "width": 0}), (Balanced, {"width": -1})),
         *((Exposure, {"exposure": "low", "top_genres": 0}), (Ches, {"candidates": 0})),
+        *((InBatch, {"batch_rows": 0}), (InBatch, {"batch_rows": -1})),
     ],
 )
 def test_settings_that_leave_nothing_to_choose_from_are_refused(sampler, setting):

@@ -111,11 +111,13 @@ class Folder:
 def find_file(folder: Path, *names: str) -> Path:
     """Return the file below `folder` with the first of these names that exists, plain or as .gz.
 
-    Of several files of one name, the one nearest to `folder` counts. Raises `SourceError` that
-    says what the folder holds where there is none.
+    A name may be a path within the folder, as in "2024/ratings.csv". Of several files of one name, the one
+    nearest to `folder` counts. Raises `SourceError` that says what the folder holds where there is none.
     """
     for name in names:
-        paths = [path for path in folder.rglob("*") if path.name in (name, f"{name}.gz") and path.is_file()]
+        parts = Path(name).parts
+        ends = [parts, (*parts[:-1], f"{parts[-1]}.gz")]
+        paths = [path for path in folder.rglob("*") if path.parts[-len(parts) :] in ends and path.is_file()]
         if paths:
             return min(paths, key=lambda path: (len(path.parts), path.name, str(path)))
     wanted = " or ".join(names)

@@ -97,8 +97,8 @@ class InteractionTableReader:
         frames = [self._convert(batch) for batch in batches]
         if not frames:
             raise ValueError(f"{self.path} has no rows; fetch the file anew")
-        if self.counts["unlisted"] and not any(frame.height for frame in frames):
-            raise ValueError(self._explain_no_item())
+        if not any(frame.height for frame in frames):
+            self._refuse_nothing_left()
         counts = {reason: self.counts[reason] for reason in (*REASONS, "no_rating", "below_min_rating")}
         drops = {**self.items.drops, **counts}
         return Interactions(
@@ -136,6 +136,16 @@ class InteractionTableReader:
             names.time_format.to_seconds(pl.col(names.time)).alias("time"),
             rating.cast(pl.Float64).alias("rating"),
         )
+
+    def _refuse_nothing_left(self) -> None:
+        """Raise `ValueError` where no row has a listed item, or no such row a rating that is high enough."""
+        if self.counts["below_min_rating"]:
+            raise ValueError(
+                f"min_rating = {self.min_rating:g}, but no item of {self.items.path.name} is rated so high "
+                f"in {self.path}; use a lower dataset.reader.min_rating"
+            )
+        if self.counts["unlisted"] == self.counts.total() > 0:
+            raise ValueError(self._explain_no_item())
 
     def _explain_no_item(self) -> str:
         listed = ", ".join(repr(key) for key in list(self.items.codes)[:3])

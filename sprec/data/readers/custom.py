@@ -24,19 +24,20 @@ from sprec.data.interactions import Interactions
 
 WHOLE_NUMBER = r"^(-?\d+)\.0+$"  # as tables with a missing value write whole numbers
 RECORDS_PER_FRAME = 2_000  # few enough to stay in the processor's cache: more take twice as long
+TYPED_TAB = "\\t"  # what a command line makes of a tab
 UNITS_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000}
 
 
 @dataclass(frozen=True)
 class Custom:
-    """Reads two tables, each CSV with a header (`.csv`, `.csv.gz`) or Parquet, from a source's folder.
+    r"""Reads two tables, each CSV with a header (`.csv`, `.csv.gz`) or Parquet, from a source's folder.
 
     `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: no ratings)
     name columns of the first, `item`, `title` and `genres` (None: no genres) of the second.
     Times are ISO dates, Parquet's own, or numbers in `time_unit` ("s", "ms", "us") since 1970. Ids may
     be numbers: 3 and 3.0 are one id. CSV genres are separated by `genre_separator`; Parquet
-    ones may be lists. `separator` stands between the fields of a CSV file; a line with more fields
-    than the header is refused, since a decimal comma would move all that follows it.
+    ones may be lists. `separator` stands between the fields of a CSV file, `\t` for a tab; a line with
+    more fields than the header is refused, since a decimal comma would move all that follows it.
     """
 
     source: Source
@@ -58,6 +59,13 @@ class Custom:
         check_duplicates_option(self.duplicates)
         if self.time_unit not in UNITS_PER_SECOND:
             raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(UNITS_PER_SECOND)}")
+        if self.separator == TYPED_TAB:
+            object.__setattr__(self, "separator", "\t")
+        if len(self.separator) != 1 or self.separator in '"\r\n':
+            raise ValueError(
+                f"dataset.reader.separator = {self.separator!r} is not one character; give that which stands "
+                f"between the fields, {TYPED_TAB} for a tab"
+            )
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""

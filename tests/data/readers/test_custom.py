@@ -276,3 +276,38 @@ def test_an_open_quote_is_refused_with_the_line_that_opens_it(tmp_path, text, li
 def test_lines_that_end_in_carriage_returns_alone_are_said_to(tmp_path):
     with pytest.raises(ValueError, match=r"items\.csv:1: no CSV \(new-line .*; end lines with a line feed"):
         plain(tmp_path, EVENT, "item,title,genres\ra,Heat,A\r").read()
+
+
+def test_a_rating_that_none_has_is_said_though_an_item_is_unlisted(tmp_path):
+    events = "user,item,time,rating\nu,a,1600000000,5\nu,x,1600000001,5\n"
+    with pytest.raises(
+        ValueError,
+        match=r"min_rating = 6, but no item of items\.csv is rated so high in .*; use a lower dataset",
+    ):
+        plain(tmp_path, events, rating="rating", min_rating=6).read()
+
+
+def test_ids_of_items_without_a_title_are_listed(tmp_path):
+    """The only item that is listed has no title, the other one is unlisted: no columns are mixed up."""
+    events = "user,item,time\nu,a,1600000000\nu,x,1600000001\n"
+    read = plain(tmp_path, events, "item,title,genres\na,,A\nb,Ran,B\n").read()
+    assert (read.frame.height, read.drops["no_title"], read.drops["unlisted"]) == (0, 1, 1)
+
+
+def test_a_tab_may_be_typed_and_other_separators_are_one_character(tmp_path):
+    events, items = EVENT.replace(",", "\t"), "item\ttitle\tgenres\na\tHeat\tA\n"
+    typed = plain(tmp_path, events, items, separator=r"\t")
+    assert typed.read().catalog.titles == ("Heat",)
+    assert typed.digest() == plain(tmp_path, events, items, separator="\t").digest()
+    for separator in ("::", "", '"'):
+        with pytest.raises(ValueError, match=r"dataset\.reader\.separator = '.*' is not one character; give"):
+            plain(tmp_path, events, separator=separator)
+
+
+def test_a_file_of_a_folder_within_is_named_by_its_path(tmp_path):
+    plain(tmp_path, EVENT)
+    for part, time in (("2023", 1_600_000_000), ("2024", 1_700_000_000)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "ratings.csv").write_text(f"user,item,time\nu,a,{time}\n")
+    read = Custom(Folder(tmp_path), interactions="2024/ratings.csv").read()
+    assert read.frame["time"].to_list() == [1_700_000_000]
