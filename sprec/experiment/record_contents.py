@@ -59,10 +59,16 @@ def history_genres(dataset: Dataset, rows: Sequence[Example]) -> dict[str, float
 
 
 def thin_curve(path: Path) -> Mapping[str, tuple[float, ...]]:
-    """Return each column of a stage's curve at `CURVE_POINTS` evenly spaced steps with first and last."""
-    frame = pl.read_parquet(path)
-    rows = frame[_spaced_evenly(frame.height, CURVE_POINTS)]
-    return {name: tuple(map(_round, rows[name].to_list())) for name in rows.columns}
+    """Return each column of a stage's curve at `CURVE_POINTS` evenly spaced steps with first and last.
+
+    Steps count that have a value: few have a validation loss, and one is the step whose weights were kept.
+    """
+    columns = [column.drop_nulls() for column in pl.read_parquet(path)]
+    places = [_spaced_evenly(len(column), CURVE_POINTS) for column in columns]
+    return {
+        column.name: tuple(map(_round, column[rows].to_list()))
+        for column, rows in zip(columns, places, strict=True)
+    }
 
 
 def prediction_table(

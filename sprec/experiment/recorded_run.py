@@ -173,7 +173,8 @@ class RecordedRun:
         curve = pl.read_parquet(folder / CURVE)
         for step, values in enumerate(curve.iter_rows(named=True), 1):
             if (label, step) not in self.sent:
-                self._track_step(label, step, values)
+                reported = {name: value for name, value in values.items() if value is not None}
+                self._track_step(label, step, reported)
         self.steps[curve_name(label)] += len(curve)
         self.components.tracker.artifact(f"{self.dataset.name}-{label}", folder, "adapter")
 

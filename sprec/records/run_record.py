@@ -115,9 +115,10 @@ class RunRecord:
     next item `[n, 1]` of each evaluated row, encoded like lists. `items` describes, by id as text, every item
     in a list, a target or a sampled user's history. `history_genres` is GH, each selected genre's share in
     the evaluated rows' histories. `curves` holds loss and margin (nats) per optimiser step, thinned, by stage
-    label. `tracker` is the W&B run's address or id, or "", `sweep` the id of the run's sweep, or "". `engine`
-    says what computed the LLM, how far the fast engine was from transformers in nats, and which layers have
-    adapters; empty without an LLM.
+    label; `validation_loss` (nats per token) at evaluated steps alone, and `kept_step`, the one whose weights
+    were kept. `tracker` is the W&B run's address or id, or "", `sweep` the id of the run's sweep, or "".
+    `engine` says what computed the LLM, how far the fast engine was from transformers in nats, and which
+    layers have adapters; empty without an LLM.
     """
 
     command: str

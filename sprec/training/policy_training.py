@@ -92,7 +92,8 @@ def train_policy(
             on_step=partial(context.on_step, label),
         )
     model.save(folder)
-    pl.DataFrame(curve).write_parquet(folder / CURVE)
+    # All rows say which columns there are: few steps have a validation loss.
+    pl.DataFrame(curve, infer_schema_length=None).write_parquet(folder / CURVE)
     write_drops(folder, drops)
 
 

@@ -191,6 +191,8 @@ class FineTuningModule(lightning.LightningModule):
         loss = validation_loss(self.language_model, rows, batch_tokens=tokens)
         self.network.train()
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
+        self.curve[-1]["validation_loss"] = loss
+        self.on_step(step, {"validation_loss": loss})
         if loss < self.best.loss:
             weights = self.language_model.tuned_weights()
             # Copies, since the next step changes the originals.
@@ -254,7 +256,7 @@ def fine_tune(
     checkpoint: TrainingCheckpoint | None = None,
     on_step: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
 ) -> list[dict[str, float]]:
-    """Train `model` in place; return what each optimiser step reports.
+    """Train `model` in place; return what each optimiser step reports; `kept_step` marks whose weights stay.
 
     `FloatingPointError` with label and step for a loss, gradient norm or weight that is not finite.
 
@@ -289,7 +291,9 @@ def fine_tune(
     # The bar belongs to this block: in a generator that Lightning holds, it would outlive an interrupt.
     with show_progress("optimiser steps", len(batches)) as module.advance_to:
         loop.fit(module, iter(left))  # an iterator, since a list would be one loader for each batch
-    if module.best.step:
-        log.info("kept the weights after step %d of %d", module.best.step, len(batches))
+    if step := module.best.step:
+        log.info("kept the weights after step %d of %d", step, len(batches))
+        module.curve[step - 1]["kept_step"] = step
+        on_step(step, {"kept_step": step})
         model.set_tuned_weights(module.best.weights)
     return module.curve

@@ -50,3 +50,15 @@ def test_long_curve_is_thinned_and_keeps_its_ends(tmp_path):
     found = thin_curve(tmp_path / "curve.parquet")["loss"]
     assert len(found) == 200
     assert (found[0], found[-1]) == (0.333333, 0.000998004)
+
+
+def test_no_validation_loss_of_a_long_curve_is_thinned_out(tmp_path):
+    """Of 1000 steps, which have 200 points, each 250th was evaluated and the 500th kept."""
+    curve = [{"loss": 1.0} for _ in range(1000)]
+    for step, loss in ((250, 3.0), (500, 1.0), (750, 2.0), (1000, 2.5)):
+        curve[step - 1]["validation_loss"] = loss
+    curve[499]["kept_step"] = 500
+    pl.DataFrame(curve, infer_schema_length=None).write_parquet(tmp_path / "curve.parquet")
+    found = thin_curve(tmp_path / "curve.parquet")
+    assert (found["validation_loss"], found["kept_step"]) == ((3.0, 1.0, 2.0, 2.5), (500.0,))
+    assert len(found["loss"]) == 200

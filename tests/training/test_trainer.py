@@ -181,8 +181,10 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
 
     monkeypatch.setattr("sprec.training.trainer.validation_loss", scripted)
     model = make(4)
-    tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, eval_every=2))
+    curve = tuned(model, catalog, sft, replace(SCHEDULE, epochs=5, batch_rows=4, eval_every=2))
     assert len(seen) == 3
+    assert [values.get("validation_loss") for values in curve] == [None, 3.0, None, 1.0, 2.0]
+    assert [values.get("kept_step") for values in curve] == [None, None, None, 4, None]
     assert all(torch.equal(seen[1][name], value) for name, value in model.tuned_weights().items())
     assert any(not torch.equal(seen[2][name], value) for name, value in model.tuned_weights().items())
 
