@@ -59,13 +59,12 @@ class NearestTitles:
 
     def __call__(self, titles: Sequence[str | None], k: int) -> Int[np.ndarray, "titles k"]:
         """Return the k nearest items of each title; None, a text without a title, has none."""
-        from sprec.generation.grounding import find_nearest
+        from sprec.generation.grounding import ground_titles
 
         # An empty text has nearest titles too, so places of None are emptied at the end.
         spellings = [self.evaluation_set.spelling_of(title or "") for title in titles]
-        catalog = self.embedder.embed(self.evaluation_set.titles)
         ranked = np.full((len(titles), k), -1)
-        neighbours = find_nearest(self.embedder.embed(spellings), catalog, k=k)
+        neighbours = ground_titles(spellings, self.embedder, self.evaluation_set.titles, k=k)
         ranked[:, : neighbours.shape[1]] = neighbours
         ranked[[title is None for title in titles]] = -1
         return ranked

@@ -1,8 +1,11 @@
 """From a written title to catalogue items: nearest titles by embedding (Gao et al. 2025; BIGRec)."""
 
+import logging
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +16,8 @@ from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source, Wheel
 from sprec.progress import track
 
+log = logging.getLogger(__name__)
+TITLES_PER_BATCH = 256
 DISTANCES_PER_BLOCK, PAIRS_PER_BLOCK = 1024 * 4096, 1024
 """Distances held at a time (16 MB in float32), and differences of vectors."""
 SPARE_CANDIDATES = 8
@@ -78,22 +83,38 @@ class SentenceModel:
 
     @torch.no_grad()
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
-        """Return unit vectors in float32."""
+        """Return unit vectors in float32; titles of the same tokens have the same vector, to the last bit."""
         from transformers import AutoModel, AutoTokenizer  # takes seconds, and n-grams do without it
 
         place = self.source.fetch() / self.folder
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = AutoModel.from_pretrained(place, use_safetensors=True).eval()
+        tokens = [tuple(ids) for ids in tokenizer(list(titles), truncation=True).input_ids]
+        # Uncased encoders read several titles as one. Computed twice, in batches of different padding, its
+        # vector would differ by rounding, and equal distances would no longer be equal.
+        batches = batch_equal_lengths(tokens)
         vectors = []
-        starts = range(0, len(titles), 256)
-        for start in track(starts, "embedding titles", len(starts)):
-            batch = tokenizer(
-                list(titles[start : start + 256]), padding=True, truncation=True, return_tensors="pt"
-            )
-            mask = batch["attention_mask"][..., None]
-            mean = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
-            vectors.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
-        return np.concatenate(vectors)
+        for batch in track(batches, "embedding titles", len(batches)):
+            ids = torch.tensor(batch)
+            hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            vectors.append(torch.nn.functional.normalize(hidden.mean(1), dim=-1).numpy())
+        row = {ids: number for number, ids in enumerate(ids for batch in batches for ids in batch)}
+        return np.concatenate(vectors)[[row[ids] for ids in tokens]]
+
+
+def batch_equal_lengths(sequences: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
+    """Return the distinct sequences in batches of one length each, which need no padding.
+
+    >>> batch_equal_lengths([(1, 2), (3,), (1, 2), (4, 5)])
+    [[(3,)], [(1, 2), (4, 5)]]
+    """
+    batches = []
+    for _, group in groupby(sorted(set(sequences), key=lambda ids: (len(ids), ids)), key=len):
+        equal = list(group)
+        batches += [
+            equal[start : start + TITLES_PER_BATCH] for start in range(0, len(equal), TITLES_PER_BATCH)
+        ]
+    return batches
 
 
 def minilm() -> SentenceModel:
@@ -111,7 +132,45 @@ def catalog_vectors(embedder: Embedder, titles: Sequence[str]) -> Float[np.ndarr
     if key not in _catalog_vectors:
         _catalog_vectors.clear()  # a run has one catalogue, and vectors of two may not fit in memory
         _catalog_vectors[key] = embedder.embed(titles)
+        _log_equal_vectors(_catalog_vectors[key])
     return _catalog_vectors[key]
+
+
+def _log_equal_vectors(vectors: Float[np.ndarray, "titles size"]) -> None:
+    """Log how many titles have the vector of another one, as those that differ in case alone."""
+    counts = Counter(hash(vector.tobytes()) for vector in vectors)  # the vectors themselves may be gigabytes
+    if equal := sum(count for count in counts.values() if count > 1):
+        log.info(
+            "embeddings: %d of %d titles share their vector with another one; the title as it is written "
+            "comes first, then the lower id",
+            equal,
+            len(vectors),
+        )
+
+
+def ground_titles(
+    written: Sequence[str], embedder: Embedder, titles: Sequence[str], *, k: int
+) -> Int[np.ndarray, "written k"]:
+    """Return the k catalogue items nearest to each written title, at most as many as there are.
+
+    A title of the catalogue is its own nearest, also where others have the same vector; other ties go to the
+    lower id.
+    """
+    # A collapsed model writes a few titles over and over: each is embedded and ranked once.
+    distinct = sorted(set(written))
+    neighbours = find_nearest(embedder.embed(distinct), catalog_vectors(embedder, titles), k=k)
+    item = {title: number for number, title in reversed(list(enumerate(titles)))}
+    for place, title in enumerate(distinct):
+        if title in item:
+            neighbours[place] = _move_first(neighbours[place], item[title])
+    row = {title: number for number, title in enumerate(distinct)}
+    return neighbours[[row[title] for title in written]]
+
+
+def _move_first(ids: Int[np.ndarray, " k"], item: int) -> Int[np.ndarray, " k"]:
+    """Return the ids with the item in front; where it was not among them, the last one makes room."""
+    others = ids[ids != item]
+    return np.concatenate([[item], others])[: len(ids)]
 
 
 def find_nearest(

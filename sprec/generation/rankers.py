@@ -14,7 +14,7 @@ from sprec.data.dataset import Dataset
 from sprec.data.examples import Example, Examples
 from sprec.evaluation.metrics import without_history
 from sprec.generation.decoding import Greedy, search_titles, write_titles
-from sprec.generation.grounding import Embedder, catalog_vectors, find_nearest
+from sprec.generation.grounding import Embedder, ground_titles
 from sprec.generation.guidance import Guidance
 from sprec.generation.model_work import ModelWork
 from sprec.generation.title_trie import TitleTrie
@@ -154,17 +154,6 @@ class BeamRanker(Ranker):
         size = min(k, width)
         top = _drop_history(best, examples, size) if self.exclude_history else best[:, :size]
         return np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
-
-
-def ground_titles(
-    written: Sequence[str], embedder: Embedder, titles: Sequence[str], *, k: int
-) -> Int[np.ndarray, "written k"]:
-    """Return the k catalogue items nearest to each written title."""
-    # A collapsed model writes a few titles over and over: each is embedded and ranked once.
-    distinct = sorted(set(written))
-    neighbours = find_nearest(embedder.embed(distinct), catalog_vectors(embedder, titles), k=k)
-    row = {title: number for number, title in enumerate(distinct)}
-    return neighbours[[row[title] for title in written]]
 
 
 def _longest_history(examples: Sequence[Example]) -> int:

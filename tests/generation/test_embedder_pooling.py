@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from sprec.data.download.sources import Folder
-from sprec.generation.grounding import SentenceModel
+from sprec.generation.grounding import SentenceModel, batch_equal_lengths, ground_titles
 
 WORDS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "ran", "a", "very", "long", "title", "indeed", "seven")
 LONG = "A very long title indeed"
@@ -79,3 +79,33 @@ def test_titles_of_several_batches_stay_in_order(encoder):
     np.testing.assert_allclose(
         vectors[[0, 255, 256, 257]], encoder.embed(["Ran", "Ran", LONG, "Seven"]), atol=1e-5
     )
+
+
+def test_titles_of_the_same_tokens_are_read_once_and_without_padding(encoder, monkeypatch):
+    """Rounding follows a batch's padding: read twice, two titles that differ in case would not tie."""
+    read = []
+    forward = BertModel.forward
+
+    def watched(self, input_ids, **options):
+        read.extend(input_ids.tolist())
+        return forward(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(BertModel, "forward", watched)
+    titles = ["A very long title"] + [LONG] * 300 + ["a VERY long title"]
+    vectors = encoder.embed(titles)
+    assert read == [[1, 5, 6, 7, 8, 2], [1, 5, 6, 7, 8, 9, 2]]
+    assert (vectors[0] == vectors[-1]).all()
+    assert len({vector.tobytes() for vector in vectors}) == 2
+
+
+def test_of_titles_with_the_same_tokens_the_lower_id_is_nearer_whatever_others_write(encoder):
+    titles = ["A very long title", LONG, *(f"{word} seven" for word in WORDS[4:10]), "a VERY long title"]
+    alone = ground_titles(["A VERY LONG TITLE"], encoder, titles, k=2).tolist()
+    beside = ground_titles(["A VERY LONG TITLE", LONG, "Ran"], encoder, titles, k=2).tolist()
+    assert (alone[0], beside[0]) == ([0, 8], [0, 8])
+
+
+def test_batches_are_of_one_length_and_of_256_titles_at_most():
+    sequences = [(i, 0) for i in range(300)] + [(1,), (1,), (7, 0)]
+    batches = batch_equal_lengths(sequences)
+    assert [(len(batch), len(batch[0])) for batch in batches] == [(1, 1), (256, 2), (44, 2)]

@@ -4,8 +4,8 @@ import pytest
 from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
 from sprec.generation import grounding
-from sprec.generation.grounding import catalog_vectors, find_nearest
-from sprec.generation.rankers import GroundedRanker, RankingTask, ground_titles
+from sprec.generation.grounding import CharacterNgrams, catalog_vectors, find_nearest, ground_titles
+from sprec.generation.rankers import GroundedRanker, RankingTask
 
 
 def plain(queries, catalog, k):
@@ -76,3 +76,21 @@ def test_without_the_history_lists_are_as_long_as_asked_for():
     task = RankingTask(catalog, [Example((0,), 3)], ["bb"], load=list, batch_tokens=1)
     assert GroundedRanker(Counting(), exclude_history=True)(task, k=2).tolist() == [[1, 2]]
     assert GroundedRanker(Counting())(task, k=2).tolist() == [[0, 1]]
+
+
+def test_a_title_written_as_the_catalogue_has_it_is_its_own_nearest_where_others_share_its_vector():
+    """N-grams read "Ran", "RAN" and "ran" as one; what no item has goes by the lower id."""
+    titles = ("Ran", "Heat", "RAN", "ran")
+    ranked = ground_titles(["Ran", "RAN", "ran", "rAN"], CharacterNgrams(), titles, k=3)
+    assert ranked.tolist() == [[0, 2, 3], [2, 0, 3], [3, 0, 2], [0, 2, 3]]
+    assert ground_titles(["ran"], CharacterNgrams(), titles, k=1).tolist() == [[3]]
+
+
+def test_titles_that_share_a_vector_are_counted_once(caplog):
+    titles = ("Ran", "Heat", "RAN", "heat", "HEAT", "Alien")
+    with caplog.at_level("INFO", logger=grounding.__name__):
+        for _ in range(2):
+            catalog_vectors(CharacterNgrams(size=64), titles)
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "embeddings: 5 of 6 titles share their vector with another one"
+    ]
