@@ -26,7 +26,10 @@ class Lora:
 
 
 def add_adapters(base_model: Any, lora: Lora) -> nn.Module:
-    """Return the model with adapters, float32 whatever the base is; `ValueError` if a target is nowhere."""
+    """Return the model with adapters, float32 whatever the base is.
+
+    `ValueError` for a target that is nowhere, and for one whose weights are those of another layer.
+    """
     from peft import LoraConfig, get_peft_model  # takes seconds; stored stages do without it
 
     targets = lora.target_modules
@@ -45,7 +48,30 @@ def add_adapters(base_model: Any, lora: Lora) -> nn.Module:
                 f"{type(base_model).__name__}; use {ALL_LINEAR}"
             )
     model: nn.Module = get_peft_model(base_model, settings)
+    _refuse_tied_targets(base_model)
     return model
+
+
+def _refuse_tied_targets(base_model: Any) -> None:
+    """Raise `ValueError` where an adapter sits on the input or output embedding and these share weights.
+
+    Merged, such an adapter would change both layers, and apart from the weights only its own.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    embedding, head = base_model.get_input_embeddings(), base_model.get_output_embeddings()
+    weights = [getattr(layer, "weight", None) for layer in (embedding, head)]
+    if weights[0] is not weights[1] or not any(isinstance(layer, LoraLayer) for layer in (embedding, head)):
+        return
+    modules = list(base_model.named_modules())
+    names = [
+        name.rpartition(".")[2] for layer in (embedding, head) for name, module in modules if module is layer
+    ]
+    raise ValueError(
+        f"base_llm.lora.target_modules: {' and '.join(names)} of {type(base_model).__name__} share their "
+        f"weights, so that an adapter on one would change both once merged; name other layers or use "
+        f"{ALL_LINEAR}"
+    )
 
 
 def without_input_casting(model: nn.Module) -> AbstractContextManager[None]:

@@ -3,9 +3,10 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from sprec.generation.decoding import Greedy, write_titles
-from sprec.llm.adapters import ALL_LINEAR, AdaptedWeights, Lora, add_adapters
+from sprec.llm.adapters import ALL_LINEAR, AdaptedWeights, Lora, add_adapters, merged_adapters
 
 
 @pytest.fixture
@@ -76,3 +77,45 @@ def test_chosen_layers_alone_are_adapted_and_unknown_ones_are_one_line(make):
     assert adapted.adapted_modules == {"q_proj": 2}
     with pytest.raises(ValueError, match=rf"no layer is called c_attn in LlamaForCausalLM; use {ALL_LINEAR}"):
         add_adapters(make(0).base_model, Lora(2, 4, 0.0, ("q_proj", "c_attn")))
+
+
+def llama(**options):
+    """Return a Llama of random weights; adapters on its output layer move what it says by a lot."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LlamaForCausalLM(LlamaConfig(vocab_size=50, initializer_range=0.3, **sizes, **options)).eval()
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_an_adapter_on_tied_embeddings_is_one_line(target):
+    """Merged into the one tensor of both, it would change the other layer too."""
+    line = r"embed_tokens and lm_head of LlamaForCausalLM share their weights.*; name other layers or use all"
+    with pytest.raises(ValueError, match=line) as error:
+        add_adapters(llama(tie_word_embeddings=True), Lora(2, 4, 0.0, ("q_proj", target)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("targets", "tied"),
+    [
+        (ALL_LINEAR, True),
+        (("q_proj", "down_proj"), True),
+        (("q_proj", "lm_head"), False),
+        (ALL_LINEAR, False),
+    ],
+)
+def test_allowed_targets_compute_the_same_merged_and_apart(targets, tied):
+    model = add_adapters(llama(tie_word_embeddings=tied), Lora(2, 4, 0.0, targets)).eval()
+    torch.manual_seed(1)
+    tokens = torch.tensor([[3, 7, 1, 9]])
+    with torch.no_grad():
+        before = model(tokens).logits
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_()
+        apart = model(tokens).logits
+        with merged_adapters(model):
+            together = model(tokens).logits
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
+    assert (apart - before).abs().max() > 1
