@@ -54,8 +54,8 @@ class CollaborativeModel:
 class GuidedRanker(BeamRanker):
     """The best of `width` beams by α log p_LLM + (1−α) log p_CF of every prefix.
 
-    With `alpha` 1 nobody else is consulted: the plain beam search. A list holds at most `width` items, then
-    empty places, so `width` 1 is D3 as SPRec's released code runs it (with `alpha` 1).
+    With `alpha` 1 nobody else is consulted: the plain beam search. Lists hold at most `width` items.
+    SPRec's released code runs D3 with `width` 1 and `alpha` 1, and lists of one item.
     """
 
     collaborative: CollaborativeModel = field(repr=False)  # in stage keys its own stage stands for it
@@ -73,7 +73,12 @@ class GuidedRanker(BeamRanker):
         return replace(self, folder=folder)
 
     def beams(self, k: int) -> int:
-        """Return `width`, whatever k is."""
+        """Return `width`; `ValueError` where that is less than k, since a list would have empty places."""
+        if k > self.width:
+            raise ValueError(
+                f"ranking=guided with ranking.width={self.width} leaves places of a list of {k} empty; "
+                f"take ranking.width={k} or more, or lists of {self.width} at most (cutoffs=[{self.width}])"
+            )
         return self.width
 
     def guidance(self, catalog: Catalog, examples: Sequence[Example]) -> Guidance | None:

@@ -1,6 +1,6 @@
 """Beam search over the catalogue's titles: exact scores, with a forward pass only where there is a choice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import chain
@@ -40,6 +40,7 @@ def search_prompts(
     trie: TitleTrie,
     k: int,
     guidance: Sequence[PromptGuidance],
+    excluded: Sequence[Collection[int]],
 ) -> list[ScoredItems]:
     """Return (score, item) of the k best titles of each prompt, best first.
 
@@ -52,8 +53,10 @@ def search_prompts(
         trie: the titles that may be written.
         k: the width of the search, and the number of titles returned.
         guidance: what scores the tokens after each prompt.
+        excluded: the items that must not be written after each prompt.
 
     """
+    closed = [trie.nodes_without(items) for items in excluded]
     state, raw_logits = model.prefill(prompts)
     logits = _Logits.of(raw_logits)
     finished: list[ScoredItems] = [[] for _ in prompts]
@@ -62,8 +65,8 @@ def search_prompts(
         # All prompts advance by one token at a time: a title and a longer one compete at equal length,
         # as in a plain search, so precomputed tails change the number of passes and never the beams.
         open_beams = [
-            _extend_beams(beams, logits, trie, titles, k, guide)
-            for beams, titles, guide in zip(open_beams, finished, guidance, strict=True)
+            _extend_beams(beams, logits, trie, titles, k, guide, nodes)
+            for beams, titles, guide, nodes in zip(open_beams, finished, guidance, closed, strict=True)
         ]
         open_beams = _score_forced_tails(model, state, open_beams, trie)
         undecided = [beam for beam in chain.from_iterable(open_beams) if not beam.tail_log_probs]
@@ -106,6 +109,7 @@ def _extend_beams(
     finished: ScoredItems,
     k: int,
     guidance: PromptGuidance,
+    closed: Collection[int],
 ) -> list[Beam]:
     """Return the k best beams one token longer that are still open; adds completed titles to `finished`.
 
@@ -116,11 +120,12 @@ def _extend_beams(
         finished: the best completed titles of the prompt, changed in place.
         k: the width of the search.
         guidance: what scores the prompt's tokens.
+        closed: the nodes that must not be entered.
 
     """
     candidates: list[tuple[float, int, int, Beam]] = []
     for beam in beams:
-        children = trie.children[beam.node]
+        children = {token: node for token, node in trie.children[beam.node].items() if node not in closed}
         if beam.tail_log_probs:
             log_probs = np.array(beam.tail_log_probs[:1])
         else:

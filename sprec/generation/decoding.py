@@ -1,6 +1,6 @@
 """Writing titles: one per prompt, greedily or sampled, and the k best of the catalogue by beam search."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Protocol
@@ -164,6 +164,7 @@ def search_titles(
     k: int,
     batch_tokens: int,
     guidance: Guidance | None = None,
+    excluded: Sequence[Collection[int]] | None = None,
 ) -> tuple[Int[np.ndarray, "prompts k"], Float[np.ndarray, "prompts k"]]:
     """Return the k items that beam search ranks first, best first, and their log-probabilities in nats.
 
@@ -177,19 +178,24 @@ def search_titles(
         k: the width of the search and the length of the lists.
         batch_tokens: the most padded tokens, prompts and beams, in one pass.
         guidance: another recommender that scores every prefix together with the model.
+        excluded: the items that each prompt's list must not hold; the search does not enter them, so that its
+            width is the same for every prompt.
 
     """
     model.network.eval()
+    excluded = [sorted(set(items)) for items in excluded] if excluded else [()] * len(prompts)
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
     with model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.for_prompts(group, trie.sum_by_node) if guidance else [UNGUIDED] * len(group)
+            left_out = [excluded[i] for i in group]
             lists = compute_group(
-                partial(search_prompts, model, [prompts[i] for i in group], trie, k, guides),
+                partial(search_prompts, model, [prompts[i] for i in group], trie, k, guides, left_out),
                 prompts=[prompts[i] for i in group],
                 k=k,
+                excluded=left_out,
                 alpha=guides[0].alpha,
                 # Guides follow a row's whole history, of which its prompt may hold the end alone.
                 rows=list(map(int, group)) if guidance else None,

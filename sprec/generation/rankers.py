@@ -1,5 +1,6 @@
 """Rankers: from an example to ranked catalogue ids."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from sprec.generation.guidance import Guidance
 from sprec.generation.model_work import ModelWork
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.language_model import LanguageModel
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,11 @@ class GroundedRanker(Ranker):
 
     def __call__(self, task: RankingTask, *, k: int) -> Int[np.ndarray, "users k"]:
         """Return the k items nearest to the written title."""
-        wide = k + _longest_history(task.examples) * self.exclude_history
+        histories = [example.history for example in task.examples]
+        # wider by the longest history, since all of it may have to be left out
+        wide = k + max(map(len, histories)) * self.exclude_history
         ids = ground_titles(task.written, self.embedder, task.catalog.titles, k=wide)
-        return _drop_history(ids, task.examples, k) if self.exclude_history else ids
+        return without_history(ids, histories, k=k) if self.exclude_history else ids
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,8 @@ class BeamRanker(Ranker):
 
     def beams(self, k: int) -> int:
         """Return the width of the search for lists of k: at least k, so that every place is filled."""
+        if k > self.width:
+            log.info("beam search: %d beams, as lists are longer than ranking.width=%d", k, self.width)
         return max(k, self.width)
 
     def guidance(self, catalog: Catalog, examples: Sequence[Example]) -> Guidance | None:
@@ -139,28 +146,15 @@ class BeamRanker(Ranker):
         return None
 
     def __call__(self, task: RankingTask, *, k: int) -> Int[np.ndarray, "users k"]:
-        """Return the k best beams, and -1 in places beyond their number."""
+        """Return the k best beams; -1 only where the catalogue has no more items."""
         model, catalog, examples = task.load(), task.catalog, task.examples
-        width = self.beams(k)
         best, _ = search_titles(
             model,
             encode_prompts(model, catalog, examples),
             TitleTrie.of([model.encode_answer(title) for title in catalog.titles]),
-            # wider by the longest history, since all of it may have to be left out
-            k=width + _longest_history(examples) * self.exclude_history,
+            k=self.beams(k),
             batch_tokens=task.batch_tokens,
             guidance=self.guidance(catalog, examples),
+            excluded=[example.history for example in examples] if self.exclude_history else None,
         )
-        size = min(k, width)
-        top = _drop_history(best, examples, size) if self.exclude_history else best[:, :size]
-        return np.pad(top, ((0, 0), (0, k - size)), constant_values=-1)
-
-
-def _longest_history(examples: Sequence[Example]) -> int:
-    return max(len(example.history) for example in examples)
-
-
-def _drop_history(
-    ids: Int[np.ndarray, "users wide"], examples: Sequence[Example], k: int
-) -> Int[np.ndarray, "users k"]:
-    return without_history(ids, [example.history for example in examples], k=k)
+        return best[:, :k]

@@ -1,7 +1,9 @@
 """The catalogue's titles as a tree of tokens: what a constrained search may write next."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -49,6 +51,33 @@ class TitleTrie:
             ((token, node),) = self.children[node].items()
             tokens.append(token)
         return tuple(tokens)
+
+    def nodes_without(self, excluded: Collection[int]) -> frozenset[int]:
+        """Return the nodes that lead to none but the excluded items: where a search without them must not go.
+
+        >>> trie = TitleTrie.of([(1, 2), (1, 3), (4,)])
+        >>> sorted(trie.nodes_without([0])), sorted(trie.nodes_without([0, 1]))
+        ([2], [1, 2, 3])
+        """
+        paths = [self._paths[item] for item in set(excluded) if item in self._paths]
+        below = Counter(chain.from_iterable(paths))
+        closed = (node for node, count in below.items() if count == self._writable_below[node])
+        # A title that begins another one ends the search there, whatever follows.
+        return frozenset(closed).union(path[-1] for path in paths)
+
+    @cached_property
+    def _paths(self) -> dict[int, list[int]]:
+        """The nodes on the path of each item that can be written, from the root to its end."""
+        paths: dict[int, list[int]] = {item: [] for item in self.items.values()}
+        for node, items in enumerate(self.items_below):
+            for item in items:
+                if item in paths:
+                    paths[item].append(node)
+        return paths
+
+    @cached_property
+    def _writable_below(self) -> Counter[int]:
+        return Counter(chain.from_iterable(self._paths.values()))
 
     def sum_by_node(self, values: Float[np.ndarray, "rows items"]) -> Float[np.ndarray, "rows nodes"]:
         """Return the sum of the item values below each node.

@@ -63,24 +63,21 @@ def test_guidance_changes_the_ranking(make, toy, folder):
     assert (guided != ranked(BeamRanker(), make(), toy, rows)).any()
 
 
-def test_one_beam_fills_one_place(make, toy):
-    rows = toy.split.test[:3]
-    found = ranked(GuidedRanker(collaborative=SASREC, alpha=1.0, width=1), make(), toy, rows)
-    assert (found[:, 0] >= 0).all()
-    assert (found[:, 1:] == -1).all()
+def test_one_beam_fills_one_place_and_a_longer_list_is_refused(make, toy):
+    """Empty places count for no item: DivRatio and ORRatio would fall by the width alone."""
+    rows, one = toy.split.test[:3], GuidedRanker(collaborative=SASREC, alpha=1.0, width=1)
+    assert (ranked(one, make(), toy, rows, k=1) >= 0).all()
+    line = r"width=1 leaves places of a list of 5 empty; take ranking.width=5 or more, or .*cutoffs=\[1\]"
+    with pytest.raises(ValueError, match=line):
+        ranked(one, make(), toy, rows, k=5)
 
 
 def test_history_may_be_left_out(make, toy, folder):
     rows = toy.split.test[:4]
-    found = ranked(
-        GuidedRanker(collaborative=SASREC, alpha=0.5, width=3, exclude_history=True).with_assistant(folder),
-        make(),
-        toy,
-        rows,
-    )
+    ranker = GuidedRanker(collaborative=SASREC, alpha=0.5, width=3, exclude_history=True)
+    found = ranked(ranker.with_assistant(folder), make(), toy, rows, k=3)
     assert all(not set(row.history) & set(items) for row, items in zip(rows, found.tolist(), strict=True))
-    assert (found[:, :3] >= 0).all()
-    assert (found[:, 3:] == -1).all()
+    assert (found >= 0).all()
 
 
 def test_described_says_what_the_model_depends_on_and_the_ranker_what_the_search_does():

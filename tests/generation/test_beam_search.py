@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from sprec.data.examples import Example
 from sprec.generation.decoding import search_titles
+from sprec.generation.rankers import BeamRanker, RankingTask
 from sprec.generation.title_trie import TitleTrie
 
 
@@ -59,3 +61,61 @@ def test_a_title_that_begins_another_is_an_item_of_its_own(make, catalog):
     ids, scores = search_titles(model, prompts_of(model, catalog)[:2], trie, k=5, batch_tokens=10_000)
     assert all(sorted(row) == [-1, -1, 0, 1, 2] for row in ids.tolist())
     assert np.isneginf(scores[ids < 0]).all()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_search_without_some_items_is_that_of_a_catalogue_without_them(make, catalog, k):
+    """Each prompt has items of its own to leave out, from none to all but two."""
+    model = make()
+    prompts = prompts_of(model, catalog)[:3]
+    paths = [model.encode_answer(title) for title in catalog.titles]
+    excluded = [(), (3, 7, 7, 20), tuple(range(2, len(paths)))]
+    ids, scores = search_titles(
+        model, prompts, TitleTrie.of(paths), k=k, batch_tokens=10_000, excluded=excluded
+    )
+    for row, (prompt, items) in enumerate(zip(prompts, excluded, strict=True)):
+        others = [item for item in range(len(paths)) if item not in items]
+        trie = TitleTrie.of([paths[item] for item in others])
+        alone, expected = search_titles(model, [prompt], trie, k=k, batch_tokens=10_000)
+        assert ids[row].tolist() == [others[item] if item >= 0 else -1 for item in alone[0]]
+        np.testing.assert_allclose(scores[row], expected[0], atol=1e-4)
+    assert (ids[2] >= 0).sum() == min(k, 2)
+
+
+def test_nodes_of_excluded_items_are_closed_up_to_where_another_way_goes_on():
+    """Two titles of the same tokens are one item, the first; the second can never be written."""
+    trie = TitleTrie.of([(1, 2, 3), (1, 2, 4), (1, 2, 3), (5, 6)])
+    assert trie.nodes_without([]) == frozenset()
+    assert trie.nodes_without([2]) == frozenset()
+    assert trie.nodes_without([0]) == {3}
+    assert trie.nodes_without([0, 1]) == {1, 2, 3, 4}
+    assert trie.nodes_without([0, 1, 3]) == {0, 1, 2, 3, 4, 5, 6}
+
+
+def rank_without_histories(model, catalog, width, examples, k=2):
+    ranker = BeamRanker(width=width, exclude_history=True)
+    return ranker(RankingTask(catalog, examples, [], lambda: model, 10_000), k=k).tolist()
+
+
+def test_a_users_list_does_not_depend_on_how_long_others_histories_are(make, catalog):
+    """The width was that of the longest history beside the user's, and a wider search finds other items."""
+    model = make()
+    users = [Example(tuple(range(start, start + 3)), -1) for start in range(0, 40, 2)]
+    reader = Example(tuple(range(40)), -1)
+    beside = rank_without_histories(model, catalog, 2, [*users, reader])[:-1]
+    assert beside == rank_without_histories(model, catalog, 2, users)
+    assert all(
+        not set(ids) & set(user.history) and -1 not in ids for ids, user in zip(beside, users, strict=True)
+    )
+
+
+def test_lists_longer_than_the_width_widen_the_search_and_say_so(make, catalog, caplog):
+    model, user = make(), Example((0, 1), -1)
+    task = RankingTask(catalog, [user], [], lambda: model, 10_000)
+    with caplog.at_level("INFO", logger="sprec.generation.rankers"):
+        assert len(set(BeamRanker(width=2)(task, k=2)[0])) == 2
+        assert not caplog.records
+        assert len(set(BeamRanker(width=2)(task, k=4)[0])) == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "beam search: 4 beams, as lists are longer than ranking.width=2"
+    ]
