@@ -29,11 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = ReloadedRun.from_record(record)
         history = find_items(options.history, run.dataset.catalog)
         recommendations = list(run.recommend(models, history, k=options.k))
-    except (ValueError, OSError, RuntimeError) as error:
+    # FloatingPointError: a model that has diverged ranks nothing.
+    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         sys.stderr.write(f"sprec.recommend: {error}\n")
         return 2
-    if warning := run.length_warning(history):
-        sys.stderr.write(f"sprec.recommend: {warning}\n")
+    warnings = [run.length_warning(history), *run.warnings]
+    sys.stderr.writelines(f"sprec.recommend: {warning}\n" for warning in warnings if warning)
     _print(recommendations, record, options)
     return 0
 

@@ -16,6 +16,7 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.experiment.config import validate_settings
 from sprec.experiment.reload import tuned_models
 from sprec.experiment.session import Session
+from sprec.llm.language_model import LanguageModel
 from sprec.recommend import main
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.run import CONF
@@ -189,6 +190,14 @@ def test_model_that_is_not_stored_names_the_command_that_makes_it(beams, sprec_h
     assert "make it: python -m sprec.run HERE" in told
 
 
+def test_a_model_that_has_diverged_is_one_line(beams, capsys, monkeypatch):
+    def diverged(*_, **__):
+        raise FloatingPointError("the model's logits are not finite: tuning has diverged; lower its rate")
+
+    monkeypatch.setattr(LanguageModel, "prefill", diverged)
+    assert "logits are not finite: tuning has diverged" in refused(capsys, beams, "--history", TITLES[0])
+
+
 def test_data_that_changed_since_is_refused(beams, capsys, tmp_path):
     record = RunRecord.load(beams / "run.json")
     replace(record, dataset=replace(record.dataset, digest="0" * 64)).save(tmp_path / "run.json")
@@ -217,6 +226,7 @@ def test_run_that_ranked_with_no_model_is_told_apart_from_one_without_an_llm(bea
 def test_wrong_folder_is_told_before_anything_heavy_loads(tmp_path):
     code = f"""
 import sys
+from sprec.llm.language_model import LanguageModel
 from sprec.recommend import main
 assert main(["--run", {str(tmp_path)!r}, "--history", "x"]) == 2
 assert "torch" not in sys.modules

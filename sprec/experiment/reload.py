@@ -1,7 +1,7 @@
 """From the record of a run to what its models recommend: data and weights are those that the record names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sprec.experiment.offered_targets import check_offered
 from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker, RankingTask, write_greedily
 from sprec.llm.language_model import LanguageModel
+from sprec.llm.token_rows import TokenRow
 from sprec.records.output_folder import DRAWN_ROWS_SEED
 from sprec.records.run_record import RunRecord
 from sprec.store.errors import StoreError
@@ -50,11 +51,15 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class ReloadedRun:
-    """A finished run that recommends again: its objects, its data, and how its models are loaded."""
+    """A finished run that recommends again: its objects, its data, and how its models are loaded.
+
+    `warnings` are what a reader of its recommendations must know, one line each.
+    """
 
     record: RunRecord
     components: Components
     context: StageContext
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def from_record(cls, record: RunRecord) -> "ReloadedRun":
@@ -135,14 +140,26 @@ class ReloadedRun:
         ranker, catalog = self._ranker(), self.dataset.catalog
         batch_tokens = self.context.eval_batch_tokens
         [written] = write_greedily(model, catalog, [example], batch_tokens=batch_tokens)
-        [ids] = ranker(RankingTask(catalog, [example], [written], lambda: model, batch_tokens), k=k)
-        ids = ids[ids >= 0]
+        self._warn_if_cut(model, example)
+        task = RankingTask(catalog, [example], [written], lambda: model, batch_tokens)
+        # A beam search is as wide as its lists are long: shorter ones begin those that the run scored.
+        [ids] = ranker(task, k=min(max(k, *self.record.config["cutoffs"]), len(catalog)))
+        ids = ids[:k][ids[:k] >= 0]
         if ranker.uses_embeddings:
             vectors = self.context.embedder.embed([written, *(catalog.titles[i] for i in ids)])
             distances = np.linalg.norm(vectors[1:] - vectors[0], axis=1)
             return self._with_titles(label, written, "distance to it", ids, distances)
         log_probs = self._log_probs(model, example, ids)
         return self._with_titles(label, written, "log-probability (nats)", ids, log_probs)
+
+    def _warn_if_cut(self, model: LanguageModel, example: Example) -> None:
+        """Warn, once for all models, where the prompt was too long for the whole history."""
+        if model.tokens.truncated_prompts and not self.warnings:
+            cutoff = model.tokens.cutoff_tokens
+            self.warnings.append(
+                f"the prompt of {len(example.history)} titles is longer than base_llm.cutoff_tokens={cutoff}; "
+                "its oldest titles are not read"
+            )
 
     def _ranker(self) -> Ranker:
         """Return the run's ranker, with its trained assistant if it asks one."""
@@ -155,9 +172,11 @@ class ReloadedRun:
     def _log_probs(
         self, model: LanguageModel, example: Example, ids: Int[np.ndarray, " k"]
     ) -> Float[np.ndarray, " k"]:
-        """Return the log-probability of each title with its closing quote, in nats."""
+        """Return the log-probability of each title up to the end that the beam search gives it, in nats."""
         titles = self.dataset.catalog.titles
-        row = model.encode([titles[i] for i in example.history], [titles[i] for i in ids])
+        # `encode` would give all titles but the first the end of rejected ones (`prompt.answer_end`).
+        prompt = model.encode([titles[i] for i in example.history]).prompt
+        row = TokenRow(prompt, tuple(model.encode_answer(titles[i]) for i in ids))
         model.network.eval()
         with torch.no_grad(), model.merged_adapters():
             log_probs: Float[np.ndarray, " k"] = model.log_probs([row])[0].float().cpu().numpy()
