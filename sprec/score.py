@@ -1,19 +1,18 @@
 """Score anybody's predictions on released rows: `python -m sprec.score FILE --data DIR --k 1 5`."""
 
 import argparse
-import gzip
 import json
 import sys
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
 from sprec.evaluation.evaluation_set import EvaluationSet, read_as_released, read_robustly
+from sprec.evaluation.predictions_file import read_answers
 from sprec.evaluation.registry import METRICS
 from sprec.evaluation.scores import Scores, score_lists
 from sprec.report.tables.formats import print_table
@@ -97,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         cutoffs = _check_cutoffs(options.k)
         evaluation_set = MATCHINGS[options.matching](options.data)
-        answers = read_answers(options.file, rows=len(evaluation_set.rows))
+        rows = evaluation_set.rows
+        answers = read_answers(options.file, rows=len(rows), test_rows=rows)
+        _check_grounding(answers, options)
         ranked = rank(answers, evaluation_set, GROUNDINGS[options.grounding](evaluation_set), k=cutoffs[-1])
         scores = score_lists(
             ranked, evaluation_set.target, evaluation_set.histories, evaluation_set.masses, cutoffs
@@ -107,37 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _print(scores, _remarks(answers, ranked, evaluation_set, scores), options)
     return 0
-
-
-def read_answers(path: Path, *, rows: int) -> list[str] | list[list[str]]:
-    """Return a file's predictions: a generated text per test row, or a ranked list of texts per test row.
-
-    The file is a JSON list, packed with gzip where its name ends in .gz. A record counts as what it has in
-    `predict`: a text, a list of one text (as released), or a ranked list (as D3's). Raises `ValueError`
-    naming file and row of what is none of these, and for another number of entries than `rows`.
-    """
-    entries = _read_json(path)
-    if not isinstance(entries, list):
-        raise ValueError(f"{path} holds no JSON list; expected one entry per test row")
-    if len(entries) != rows:
-        raise ValueError(
-            f"{path} has {len(entries)} entries but there are {rows} test rows; give one per row"
-        )
-    answers = [_answer(entry, f"{path}: row {row}") for row, entry in enumerate(entries, start=1)]
-    from_records = [answer for answer, entry in zip(answers, entries, strict=True) if isinstance(entry, dict)]
-    # As released, a record's text stands in a list of one; beside longer lists that is a short list.
-    if all(isinstance(answer, str) or len(answer) == 1 for answer in from_records):
-        answers = [
-            answer[0] if isinstance(entry, dict) and isinstance(answer, list) else answer
-            for answer, entry in zip(answers, entries, strict=True)
-        ]
-    texts = [answer for answer in answers if isinstance(answer, str)]
-    lists = [answer for answer in answers if not isinstance(answer, str)]
-    if texts and lists:
-        first = type(answers[0])
-        row = next(row for row, answer in enumerate(answers, start=1) if type(answer) is not first)
-        raise ValueError(f"{path}: row {row} is of another kind than row 1; give texts only, or lists only")
-    return texts or lists
 
 
 def rank(
@@ -164,30 +134,18 @@ def rank(
     return np.stack([exact([evaluation_set.title_of(text) for text in row[:k]], 1)[:, 0] for row in answers])
 
 
-def _answer(entry: Any, place: str) -> str | list[str]:
-    answer = entry["predict"] if isinstance(entry, dict) and "predict" in entry else entry
-    if isinstance(answer, str):
-        return answer
-    if isinstance(answer, list) and answer and all(isinstance(text, str) for text in answer):
-        return answer
-    expected = "a generated text, a list of titles, or a record with either in 'predict'"
-    raise ValueError(f"{place} is of type {type(answer).__name__} and not {expected}")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        packed = path.read_bytes()
-        return json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); expected a list, one entry per test row") from error
-
-
 def _check_cutoffs(asked: Sequence[int]) -> list[int]:
     if min(asked) < 1:
         raise ValueError(f"--k {min(asked)} is no length of a list; take 1 or more")
     return sorted(set(asked))
+
+
+def _check_grounding(answers: Sequence[str] | Sequence[Sequence[str]], options: argparse.Namespace) -> None:
+    if options.grounding != "exact" and not isinstance(answers[0], str):
+        raise ValueError(
+            f"--grounding {options.grounding} is for generated texts, and {options.file} holds ranked lists, "
+            "whose titles are matched exactly; leave --grounding out"
+        )
 
 
 def _remarks(
@@ -210,6 +168,9 @@ def _remarks(
         f"of {len(texts)} texts hold several titles; the first is scored": sum(several) if texts else 0,
         f"of {items.size} recommended items have no selected genre and no part in MGU and DGU": int(
             without_genre.sum()
+        ),
+        f"of {len(ranked)} lists hold an item more than once; it hits at its first place alone": sum(
+            len(np.unique(ids := row[row >= 0])) < len(ids) for row in ranked
         ),
         f"of {ranked.size} places are empty (--grounding exact gives a text one item)": int(
             (ranked[:, 1:] < 0).sum() if texts else 0

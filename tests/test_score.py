@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from sprec.evaluation.evaluation_set import read_as_released, read_robustly
+from sprec.evaluation.predictions_file import read_answers
 from sprec.evaluation.scores import score_lists
 from sprec.generation.grounding import CharacterNgrams
-from sprec.score import GROUNDINGS, ExactMatch, main, rank, read_answers
+from sprec.score import GROUNDINGS, ExactMatch, main, rank
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -357,6 +358,52 @@ def test_released_records_count_as_the_text_they_predict(predictions):
     assert read_answers(file, rows=3) == ['"Ran"', '"Heat"', '"X"']
 
 
+def test_a_title_with_one_quote_at_its_end_or_beginning_is_found(capsys, folder, predictions):
+    """Taken for an opened title alone, an inch mark was lost."""
+    names = ['Remix 12"', '"Cut', "Heat"]
+    write(folder / "test.json.gz", [{**row(["Heat"], "Ran"), "output": name} for name in names])
+    answers = [names[0], names[1], '"Heat']
+    for content in (answers, [[answer] for answer in answers]):
+        _, out, _ = scored(capsys, predictions(content), "--data", folder, "--k", 1)
+        assert json.loads(out)["hr@1"] == 1.0
+
+
+def records_of(rows):
+    return [{**row(*each), "predict": ["Ran"]} for each in rows]
+
+
+@pytest.mark.parametrize("matching", ["robust", "released"])
+def test_records_of_other_rows_than_the_test_rows_are_refused_by_number(
+    capsys, folder, predictions, matching
+):
+    options = ("--data", folder, "--k", 1, "--matching", matching)
+    assert scored(capsys, predictions(records_of(ROWS)), *options)[0] == 0
+    shifted = records_of([ROWS[0], ROWS[2], ROWS[1]])
+    status, out, err = scored(capsys, predictions(shifted), *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "row 2 has 'WALLÂ·E' in 'output' and this row of test.json has" in err
+    other_user = records_of([ROWS[0], ROWS[1], (["Ran"], ROWS[2][1])])
+    err = scored(capsys, predictions(other_user), *options)[2]
+    assert "row 3 has 'Ran' in 'input' and this row of test.json has 'Heat'; give one prediction per" in err
+
+
+def test_records_with_repaired_titles_or_without_a_history_are_of_their_row(capsys, folder, predictions):
+    records = [{"output": '"WALL·E"', "input": "", "predict": "Ran"}]
+    content = [*records_of(ROWS[:2]), *records]
+    assert scored(capsys, predictions(content), "--data", folder, "--k", 1)[0] == 0
+
+
+def test_a_list_that_repeats_an_item_is_counted(capsys, folder, predictions):
+    lists = [
+        ["Ran", "Ran", "Nowhere", "Nobody"],
+        ["Heat", "Ran", "heat", "x"],
+        ["Heat", "Ran", "Ran", "Heat"],
+    ]
+    err = scored(capsys, predictions(lists), "--data", folder, "--k", 4)[2]
+    assert "2 of 3 lists hold an item more than once; it hits at its first place alone" in err
+    assert "more than once" not in scored(capsys, predictions(lists), "--data", folder, "--k", 1)[2]
+
+
 def test_table_shows_metrics_by_cutoff(capsys, folder, predictions):
     file = predictions([["Ran"], ["Ran"], ["Ran"]])
     assert main([str(file), "--data", str(folder), "--k", "1"]) == 0
@@ -387,6 +434,11 @@ LISTS = [["Heat", "Ran"]] * 3
             [*LISTS[:2], ["Heat"]],
             ["--k", "2"],
             "row 3 of the predictions lists 1 titles, fewer than --k 2; lower --k",
+        ),
+        (
+            LISTS,
+            ["--grounding", "ngrams"],
+            "--grounding ngrams is for generated texts, and",
         ),
         (LISTS, ["--k", "1", "0"], "--k 0 is no length of a list; take 1 or more"),
     ],

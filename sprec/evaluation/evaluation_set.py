@@ -136,18 +136,22 @@ def robust_titles(text: str) -> list[str]:
     r"""Return what the first line of a generated text may mean as its title, in the order to try.
 
     That is the line itself, as plain lists have it, then all between its first and its last quote, since
-    titles have quotes inside, then its first quoted string. An empty text has none.
+    titles have quotes inside, then its first quoted string; of a line with one quote, as an inch mark or what
+    opens a title that was cut, the line without it. An empty text has none.
 
     >>> robust_titles('\n"The "Real" Thing"\nBecause of "Heat"'), robust_titles("Heat")
     (['"The "Real" Thing"', 'The "Real" Thing', 'The '], ['Heat'])
     >>> robust_titles('"Ran", "Heat"'), robust_titles("")
     (['"Ran", "Heat"', 'Ran", "Heat', 'Ran'], [])
+    >>> robust_titles('Remix 12"'), robust_titles('"')
+    (['Remix 12"', 'Remix 12'], [])
     """
     line = text.strip().split("\n")[0].strip()  # splitlines would cut at characters of mojibake
     start, end = line.find('"'), line.rfind('"')
     if end == start:
-        return [title] if (title := line.strip('"')) else []
-    titles = (line, line[start + 1 : end], *find_quoted(line)[:1])
+        titles = [line, line.strip('"')] if line != '"' else []
+    else:
+        titles = [line, line[start + 1 : end], *find_quoted(line)[:1]]
     return [title for title in dict.fromkeys(titles) if title]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -143,7 +144,8 @@ class ReloadedRun:
         self._warn_if_cut(model, example)
         task = RankingTask(catalog, [example], [written], lambda: model, batch_tokens)
         # A beam search is as wide as its lists are long: shorter ones begin those that the run scored.
-        [ids] = ranker(task, k=min(max(k, *self.record.config["cutoffs"]), len(catalog)))
+        longest = max(k, self._recorded_length)
+        [ids] = ranker(task, k=min(longest, len(catalog)))
         ids = ids[:k][ids[:k] >= 0]
         if ranker.uses_embeddings:
             vectors = self.context.embedder.embed([written, *(catalog.titles[i] for i in ids)])
@@ -152,13 +154,19 @@ class ReloadedRun:
         log_probs = self._log_probs(model, example, ids)
         return self._with_titles(label, written, "log-probability (nats)", ids, log_probs)
 
+    @property
+    def _recorded_length(self) -> int:
+        """The length of the lists that the run scored."""
+        cutoffs: Any = self.record.config["cutoffs"]
+        return int(max(cutoffs))
+
     def _warn_if_cut(self, model: LanguageModel, example: Example) -> None:
         """Warn, once for all models, where the prompt was too long for the whole history."""
         if model.tokens.truncated_prompts and not self.warnings:
             cutoff = model.tokens.cutoff_tokens
             self.warnings.append(
-                f"the prompt of {len(example.history)} titles is longer than base_llm.cutoff_tokens={cutoff}; "
-                "its oldest titles are not read"
+                f"the prompt of {len(example.history)} titles is longer than base_llm.cutoff_tokens={cutoff}"
+                "; its oldest titles are not read"
             )
 
     def _ranker(self) -> Ranker:
