@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sprec.recommend import read_record
 
 if TYPE_CHECKING:
+    from sprec.experiment.model_card import AdapterBase
     from sprec.experiment.reload import ReloadedRun, TunedModel
     from sprec.llm.language_model import LanguageModel
 
@@ -80,11 +81,16 @@ def prompt_text(model: "LanguageModel", history: Sequence[str]) -> tuple[str, st
     raise ValueError("this tokenizer needs the project to tokenise prompts; export is for those that do not")
 
 
-def _write_model(run: "ReloadedRun", model: "LanguageModel", folder: Path, *, merged: bool) -> str | None:
+def _write_model(
+    run: "ReloadedRun", model: "LanguageModel", folder: Path, *, merged: bool
+) -> "AdapterBase | None":
     """Write adapter or whole model as safetensors; return where an adapter's base model is, or None."""
+    from sprec.experiment.model_card import AdapterBase
     from sprec.experiment.prepare import store_base_model
+    from sprec.llm.base_models import plain_generation
 
     network: Any = model.network
+    model.base_model.generation_config = plain_generation(model.base_model)
     if not hasattr(network, "peft_config"):  # every weight was tuned
         network.save_pretrained(folder)
         return None
@@ -93,16 +99,18 @@ def _write_model(run: "ReloadedRun", model: "LanguageModel", folder: Path, *, me
         store_base_model(run.components, run.dataset),
     )
     is_hub_name = isinstance(source, str) and not Path(source).expanduser().is_dir()
-    base = str(source) if is_hub_name else "base_model"
+    revision = getattr(run.components.weights, "revision", None) if is_hub_name else None
+    base = AdapterBase(str(source) if is_hub_name else "base_model", revision)
     for config in network.peft_config.values():
-        config.base_model_name_or_path = base
-    network.save_pretrained(folder)
+        config.base_model_name_or_path, config.revision = base.place, base.revision
+    # "auto" would ask the hub whether the vocabulary has grown, which it never does here.
+    network.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # peft's template of a card
     if merged:
         _merge(folder, stored, model.dtype)
         return None
     if not is_hub_name:
-        shutil.copytree(stored, folder / base, ignore=shutil.ignore_patterns("stage.json"))
+        shutil.copytree(stored, folder / base.place, ignore=shutil.ignore_patterns("stage.json"))
     return base
 
 
@@ -111,12 +119,16 @@ def _merge(folder: Path, base: Path, dtype: Any) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    from sprec.llm.base_models import plain_generation
+
     whole: Any = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True), folder
     )
     for file in folder.glob("adapter_*"):
         file.unlink()
-    whole.merge_and_unload().save_pretrained(folder)
+    model = whole.merge_and_unload()
+    model.generation_config = plain_generation(model)
+    model.save_pretrained(folder)
 
 
 def _check_output(folder: Path) -> None:

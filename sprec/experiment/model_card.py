@@ -1,8 +1,10 @@
 """The card of an exported model: its origin, its scores, and how to load it without this project."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sprec.experiment.reload import ReloadedRun, TunedModel
+from sprec.llm.base_models import plain_generation
 from sprec.llm.language_model import LanguageModel
 
 DATA_TERMS = {
@@ -15,13 +17,21 @@ DATA_TERMS = {
 """What providers ask of those who use their data, by the beginning of a dataset's name."""
 
 
+@dataclass(frozen=True)
+class AdapterBase:
+    """Where an adapter's base model is: a hub name with its revision, or a folder, which has none."""
+
+    place: str
+    revision: str | None = None
+
+
 def write_card(
     path: Path,
     run: ReloadedRun,
     state: TunedModel,
     model: LanguageModel,
     *,
-    base: str | None,
+    base: AdapterBase | None,
     tokenize_options: str,
 ) -> None:
     """Write the card as Markdown.
@@ -31,7 +41,7 @@ def write_card(
         run: The run that made the model.
         state: Which of its models.
         model: The same, loaded.
-        base: Hub name or folder of an adapter's base model, None for a whole model.
+        base: An adapter's base model, None for a whole model.
         tokenize_options: What the tokenizer is called with beside the prompt, as Python arguments.
 
     """
@@ -57,9 +67,7 @@ def write_card(
         "Run it in this folder. A title is what is written up to its closing quote:",
         "",
         "```python",
-        f"ids = model.generate(ids, max_new_tokens={model.tokens.longest_title}, do_sample=False)"
-        "[0, ids.shape[1]:]",
-        f"print(tokenizer.decode(ids, skip_special_tokens=True).split('\"')[{int(not model.tokens.opened)}])",
+        *write_lines(model, base),
         "```",
         "",
         "## Scores",
@@ -75,11 +83,12 @@ def write_card(
     path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 
-def load_lines(model: LanguageModel, base: str | None, tokenize_options: str) -> list[str]:
+def load_lines(model: LanguageModel, base: AdapterBase | None, tokenize_options: str) -> list[str]:
     """Return five lines of Python that load the model and tokenise a prompt."""
     dtype = str(model.dtype).removeprefix("torch.")
-    place = "." if base is None else base
-    loaded = f'AutoModelForCausalLM.from_pretrained("{place}", dtype="{dtype}")'
+    place = "." if base is None else base.place
+    revision = f', revision="{base.revision}"' if base and base.revision else ""
+    loaded = f'AutoModelForCausalLM.from_pretrained("{place}", dtype="{dtype}"{revision})'
     titles = '"First title", "Second title"'
     text = f'open("prompt.txt", encoding="utf-8").read().replace("{{history}}", {titles!r})'
     return [
@@ -90,6 +99,27 @@ def load_lines(model: LanguageModel, base: str | None, tokenize_options: str) ->
         f'model = PeftModel.from_pretrained({loaded}, ".")' if base else f"model = {loaded}",
         f'ids = tokenizer({text}, return_tensors="pt"{tokenize_options}).input_ids',
     ]
+
+
+def write_lines(model: LanguageModel, base: AdapterBase | None) -> list[str]:
+    """Return lines of Python that write a title with what `load_lines` made, as the run does."""
+    # A base model brings its own settings, such as a penalty on repeats, which apply wherever `generate` is
+    # given none; a whole model was saved without any.
+    plain = [
+        "from transformers import GenerationConfig",
+        f"model.generation_config = GenerationConfig(eos_token_id={_end_of_text(model)})",
+    ]
+    return [
+        *(plain if base else []),
+        f"ids = model.generate(ids, max_new_tokens={model.tokens.longest_title}, do_sample=False)"
+        "[0, ids.shape[1]:]",
+        f"print(tokenizer.decode(ids, skip_special_tokens=True).split('\"')[{int(not model.tokens.opened)}])",
+    ]
+
+
+def _end_of_text(model: LanguageModel) -> int | list[int] | None:
+    own: int | list[int] | None = plain_generation(model.base_model).eos_token_id
+    return model.tokenizer.eos_token_id if own is None else own
 
 
 def _score_lines(run: ReloadedRun, state: TunedModel) -> list[str]:

@@ -100,8 +100,23 @@ class Pretrained:
                 f"base LLM {self.source!r} lacks {len(missing)} weights of a {type(model).__name__}, such as "
                 f"{min(missing)}; choose an edition for text alone"
             )
+        model.generation_config = plain_generation(model)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def plain_generation(model: Any) -> transformers.GenerationConfig:
+    """Return settings of `generate` that say where a text begins and ends, and leave logits as they are.
+
+    A checkpoint's own may hold more, such as a penalty on repeated tokens: then stock `generate` would write
+    other titles than this project, which reads none of them.
+    """
+    settings: Any = transformers.GenerationConfig  # its constructor is untyped
+    own = getattr(model, "generation_config", None) or settings()
+    plain: transformers.GenerationConfig = settings(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+    )
+    return plain
 
 
 def _load_causal_lm(source: str, options: dict[str, Any]) -> tuple[Any, set[str]]:

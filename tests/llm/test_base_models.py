@@ -1,9 +1,11 @@
+import json
+
 import pytest
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from sprec.llm.base_models import Pretrained
+from sprec.llm.base_models import Pretrained, TinyLlama
 from sprec.llm.engines.choice import choose_engine
 from tests.llm.architectures import SIZES, build, load, tokenizer_for
 
@@ -93,3 +95,14 @@ def test_models_that_read_ahead_are_refused(tokenizer, tmp_path):
     model = load(tmp_path / "base", "plain", cached=False)
     with pytest.raises(ValueError, match="bert reads tokens that come later; choose a causal language model"):
         choose_engine("auto", model.base_model, cutoff_tokens=64)
+
+
+def test_settings_of_generation_that_change_what_is_written_are_left_behind(tmp_path):
+    """Stock `generate` would write other titles with them than the run, which reads none of them."""
+    TinyLlama("tiny", hidden=16, layers=1, heads=2, vocabulary=300).write(tmp_path / "base", ["Heat"])
+    settings = {"repetition_penalty": 1.1, "temperature": 0.7, "do_sample": True, "eos_token_id": [2, 5]}
+    (tmp_path / "base" / "generation_config.json").write_text(json.dumps(settings))
+    Pretrained("x", str(tmp_path / "base")).write(tmp_path / "copy", [])
+    written = json.loads((tmp_path / "copy" / "generation_config.json").read_text())
+    assert written.pop("eos_token_id") == [2, 5]
+    assert not {"repetition_penalty", "temperature", "do_sample"} & {k for k, v in written.items() if v}

@@ -1,0 +1,57 @@
+"""The lines of an exported model's card, run as they stand."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from sprec.data.examples import Example
+from sprec.experiment import prepare
+from sprec.experiment.model_card import AdapterBase, load_lines, write_lines
+from sprec.export import _write_model
+from sprec.generation.rankers import write_greedily
+
+HUB = AdapterBase("org/model", "v1.2")
+
+
+@pytest.fixture
+def tuned(make):
+    """Return a model whose base punishes repeated tokens when stock `generate` writes."""
+    model = make(4, engine="plain")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in model.tuned_weights().values():
+            weight.add_(0.1 * torch.randn_like(weight))
+    model.base_model.generation_config.repetition_penalty = 5.0
+    return model
+
+
+def write_by_card(model, prompt, lines, capsys):
+    """Return the title that these lines print for a prompt."""
+    names = {"model": model.network, "tokenizer": model.tokenizer, "ids": torch.tensor([prompt])}
+    capsys.readouterr()
+    exec("\n".join(lines), names)
+    return capsys.readouterr().out.removesuffix("\n")
+
+
+def test_an_adapters_card_writes_as_the_run_whatever_its_base_asks_generate_for(tuned, catalog, capsys):
+    example = Example(tuple(range(5)), -1)
+    prompt = tuned.encode(catalog.titles[:5]).prompt
+    [expected] = write_greedily(tuned, catalog, [example], batch_tokens=4000)
+    lines = write_lines(tuned, HUB)
+    assert write_by_card(tuned, prompt, lines[2:], capsys) != expected
+    assert write_by_card(tuned, prompt, lines, capsys) == expected
+
+
+def test_a_base_of_the_hub_is_loaded_in_the_runs_revision(tuned, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "store_base_model", lambda *_: tmp_path)
+    weights = SimpleNamespace(source="org/model", revision="v1.2")
+    run = SimpleNamespace(components=SimpleNamespace(weights=weights), dataset=None)
+    base = _write_model(run, tuned, tmp_path, merged=False)
+    assert base == HUB
+    settings = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (settings["base_model_name_or_path"], settings["revision"]) == ("org/model", "v1.2")
+    line = 'AutoModelForCausalLM.from_pretrained("org/model", dtype="float32", revision="v1.2")'
+    assert line in load_lines(tuned, base, "")[3]
+    assert "revision" not in load_lines(tuned, AdapterBase("base_model"), "")[3]
