@@ -138,12 +138,27 @@ def _base_layer(layer: Any) -> Any:
 
 @contextmanager
 def without_dropout(network: nn.Module) -> Iterator[None]:
-    """Train without dropout inside, as TRL's preference trainers do (`disable_dropout`)."""
-    rates = {layer: layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)}
+    """Train without dropout inside, as TRL's preference trainers do (`disable_dropout`).
+
+    Beside `nn.Dropout` that is every rate which a module, or the configuration that it holds, names so:
+    OPT has no such layers and hands `self.dropout` to `F.dropout`.
+    """
+    rates = list(_dropout_rates(network))
     try:
-        for layer in rates:
-            layer.p = 0.0
+        for owner, name, _ in rates:
+            setattr(owner, name, 0.0)
         yield
     finally:
-        for layer, rate in rates.items():
-            layer.p = rate
+        for owner, name, rate in rates:
+            setattr(owner, name, rate)
+
+
+def _dropout_rates(network: nn.Module) -> Iterator[tuple[Any, str, float]]:
+    """Yield owner, name and value of each rate above 0."""
+    modules = list(network.modules())
+    configs = {id(config): config for module in modules if (config := getattr(module, "config", None))}
+    for owner in (*modules, *configs.values()):
+        for name, value in list(vars(owner).items()):
+            is_rate = "drop" in name or (name == "p" and isinstance(owner, nn.Dropout))
+            if is_rate and isinstance(value, float) and value > 0:
+                yield owner, name, value

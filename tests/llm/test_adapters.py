@@ -3,10 +3,26 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    FalconConfig,
+    FalconForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
 from sprec.generation.decoding import Greedy, write_titles
-from sprec.llm.adapters import ALL_LINEAR, AdaptedWeights, Lora, add_adapters, merged_adapters
+from sprec.llm.adapters import (
+    ALL_LINEAR,
+    AdaptedWeights,
+    Lora,
+    add_adapters,
+    merged_adapters,
+    without_dropout,
+)
 
 
 @pytest.fixture
@@ -119,3 +135,29 @@ def test_allowed_targets_compute_the_same_merged_and_apart(targets, tied):
             together = model(tokens).logits
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
     assert (apart - before).abs().max() > 1
+
+
+RATES = {"dropout": 0.5, "attention_dropout": 0.4}
+HEADS = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+DROPPING = {
+    "opt": lambda: OPTForCausalLM(
+        OPTConfig(**HEADS, **RATES, ffn_dim=32, word_embed_proj_dim=16, max_position_embeddings=16)
+    ),
+    "falcon": lambda: FalconForCausalLM(FalconConfig(**HEADS, hidden_dropout=0.5, attention_dropout=0.4)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2)),
+}
+
+
+@pytest.mark.parametrize("kind", DROPPING)
+def test_without_dropout_two_passes_in_training_agree_and_rates_come_back(kind):
+    """OPT and Falcon call `F.dropout` with a rate of their own, which no layer of dropout shows."""
+    model = add_adapters(DROPPING[kind](), Lora(2, 4, 0.3)).train()
+    tokens = torch.tensor([[3, 7, 1, 9]])
+    config = model.config.to_dict()
+    with without_dropout(model):
+        one, other = model(tokens).logits, model(tokens).logits
+    assert torch.equal(one, other)
+    assert not torch.equal(model(tokens).logits, model(tokens).logits)
+    assert model.config.to_dict() == config
+    rates = {layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)}
+    assert rates >= {0.3}
