@@ -17,7 +17,7 @@ from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.inconsistencies import inconsistencies
 from sprec.report.tables.main_table import main_tables
 from sprec.report.tables.missing import missing_runs, source_line, unfinished_note
-from sprec.report.tables.reference_values import reported_rows
+from sprec.report.tables.reference_values import reported_rows, rows_of_dataset
 from sprec.report.tables.run_names import run_name, run_place
 from sprec.report.tables.table import Cell, Table, transpose
 from sprec.report.tables.table_kinds import ABLATION, MAIN, TableKind
@@ -93,7 +93,7 @@ def _score_table(comparison: Comparison) -> Table:
     below: list[tuple[Cell, ...]] = []
     sources: list[str] = []
     if options.references:
-        references = [row for row in options.references if row.is_of(setting.dataset)]
+        references = rows_of_dataset(options.references, setting.dataset)
         below, sources = reported_rows(references, names=len(names), keys=keys)
     records = comparison.records
     notes = [*inconsistencies(kind, rows, records), *missing_runs(kind, rows, records), *sources]

@@ -11,7 +11,7 @@ from sprec.report.tables.comparison import Comparison, TableOptions, compare_run
 from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.inconsistencies import inconsistencies
 from sprec.report.tables.missing import missing_runs, source_line
-from sprec.report.tables.reference_values import ReportedRow
+from sprec.report.tables.reference_values import ReportedRow, rows_of_dataset
 from sprec.report.tables.table import Cell, Mark, Table, transpose
 from sprec.report.tables.table_kinds import MAIN
 from sprec.report.tables.table_rows import ScoreRow
@@ -62,7 +62,8 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
         (name, *(_cell(named[place].get(name), key) for place, key in columns)) for name in names
     ]
     heads = _group_heads([keys_by_name[name] for name in names])
-    references = [row for row in options.references if any(row.is_of(_of(one)) for one in comparisons)]
+    own = [row for one in comparisons for row in rows_of_dataset(options.references, _of(one))]
+    references = [row for row in options.references if row in own]
     reported = list(_reported(comparisons, columns, references))
     if reported:
         heads[len(rows)] = REPORTED
@@ -161,7 +162,7 @@ def _reported(
         own = [row for row in rows if (row.model, row.base_llm, row.source) == (model, base_llm, source)]
         cells: list[Cell] = []
         for place, key in columns:
-            scores = [row.scores for row in own if row.is_of(_of(comparisons[place]))]
+            scores = [row.scores for row in rows_of_dataset(rows, _of(comparisons[place])) if row in own]
             cells.append(scores[0].get(key) if scores else None)
         yield (f"{model}, {base_llm}", *cells)
 

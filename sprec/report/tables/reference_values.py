@@ -15,7 +15,8 @@ THIRD_PARTIES = Path(__file__).with_name("reference.toml")
 class ReportedRow:
     """One reported row: `scores` are named as in `run.json`, `source` says where a reader finds them.
 
-    `dataset` is the beginning of our dataset's name. `runs` counts what the values are means of.
+    `dataset` is our dataset's name, or its beginning for a whole family such as "movielens". `runs` counts
+    what the values are means of.
     """
 
     dataset: str
@@ -27,7 +28,7 @@ class ReportedRow:
     scores: Mapping[str, float]
 
     def is_of(self, dataset: str) -> bool:
-        """Return whether a table of this dataset takes the row."""
+        """Return whether a table of this dataset may take the row; `rows_of_dataset` chooses among them."""
         return dataset.startswith(self.dataset)
 
     @property
@@ -41,6 +42,20 @@ class ReportedRow:
         values = (self.scores.get(key) for key in keys)
         name = f"{'paper' if self.of_paper else 'reported'}: {self.model}"
         return (name, self.base_llm, *blank, self.runs, self.n, *values)
+
+
+def rows_of_dataset(rows: Sequence[ReportedRow], dataset: str) -> list[ReportedRow]:
+    """Return the rows that count for a dataset: those of each model that say most of the dataset's name.
+
+    A row of `movielens` counts for `movielens_1m` too, unless the model has a row of `movielens_1m`.
+    """
+    candidates = [row for row in rows if row.is_of(dataset)]
+    # Whatever the source: two datasets of one paper may stand on two of its pages.
+    lengths: dict[tuple[str, str], int] = {}
+    for row in candidates:
+        model = row.model, row.base_llm
+        lengths[model] = max(lengths.get(model, 0), len(row.dataset))
+    return [row for row in candidates if len(row.dataset) == lengths[row.model, row.base_llm]]
 
 
 def reported_rows(
@@ -71,10 +86,16 @@ def load_reported(path: Path = THIRD_PARTIES) -> tuple[ReportedRow, ...]:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{path} is no reference file: {reason}") from error
     sources = document.get("sources", {})
-    return tuple(
-        _parse_row(row, sources, f"{path}, row {number}")
-        for number, row in enumerate(document.get("rows", []), start=1)
-    )
+    rows: dict[tuple[str, ...], ReportedRow] = {}
+    for number, entry in enumerate(document.get("rows", []), start=1):
+        place = f"{path}, row {number}"
+        row = _parse_row(entry, sources, place)
+        if rows.setdefault((row.dataset, row.model, row.base_llm, row.source), row) is not row:
+            raise ValueError(
+                f"{place}: {row.model!r} on {row.dataset} has a row of this source already; give one of them "
+                f"a name of its own, such as '{row.model}, N = {row.n}'"
+            )
+    return tuple(rows.values())
 
 
 def _parse_row(row: Mapping[str, object], sources: Mapping[str, str], place: str) -> ReportedRow:
