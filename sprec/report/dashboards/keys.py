@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sprec.evaluation.registry import METRICS, split_key
 from sprec.records.run_record import RunRecord
 from sprec.records.tracking import curve_name
-from sprec.report.tables.arms import changes_results, flatten_config
+from sprec.report.tables.arms import changes_results, flatten_config, scored_split
 
 # The axis of scores.
 ITERATION = "iteration"
@@ -77,18 +77,31 @@ def tracked_names(records: Sequence[RunRecord]) -> TrackedNames:
 
 
 def distinguishing_settings(records: Sequence[RunRecord]) -> list[str]:
-    """Return as few settings as tell the runs' arms apart, beside their method and seed."""
+    """Return as few settings as tell the runs' arms and their data apart, beside their method and seed."""
     configs = [flatten_config(record.config) for record in records]
     groups: list[object] = [record.method for record in records]
     chosen = []
     keys = {key for config in configs for key in config if changes_results(key)}
     # Names of classes come first: they say more than the settings that come with them.
-    for key in sorted(keys, key=lambda key: ("_target_" not in key, key)):
+    ordered = sorted(keys, key=lambda key: ("_target_" not in key, key))
+    for key in [*_settings_of_data(records, configs), *ordered]:
         finer = list(zip(groups, [repr(config.get(key)) for config in configs], strict=True))
         if len(set(finer)) > len(set(groups)):
             chosen.append(key)
             groups = list(finer)
     return chosen
+
+
+def _settings_of_data(records: Sequence[RunRecord], configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the settings that differ only where the scored rows do, the dataset's name first."""
+    # In tables each dataset has a place of its own, so that arms need not tell them apart.
+    data = [(record.dataset.name, record.dataset.digest, scored_split(record)) for record in records]
+    keys = {key for config in configs for key in config if key == "split" or key.startswith("dataset.")}
+    values = {
+        key: {(of, repr(config.get(key))) for of, config in zip(data, configs, strict=True)} for key in keys
+    }
+    own = [key for key in keys if len(values[key]) == len(set(data))]
+    return sorted(own, key=lambda key: (key != "dataset.name", key != "split", key))
 
 
 def _column_order(key: str) -> tuple[bool, int, int, str]:

@@ -4,14 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sprec.records.run_record import RunRecord, StageEntry
+from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, StageEntry
 from sprec.report.__main__ import main
 from sprec.report.dashboards.keys import distinguishing_settings, tracked_names
 from tests import commands
+from tests.report.conftest import evaluations
 from tests.wandb_server import WandbServer
 
 TOY = [
@@ -160,6 +162,29 @@ def test_as_few_settings_as_tell_arms_apart_group_the_runs(make):
         "negatives._target_",
         "beta",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "dataset", "split", "expected"),
+    [
+        ("books", "bb", {"name": "books", "history_max": 5}, "test", ["dataset.name"]),
+        ("films", "bb", {"name": "films", "history_max": 5}, "test", ["dataset.history_max"]),
+        ("films", "aa", {"name": "films", "history_max": 9}, "valid", ["split"]),
+        # The same data in two places, or under a setting that changes nothing in them, are one arm's.
+        ("films", "aa", {"name": "films", "history_max": 9, "path": "/b"}, "test", []),
+    ],
+    ids=["dataset", "build", "split", "path"],
+)
+def test_runs_on_other_data_are_no_seeds_of_one_arm(make, name, digest, dataset, split, expected):
+    def run(seed, name, digest, dataset, split):
+        data = DatasetEntry(name, digest, 4, RowCounts(3, 2, 1))
+        scored = tuple(replace(one, split=split) for one in evaluations(0.02))
+        config = {"seed": seed, "dataset": dataset, "split": split}
+        return make(seed=seed, dataset=data, evaluations=scored, config=config)
+
+    first = run(0, "films", "aa", {"name": "films", "history_max": 9, "path": "/a"}, "test")
+    second = run(1, name, digest, {"path": "/a"} | dataset, split)
+    assert distinguishing_settings([first, second]) == expected
 
 
 def test_settings_that_tell_arms_apart_group_panels_under_the_name_that_wandb_keeps_them(
