@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sprec.records.record_file import RecordError
 from sprec.records.run_record import RunRecord, find_records
+from sprec.report.tables.missing import unrecorded_notes
 
 # Where runs are looked for when no path is named.
 DEFAULT_FOLDERS = (Path("multirun"), Path("outputs"))
@@ -15,10 +16,19 @@ MOST_NOTES = 5
 
 
 def load_records(paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
-    """Return what `read_records` does; what is left out is said on standard error."""
-    records, notes = read_records(paths)
+    """Return the runs that `load_records_and_notes` does."""
+    return load_records_and_notes(paths)[0]
+
+
+def load_records_and_notes(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], list[str]]:
+    """Return what `read_records` does, with a note on each run that ended before it had a record.
+
+    The notes are said on standard error as well.
+    """
+    records, left_out = read_records(paths)
+    notes = [*left_out, *unrecorded_notes(paths or DEFAULT_FOLDERS)]
     sys.stderr.writelines(f"sprec.report: {note}\n" for note in notes)
-    return records
+    return records, notes
 
 
 def read_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], list[str]]:

@@ -73,11 +73,19 @@ def build_page(
     *,
     title: str,
     users: Sequence[int],
+    notes: Sequence[str] = (),
     refresh_seconds: int = 0,
 ) -> Page:
     """Return the page of these runs; `ValueError` for users that the records do not hold.
 
-    With `refresh_seconds`, a browser reads the file again after so many.
+    Args:
+        groups: runs of one setting each, with their figures.
+        level: how full the page is.
+        title: its heading.
+        users: row numbers of the users to show, none for a choice.
+        notes: what of the runs has no record, or one that cannot be read.
+        refresh_seconds: after so many a browser reads the file again, 0 for never.
+
     """
     records = list({id(record): record for group in groups for record in group.records}.values())
     names = _section_titles([group.setting for group in groups])
@@ -87,10 +95,11 @@ def build_page(
     ]
     shown = records if level.runs else []
     runs = [run_details(record, records, with_config=level.configs) for record in shown]
+    unfinished = [_unfinished(record, records) for record in records if record.status != "finished"]
     return Page(
         title=title,
         facts=_facts(records),
-        warnings=tuple(_unfinished(record, records) for record in records if record.status != "finished"),
+        warnings=(*unfinished, *notes),
         sections=tuple(sections),
         runs_table=runs_table(records),
         runs=tuple(runs),

@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
+from sprec.records.output_folder import CLAIM_FILE
 from sprec.records.run_record import FILE_NAME
 from sprec.report.figures.make import ReportGroup, report_groups
 from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
 from sprec.report.figures.write_figures import named_figures, save_figures
-from sprec.report.load_records import load_records
+from sprec.report.load_records import load_records_and_notes
 from sprec.report.page.elements import render_html
 from sprec.report.page.parts import DETAIL_LEVELS, build_page
 from sprec.store.atomic_files import write_atomically
@@ -45,18 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def watch(
     paths: Sequence[Path], rebuild: Callable[[], None], wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Call `rebuild` whenever a record below the paths has come or changed, until Ctrl-C."""
-    seen = _times_of_records(paths)
+    """Call `rebuild` whenever a record or a claim below the paths has come or changed, until Ctrl-C."""
+    seen = _times_of_files(paths)
     with suppress(KeyboardInterrupt):
         while True:
             wait(WATCH_SECONDS)
-            if (now := _times_of_records(paths)) != seen:
+            if (now := _times_of_files(paths)) != seen:
                 seen = now
                 rebuild()
 
 
-def _times_of_records(paths: Sequence[Path]) -> dict[Path, int]:
-    files = [file for path in paths for file in (path.rglob(FILE_NAME) if path.is_dir() else [path])]
+def _times_of_files(paths: Sequence[Path]) -> dict[Path, int]:
+    # A claim says what ended a run before it had a record.
+    folders = [path for path in paths if path.is_dir()]
+    files = [file for folder in folders for name in (FILE_NAME, CLAIM_FILE) for file in folder.rglob(name)]
+    files += [path for path in paths if path not in folders]
     times = {}
     for file in files:
         with suppress(OSError):  # a run may replace its record just now
@@ -65,10 +69,13 @@ def _times_of_records(paths: Sequence[Path]) -> dict[Path, int]:
 
 
 def _write(options: argparse.Namespace) -> None:
-    groups = report_groups([record for _, record in load_records(options.paths)])
+    records, notes = load_records_and_notes(options.paths)
+    groups = report_groups([record for _, record in records])
     if options.output is not None:
         refresh = WATCH_SECONDS if options.watch else 0
-        text = page_that_fits(groups, title=options.title, users=options.users, refresh_seconds=refresh)
+        text = page_that_fits(
+            groups, title=options.title, notes=notes, users=options.users, refresh_seconds=refresh
+        )
         if options.watch:
             options.output.absolute().parent.stat()  # a misspelled folder is an error and not made
             write_atomically(options.output, text)  # a browser may read it at any time
@@ -79,9 +86,23 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def page_that_fits(
-    groups: Sequence[ReportGroup], *, title: str, users: Sequence[int] = (), refresh_seconds: int = 0
+    groups: Sequence[ReportGroup],
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    users: Sequence[int] = (),
+    refresh_seconds: int = 0,
 ) -> str:
-    """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long."""
+    """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long.
+
+    Args:
+        groups: runs of one setting each, with their figures.
+        title: the page's heading.
+        notes: what of the runs has no record, or one that cannot be read.
+        users: row numbers of the users to show, none for a choice.
+        refresh_seconds: after so many a browser reads the file again, 0 for never.
+
+    """
     # Drawings take most of the time and are the same on every level.
     drawings = {
         id(panel): to_inline_svg(panel.chart, panel.alternative)
@@ -89,7 +110,9 @@ def page_that_fits(
         for panel in figure.panels
     }
     for level in DETAIL_LEVELS:
-        page = build_page(groups, level, title=title, users=users, refresh_seconds=refresh_seconds)
+        page = build_page(
+            groups, level, title=title, notes=notes, users=users, refresh_seconds=refresh_seconds
+        )
         text = render_html(page, lambda panel: drawings[id(panel)])
         if len(text.encode()) <= MOST_BYTES:
             return text

@@ -4,11 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sprec.records.output_folder import Claim, claim_folder
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, StageEntry
 from sprec.report.__main__ import main
 from sprec.report.dashboards.keys import distinguishing_settings, tracked_names
@@ -123,6 +125,14 @@ def test_the_report_holds_the_tables_and_the_commands(capsys, home, folder):
         "python -m sprec.run method=without_sft seed=0",
     ]
     assert document["workspace"]["displayName"] == document["report"]["displayName"] == "Ablation, August"
+
+
+def test_a_run_without_a_record_is_said(capsys, home, folder, tmp_path):
+    with suppress(OSError), claim_folder(folder / "7", Claim("python -m sprec.run seed=7", "now")):
+        raise OSError("no space left")
+    status, _, err = dashboard(capsys, folder, "--output", tmp_path / "dashboard.json")
+    line = f"sprec.report: {folder / '7'}: no space left; to run it again: python -m sprec.run seed=7\n"
+    assert (status, err) == (0, line)
 
 
 def test_only_stages_that_ran_have_curves(make):

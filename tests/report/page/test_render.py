@@ -1,11 +1,13 @@
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 
 import pytest
 
+from sprec.records.output_folder import Claim, claim_folder
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
 from sprec.report.figures import write_figures
@@ -128,6 +130,27 @@ def test_failed_run_is_said_and_the_rest_is_shown(make):
     assert "DPO, self-play on movie_lens × SmolLM2-135M-Instruct, seed 0 failed: OSError: disk <full>" in text
     assert "Traceback" not in text
     assert "Metrics over iterations" in text
+
+
+@pytest.mark.usefixtures("without_drawings")
+def test_what_has_no_record_or_a_damaged_one_is_said_in_the_page_and_on_standard_error(
+    capsys, folder, tmp_path
+):
+    claim = Claim("python -m sprec.run seed=7", "2026-01-01", choices=("seed=7",))
+    with pytest.raises(ValueError, match="no such file"), claim_folder(folder / "7", claim):
+        raise ValueError("dataset.path: no such file")
+    (folder / "8").mkdir()
+    (folder / "8" / "run.json").write_text("[]")
+    status, _, err = run_page(capsys, folder, "--output", tmp_path / "page.html")
+    text = Text((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    lines = (
+        f"left out: {folder / '8' / 'run.json'}",
+        "seed=7: dataset.path: no such file; to run it again: python -m sprec.run seed=7",
+    )
+    assert (status, err.count("\n")) == (0, 2)
+    for line in lines:
+        assert line in err
+        assert line in text.partition("Not everything here is finished:")[2]
 
 
 @pytest.mark.usefixtures("without_drawings")
@@ -254,6 +277,9 @@ def test_a_watched_page_is_written_again_when_a_record_changes(capsys, folder, m
         if len(turns) == 1:
             make("dpo", seed=7).save(folder / "late" / "run.json")
         if len(turns) == 4:
+            with suppress(OSError), claim_folder(folder / "early", Claim("python -m sprec.run", "now")):
+                raise OSError("no space left")
+        if len(turns) == 5:
             raise KeyboardInterrupt
 
     monkeypatch.setattr("sprec.report.page.render.watch", partial(watch, wait=wait))
@@ -261,6 +287,7 @@ def test_a_watched_page_is_written_again_when_a_record_changes(capsys, folder, m
     assert "seed 7" not in turns[0]
     assert "seed 7" in turns[1]
     assert turns[1] == turns[3]
+    assert "no space left" in turns[4]
     assert 'http-equiv="refresh" content="5"' in turns[0]
     assert run_page(capsys, folder, "--output", page)[0] == 0
     assert "refresh" not in page.read_text(encoding="utf-8").partition("<body>")[0]
