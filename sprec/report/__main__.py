@@ -19,6 +19,7 @@ from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.explain import explain_cell
 from sprec.report.tables.formats import FORMATS
 from sprec.report.tables.html_table import html_document
+from sprec.report.tables.latex_table import with_unique_labels
 from sprec.report.tables.missing import unrecorded_notes
 from sprec.report.tables.reference_values import ReportedRow, load_reported
 from sprec.report.tables.table import Table
@@ -84,7 +85,7 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
         raise ValueError("no run here has scores yet; `--table run` says how each of them ended")
     if notes := [*left_out, *refused, *unrecorded_notes(options.paths or DEFAULT_FOLDERS)]:
         tables[-1] = replace(tables[-1], notes=(*tables[-1].notes, *notes))
-    texts = [FORMATS[options.format](table) for table in tables]
+    texts = [FORMATS[options.format](table) for table in with_unique_labels(tables)]
     return html_document(texts, tables[0].title) if options.format == "html" else "\n".join(texts)
 
 

@@ -18,7 +18,7 @@ from sprec.report.labels import (
     same_name,
     split_negatives,
 )
-from sprec.report.tables.latex_table import escape_latex
+from sprec.report.tables.latex_text import escape_latex
 
 CONF = Path(__file__).parents[2] / "conf"
 

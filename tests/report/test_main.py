@@ -63,6 +63,14 @@ def test_runs_of_several_datasets_get_a_table_each_and_a_line(capsys, folder, ma
     assert err.startswith("sprec.report: these runs are not one comparison but 2")
 
 
+def test_a_latex_document_of_several_settings_has_each_label_once(capsys, folder, make):
+    other = DatasetEntry("goodreads", "00", 4, RowCounts(3, 2, 1))
+    make(dataset=other).save(folder / "3" / "run.json")
+    _, out, _ = report(capsys, folder, "--table", "ablation", "--format", "latex")
+    labels = [line for line in out.splitlines() if line.startswith("\\label")]
+    assert labels == [r"\label{tab:ablation}", r"\label{tab:ablation-2}"]
+
+
 def test_no_run_gets_one_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = (

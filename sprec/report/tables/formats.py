@@ -39,7 +39,7 @@ def csv(table: Table) -> str:
     lines = writer(out, lineterminator="\n")
     out.write(f"# {_inert_line(table.title)}\n")
     lines.writerow(_inert(f"{name} {suffix}".rstrip()) for name, own in heads for suffix in own)
-    for row in table.rows:
+    for row in _unique_rows(table):
         pairs = zip(row, suffixes, strict=True)
         lines.writerow(value for cell, own in pairs for value in _csv_values(cell, len(own)))
     out.writelines(f"# {_inert_line(note)}\n" for note in table.notes)
@@ -116,6 +116,17 @@ def _unique_heads(table: Table) -> list[str]:
         f"{group} {head}" if group and table.columns.count(head) > 1 else head
         for group, head in zip(groups, table.columns, strict=True)
     ]
+
+
+def _unique_rows(table: Table) -> list[tuple[Cell, ...]]:
+    """Return the rows for CSV, with the head that they stand under where another row has the same names."""
+    names = [row[: table.names] for row in table.rows]
+    rows, head = [], ""
+    for number, row in enumerate(table.rows):
+        head = table.row_heads.get(number, head)
+        is_ambiguous = head and names.count(names[number]) > 1
+        rows.append((f"{head} {row[0]}", *row[1:]) if is_ambiguous else row)
+    return rows
 
 
 def _markdown_cells(table: Table, number: int) -> list[str]:

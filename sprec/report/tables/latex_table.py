@@ -1,19 +1,13 @@
 """A table as a LaTeX float with booktabs: plain cells that an author can edit."""
 
-import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from sprec.report.labels import Label
+from sprec.report.tables.latex_text import escape_latex
 from sprec.report.tables.table import Table
 
-ESCAPES = str.maketrans(
-    {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}", '"': r"\textquotedbl{}"}
-    | {"±": r"$\pm$", "×": r"$\times$", "–": "--", "−": r"$-$", "β": r"$\beta$", "≤": r"$\leq$", "\n": " "}
-    | {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}", "[": "{[}", "]": "{]}", "\0": "{}"}
-)
 # Characters of a line up to which a table is one panel: at 7 points they fill a page of two columns.
 PANEL_CHARACTERS = 175
 # Beyond so many a table takes both columns of a page.
@@ -46,16 +40,14 @@ def latex(table: Table) -> str:
     )
 
 
-def escape_latex(text: str) -> str:
-    """Return text in which no character means anything to LaTeX; a label may have LaTeX of its own.
-
-    >>> escape_latex("[x]–2, --k")
-    '{[}x{]}--2, -{}-k'
-    """
-    if isinstance(text, Label) and text.latex:
-        return text.latex
-    # LaTeX joins hyphens to a dash, which would change a command's option.
-    return re.sub("-(?=-)", "-\0", text).translate(ESCAPES)
+def with_unique_labels(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables of one document; of equal labels all but the first get a number, as `tab:main-2`."""
+    unique: list[Table] = []
+    for place, table in enumerate(tables):
+        number = 1 + sum(other.label == table.label for other in tables[:place])
+        label = f"{table.label}-{number}" if table.label and number > 1 else table.label
+        unique.append(replace(table, label=label))
+    return unique
 
 
 def _panels(table: Table) -> list[list[int]]:

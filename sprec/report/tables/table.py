@@ -1,9 +1,12 @@
 """What a table is, whatever it is written as."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
+
+from sprec.report.labels import Label
+from sprec.report.tables.latex_text import escape_latex
 
 # The level at which a corrected p-value counts.
 LEVEL = 0.05
@@ -72,7 +75,9 @@ class Table:
     @property
     def heads(self) -> list[str]:
         """The column heads, each with an arrow to the better side."""
-        return [f"{head} {self.arrows[head]}" if head in self.arrows else head for head in self.columns]
+        return [
+            _with_arrow(head, self.arrows[head]) if head in self.arrows else head for head in self.columns
+        ]
 
 
 def format_cell(cell: Cell, digits: int = 4) -> str:
@@ -127,7 +132,7 @@ def transpose(table: Table) -> Table:
     for row in range(len(table.rows)):
         group = table.row_heads.get(row, group)
         above.append(group)
-    names = [" × ".join(str(cell) for cell in row[: table.names] if cell != "–") for row in table.rows]
+    names = [_join_names(row[: table.names]) for row in table.rows]
     return replace(
         table,
         columns=("score", *names),
@@ -138,4 +143,19 @@ def transpose(table: Table) -> Table:
         arrows={},
         marks={(place - table.names, row + 1): mark for (row, place), mark in table.marks.items()},
         rules=tuple(place - table.names for place in heads if place > table.names),
+    )
+
+
+def _with_arrow(head: str, arrow: str) -> Label:
+    """Return a head with an arrow, which its own LaTeX gets as well."""
+    own = head.latex if isinstance(head, Label) else ""
+    return Label(f"{head} {arrow}", f"{own} {escape_latex(arrow)}" if own else "")
+
+
+def _join_names(cells: Sequence[Cell]) -> Label:
+    """Return the names of a row as one, with LaTeX where one of them has its own."""
+    names = [cell if isinstance(cell, Label) else Label(str(cell)) for cell in cells if cell != "–"]
+    own = " × ".join(names)
+    return Label(
+        own, r" $\times$ ".join(map(escape_latex, names)) if any(name.latex for name in names) else ""
     )

@@ -6,7 +6,7 @@ from io import StringIO
 from rich.console import Console
 
 from sprec.report.tables.formats import csv, markdown, print_table
-from sprec.report.tables.table import Difference, MeanStd, Table
+from sprec.report.tables.table import Difference, MeanStd, Table, transpose
 
 TABLE = Table(
     title="R&B_100% | ~best~",
@@ -93,6 +93,13 @@ def test_csv_of_differences_has_bounds_and_corrected_p():
         ["a", "0.01", "-0.002", "0.02", "0.3"],
         ["b", "", "", "", ""],
     ]
+
+
+def test_csv_rows_of_one_name_have_the_head_that_they_stand_under():
+    groups = ("", "MovieLens", "MovieLens", "Goodreads")
+    table = Table("t", ("method", "HR@5", "OR@5", "HR@5"), (("SPRec", 0.1, 0.2, 0.3),), groups=groups)
+    rows = list(standard.reader(StringIO(csv(transpose(table)))))[2:]
+    assert rows == [["MovieLens HR@5", "0.1"], ["OR@5", "0.2"], ["Goodreads HR@5", "0.3"]]
 
 
 def shown(table, width):

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from sprec.report.labels import Label
-from sprec.report.tables.latex_table import latex
-from sprec.report.tables.table import Difference, MeanStd, Table
+from sprec.report.tables.latex_table import latex, with_unique_labels
+from sprec.report.tables.table import Difference, MeanStd, Table, transpose
 
 METRICS = ("HR", "NDCG", "Div", "OR", "MGU", "DGU")
 COLUMNS = ("method", "negatives", "seeds", "N", *(f"{name}@{k}" for k in (1, 5) for name in METRICS), "off")
@@ -52,6 +52,20 @@ def test_a_readers_own_latex_of_a_metric_gets_its_arrow_and_loses_the_length_tha
     renamed = Label("Recall@5", r"\textsc{Rec}@5")
     table = Table("t", ("m", renamed), (("a", 0.5),), arrows={renamed: "↑"}, groups=("", group))
     assert rf"m & {head} \\" in latex(table).splitlines()
+
+
+def test_a_readers_own_latex_stays_where_rows_and_columns_change_places():
+    ours, recall = Label("Ours_1", r"\textsc{Ours}"), Label("Recall@5", r"\textsc{Rec}@5")
+    table = Table("t", ("m", "negatives", recall), ((ours, "a_b", 0.5),), names=2, arrows={recall: "↑"})
+    lines = latex(transpose(table)).splitlines()
+    assert r"score & \textsc{Ours} $\times$ a\_b \\" in lines
+    assert r"\textsc{Rec}@5 $\uparrow$ & 0.5000 \\" in lines
+
+
+def test_tables_of_one_document_have_labels_of_their_own():
+    labels = ("tab:main", "tab:x", "tab:main", "", "tab:main", "")
+    tables = with_unique_labels([Table("t", ("m",), (), label=label) for label in labels])
+    assert [table.label for table in tables] == ["tab:main", "tab:x", "tab:main-2", "", "tab:main-3", ""]
 
 
 def test_narrow_table_is_one_panel_with_a_line_above_its_ruled_rows():
