@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 from sprec.records.run_record import RunRecord
-from sprec.report.labels import LABELS, load_renames
+from sprec.report.labels import LABELS
 from sprec.report.load_records import DEFAULT_FOLDERS, read_records
+from sprec.report.renames import load_renames
 from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
 from sprec.report.tables.assemble import run_table, score_tables, several_settings
 from sprec.report.tables.comparison import TableOptions
@@ -68,6 +69,7 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
     kind = TABLE_KINDS.get(options.table)
     if options.explain is not None:
         return explain_cell(kind or MAIN, records, options.explain)
+    runs = [record for _, record in records]
     wanted = TableOptions(
         cutoffs=tuple(options.k),
         against=options.against,
@@ -76,10 +78,9 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
         references=_reported(options),
         columns=tuple(options.columns),
         digits=options.digits,
-        labels=load_renames(options.rename) if options.rename else LABELS,
+        labels=load_renames(options.rename, runs) if options.rename else LABELS,
         transposed=options.transpose,
     )
-    runs = [record for _, record in records]
     tables, refused = (score_tables(kind, runs, wanted), []) if kind else _run_tables(runs, wanted)
     if not tables:
         raise ValueError("no run here has scores yet; `--table run` says how each of them ended")

@@ -4,10 +4,9 @@ Tables, figures, page, W&B, `--explain` and the terminal take their words from h
 well as the keys of the configuration as input. Metrics come from `sprec.evaluation.registry`.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import METRICS, label_of, split_key
 
@@ -118,11 +117,24 @@ BASE_LLMS = {
 }
 
 
+# What a name may be of; a key may be one of two kinds, such as "grounded".
+Kind: TypeAlias = Literal["method", "negatives", "ranking", "dataset", "base_llm", "metric"]
+REGISTRIES: Mapping[Kind, Iterable[str]] = {
+    "method": METHODS,
+    "negatives": NEGATIVES,
+    "ranking": RANKINGS,
+    "dataset": DATASETS,
+    "base_llm": BASE_LLMS,
+    "metric": METRICS,
+}
+Renamed: TypeAlias = Mapping[tuple[Kind, str], Label]
+
+
 @dataclass(frozen=True)
 class Labels:
-    """The words for everything that a report names; `renamed` holds a reader's own, by key."""
+    """The words for everything that a report names; `renamed` holds a reader's own, by kind and key."""
 
-    renamed: Mapping[str, Label] = field(default_factory=dict)
+    renamed: Renamed = field(default_factory=dict)
 
     def method(self, key: str) -> Label:
         """Return the label of a method, or of an evaluated model such as "iteration_1".
@@ -132,7 +144,7 @@ class Labels:
         """
         iteration = key.removeprefix("iteration_")
         plain = f"iteration {iteration}" if iteration.isdigit() and iteration != key else key
-        return self._find(key, METHODS.get(key, plain))
+        return self._find("method", key, METHODS.get(key, plain))
 
     def negatives(self, recorded: str) -> Label:
         """Return the label of what rejected titles come from, as a record or the configuration names it.
@@ -142,7 +154,7 @@ class Labels:
         """
         key, details = split_negatives(recorded)
         parts = [DECODINGS.get(detail.lower(), detail) for detail in details]
-        label = self._find(key, NEGATIVES[key][0] if key in NEGATIVES else key)
+        label = self._find("negatives", key, NEGATIVES[key][0] if key in NEGATIVES else key)
         return label.extended("".join(f", {part}" for part in parts))
 
     def with_negatives(self, label: Label, method: str, recorded: str) -> Label:
@@ -163,25 +175,26 @@ class Labels:
 
     def ranking(self, key: str) -> Label:
         """Return the label of what ranks the catalogue."""
-        return self._find(key, RANKINGS.get(key, key))
+        return self._find("ranking", key, RANKINGS.get(key, key))
 
     def dataset(self, key: str) -> Label:
         """Return the label of a dataset."""
-        return self._find(key, DATASETS.get(key, key))
+        return self._find("dataset", key, DATASETS.get(key, key))
 
     def base_llm(self, key: str) -> Label:
         """Return the label of a base LLM."""
-        return self._find(key, BASE_LLMS.get(key, key))
+        return self._find("base_llm", key, BASE_LLMS.get(key, key))
 
     def score(self, key: str) -> Label:
         """Return the label of a score; a renamed metric keeps its list length."""
         name, cutoff = split_key(key)
-        if key in self.renamed or name not in self.renamed:
-            return self._find(key, label_of(key))
-        return self.renamed[name].extended("" if cutoff is None else f"@{cutoff}")
+        metric = self.renamed.get(("metric", name))
+        if ("metric", key) in self.renamed or metric is None:
+            return self._find("metric", key, label_of(key))
+        return metric.extended("" if cutoff is None else f"@{cutoff}")
 
-    def _find(self, key: str, text: str) -> Label:
-        return self.renamed.get(key) or Label(text)
+    def _find(self, kind: Kind, key: str, text: str) -> Label:
+        return self.renamed.get((kind, key)) or Label(text)
 
 
 LABELS = Labels()
@@ -242,40 +255,6 @@ def find_score(text: str, keys: Iterable[str]) -> str:
             return key
     listed = ", ".join(map(label_of, known))
     raise ValueError(f"there is no score {text!r} in these records; there is {listed}")
-
-
-def load_renames(path: Path) -> Labels:
-    """Return the labels with those of a TOML file: a line per name, `sprec = "Ours"`.
-
-    A name is a key or a label of ours; its value is a text, or a table with `text` and `latex`. `ValueError`,
-    one line with file and name, for what is no such file and for a name that nothing has.
-    """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    renamed = {}
-    for name, value in document.items():
-        entry = {"text": value} if isinstance(value, str) else value
-        known = isinstance(entry, dict) and set(entry) <= {"text", "latex"}
-        if not known or not all(isinstance(text, str) for text in entry.values()):
-            raise ValueError(f'{path}: {name} is no text; write {name} = "…", or {{text = "…", latex = "…"}}')
-        renamed[_find_key(name)] = Label(entry.get("text", name), entry.get("latex", ""))
-    return Labels(renamed)
-
-
-def _find_key(name: str) -> str:
-    """Return the key of what has this key or label; a name of somebody's own is its own key."""
-    tables: list[Mapping[str, str]] = [METHODS, RANKINGS, DATASETS, BASE_LLMS]
-    tables += [
-        {key: text for key, (text, _) in NEGATIVES.items()},
-        {key: METRICS[key].label for key in METRICS},
-    ]
-    for table in tables:
-        for key, text in table.items():
-            if same_name(name, key) or same_name(name, text):
-                return key
-    return name
 
 
 def _squeeze(name: str) -> str:

@@ -14,7 +14,6 @@ from sprec.report.labels import (
     RANKINGS,
     Label,
     find_score,
-    load_renames,
     same_name,
     split_negatives,
 )
@@ -81,33 +80,6 @@ def test_scores_are_typed_by_key_or_label():
     assert [find_score(text, keys) for text in ("HR@5", "or_ratio@1", "Off-catalogue")] == keys
     with pytest.raises(ValueError, match=r"no score 'mrr@5' in these records; there is HR@5, OR@1, off-cat"):
         find_score("mrr@5", keys)
-
-
-def test_reader_renames_by_key_or_label(tmp_path):
-    path = tmp_path / "names.toml"
-    path.write_text(
-        '"SPRec" = {text = "Ours", latex = "\\\\textsc{Ours}"}\nmovielens = "ML"\nNDCG = "nDCG"\n'
-    )
-    labels = load_renames(path)
-    assert (labels.method("sprec"), labels.dataset("movielens")) == ("Ours", "ML")
-    assert (labels.score("ndcg@5"), labels.score("hr@5")) == ("nDCG@5", "HR@5")
-    assert escape_latex(labels.method("sprec").extended(", sampled")) == r"\textsc{Ours}, sampled"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("sprec = 3", "sprec is no text"),
-        ("sprec = {txt = 'x'}", "sprec is no text"),
-        ("sprec", "cannot be read"),
-    ],
-)
-def test_file_of_names_that_is_none_is_one_line(tmp_path, text, message):
-    path = tmp_path / "names.toml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_renames(path)
-    assert str(path) in str(caught.value)
 
 
 def test_label_with_latex_is_written_as_it_is_and_other_text_escaped():

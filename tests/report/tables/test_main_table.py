@@ -173,7 +173,8 @@ def test_transposed_table_has_the_same_cells_and_marks(table):
 
 
 def test_columns_digits_and_names_are_the_readers(records):
-    labels = Labels({"sprec": Label("Ours", r"\textsc{Ours}"), "hr": Label("Recall")})
+    ours = Label("Ours", r"\textsc{Ours}")
+    labels = Labels({("method", "sprec"): ours, ("metric", "hr"): Label("Recall")})
     options = replace(PLAIN, columns=("OR@1", "hr@5"), digits=2, labels=labels)
     (table,) = score_tables(MAIN, [run for run in records if run.dataset.name == "movielens"], options)
     assert table.columns == ("method", "OR@1", "Recall@5")
