@@ -34,6 +34,9 @@ COMMANDS = {
     "wandb-sweep": "sprec.report.dashboards.sweep_export",
 }
 
+# Options that a table of one run has no use for.
+OF_SEVERAL_RUNS = ("transpose", "against", "best", "reference", "tests")
+
 Records = Sequence[tuple[Path, RunRecord]]
 
 
@@ -68,6 +71,7 @@ def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence
     """Return the tables in the format asked for, with notes on what is left out, or a cell's explanation."""
     kind = TABLE_KINDS.get(options.table)
     if options.explain is not None:
+        _refuse_beside_explain(options)
         return explain_cell(kind or MAIN, records, options.explain)
     runs = [record for _, record in records]
     wanted = TableOptions(
@@ -137,21 +141,26 @@ def _note_several_settings(records: Records, options: argparse.Namespace) -> Non
         sys.stderr.write(f"sprec.report: {several_settings(list(settings))}\n")
 
 
+def _refuse_beside_explain(options: argparse.Namespace) -> None:
+    """Raise `ValueError` for what an explanation, which is of all scores in our own words, would not heed."""
+    if unused := _typed_options(options, *OF_SEVERAL_RUNS, "k", "columns", "digits", "rename", "format"):
+        raise ValueError(f"{', '.join(unused)}: of no effect beside --explain; leave out")
+
+
 def _note_unused_options(options: argparse.Namespace) -> None:
     """Note on standard error what a table of one run has no use for."""
     if options.table != "run" or options.explain is not None:
         return
-    values = {
-        "transpose": options.transpose,
-        "against": options.against is not None,
-        "best": options.best is not None,
-        "reference": options.reference is not None,
-        "tests": options.tests != "auto",
-    }
-    if unused := [f"--{name}" for name, is_given in values.items() if is_given]:
+    if unused := _typed_options(options, *OF_SEVERAL_RUNS):
         sys.stderr.write(
             f"sprec.report: {', '.join(unused)}: of no effect on tables of single runs; see --table\n"
         )
+
+
+def _typed_options(options: argparse.Namespace, *names: str) -> list[str]:
+    """Return those of these options that have another value than where nothing is typed."""
+    usual = _parser()
+    return [f"--{name}" for name in names if getattr(options, name) != usual.get_default(name)]
 
 
 def _parser() -> argparse.ArgumentParser:

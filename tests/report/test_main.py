@@ -181,6 +181,10 @@ def test_tests_can_be_left_out_and_best_be_plain(capsys, real):
         ),
         (["--k", 20], "--k 20: no run was scored at this list length; there is 1, 5"),
         (["--reference", "none.toml"], "none.toml is no reference file: No such file or directory"),
+        (
+            ["--explain", "sprec,hr@5", "--k", 9, "--against", "foo", "--rename", "none.toml"],
+            "--against, --k, --rename: of no effect beside --explain; leave out",
+        ),
         (["--explain", "ndcg@5"], "--explain 'ndcg@5' is no cell; write ROW,SCORE such as 'sprec,ndcg@5'"),
     ],
 )

@@ -28,12 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         check_packages()
-        if options.output is None and options.figures is None:
-            raise ValueError(
-                "nothing to write; give --output FILE for the page, --figures DIR for its figures"
-            )
-        if options.watch and options.output is None:
-            raise ValueError("--watch writes the page again and again; give --output FILE")
+        _refuse_unused_options(options)
         _write(options)
         if options.watch:
             watch(options.paths, lambda: _write(options))
@@ -41,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sprec.report page: {' '.join(str(error).split())}\n")
         return 2
     return 0
+
+
+def _refuse_unused_options(options: argparse.Namespace) -> None:
+    """Raise `ValueError` where nothing would be written, or where an option would be of no effect."""
+    if options.output is None and options.figures is None:
+        raise ValueError("nothing to write; give --output FILE for the page, --figures DIR for its figures")
+    if options.watch and options.output is None:
+        raise ValueError("--watch writes the page again and again; give --output FILE")
+    if options.users and options.output is None:
+        raise ValueError("--users are shown on the page; give --output FILE")
+    if options.format and options.figures is None:
+        raise ValueError("--format is that of figures in files of their own; give --figures DIR")
 
 
 def watch(
@@ -82,7 +89,7 @@ def _write(options: argparse.Namespace) -> None:
         else:
             options.output.write_text(text, encoding="utf-8")
     if options.figures is not None:
-        save_figures(groups, options.figures, options.format)
+        save_figures(groups, options.figures, options.format or ["svg"])
 
 
 def page_that_fits(
@@ -126,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add("paths", nargs="+", type=Path, metavar="PATHS", help="run.json files, or folders")
     add("--output", type=Path, metavar="FILE", help="the HTML file to write")
     add("--figures", type=Path, metavar="DIR", help="write the figures to this folder")
-    add("--format", nargs="+", choices=formats, default=["svg"], help="of the figures (default: svg)")
+    add("--format", nargs="+", choices=formats, default=[], help="of the figures (default: svg)")
     add("--users", nargs="+", type=int, default=[], metavar="ROW", help=users)
     add("--watch", action="store_true", help="write the page again whenever a run's record changes")
     add("--title", default="Self-play report", help="the page's heading")

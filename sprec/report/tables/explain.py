@@ -5,13 +5,14 @@ from pathlib import Path
 
 from sprec.evaluation.registry import label_of
 from sprec.records.run_record import RunRecord, StageEntry
-from sprec.report.labels import find_score, same_name
+from sprec.report.labels import LABELS, find_score, same_name
 from sprec.report.tables.arms import group_by_setting
 from sprec.report.tables.columns import OFF_CATALOG
 from sprec.report.tables.comparison import score_cell
+from sprec.report.tables.main_table import row_names
 from sprec.report.tables.missing import format_commit
 from sprec.report.tables.table import format_cell
-from sprec.report.tables.table_kinds import TableKind
+from sprec.report.tables.table_kinds import MAIN, TableKind
 from sprec.report.tables.table_rows import ScoredRun, ScoreRow, score_rows
 
 # How far a recomputed score may lie from the recorded one: JSON and sums lose the last digits.
@@ -33,23 +34,25 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
     names: list[str] = []
     for setting, runs in groups.items():
         rows = score_rows(kind, runs)
-        names += map(str, rows)
-        texts += [_explain(row, key, str(setting), paths) for row in _rows_named(name, rows)]
+        # The main table has one cell for what others show in two.
+        shown = row_names(rows, LABELS) if kind is MAIN else list(map(str, rows))
+        names += shown
+        texts += [_explain(row, key, str(setting), paths) for row in _rows_named(name, rows, shown)]
     if not texts:
         raise ValueError(f"--explain {cell!r}: no row {name!r}; there is {', '.join(dict.fromkeys(names))}")
     return "\n".join(texts)
 
 
-def _rows_named(name: str, rows: Sequence[ScoreRow]) -> list[ScoreRow]:
-    """Return the row of this name: exactly, else by its first cell, else by a part of its name."""
+def _rows_named(name: str, rows: Sequence[ScoreRow], shown: Sequence[str]) -> list[ScoreRow]:
+    """Return the row that is shown under this name: exactly, else by its first cell, else by a part."""
     # A whole name comes first, so that "sprec" may be asked for beside "sprec (beta=1)".
-    matches = [row for row in rows if same_name(name, str(row))]
+    matches = [row for row, text in zip(rows, shown, strict=True) if same_name(name, text)]
+    matches = matches or [row for row in rows if same_name(name, str(row))]
     matches = matches or [row for row in rows if row.is_named(name)]
     matches = matches or [row for row in rows if name.casefold() in str(row).casefold()]
     if len(matches) > 1:
-        raise ValueError(
-            f"--explain: {name!r} is several rows: {', '.join(map(str, matches))}; name one of them"
-        )
+        listed = ", ".join(text for row, text in zip(rows, shown, strict=True) if row in matches)
+        raise ValueError(f"--explain: {name!r} is several rows: {listed}; name one of them")
     return matches
 
 

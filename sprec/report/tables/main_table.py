@@ -53,7 +53,7 @@ def main_tables(records: Sequence[RunRecord], options: TableOptions) -> list[Tab
 
 def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Table:
     labels = options.labels
-    named = [dict(zip(_names(one), one.rows, strict=True)) for one in comparisons]
+    named = [dict(zip(row_names(one.rows, labels), one.rows, strict=True)) for one in comparisons]
     keys_by_name = {name: row.key for rows in named for name, row in rows.items()}
     # Group by group, in the order of the registry and then of the runs.
     names = sorted(keys_by_name, key=lambda name: method_order(keys_by_name[name]))
@@ -88,9 +88,9 @@ def _of(comparison: Comparison) -> str:
     return comparison.setting.dataset
 
 
-def _names(comparison: Comparison) -> list[Label]:
-    """Return the name of each row; equal ones are counted, since no row may stand for another."""
-    names = [_name(row, comparison.options.labels) for row in comparison.rows]
+def row_names(rows: Sequence[ScoreRow], labels: Labels) -> list[Label]:
+    """Return the name of each row of a dataset; equal ones are counted: no row may stand for another."""
+    names = [_name(row, labels) for row in rows]
     return [
         name if names.count(name) == 1 else name.extended(f" ({names[: place + 1].count(name)})")
         for place, name in enumerate(names)

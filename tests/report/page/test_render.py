@@ -233,6 +233,11 @@ def test_users_are_chosen(capsys, folder, tmp_path):
     [
         (["nowhere", "--output", "x.html"], "nowhere does not exist"),
         (["."], "nothing to write; give --output FILE for the page, --figures DIR for its figures"),
+        (
+            [".", "--format", "pdf", "--output", "x.html"],
+            "--format is that of figures in files of their own; give",
+        ),
+        ([".", "--users", "4", "--figures", "x"], "--users are shown on the page; give --output FILE"),
         ([".", "--output", "x.html"], "no run.json below .; run something first, or name other folders"),
     ],
 )

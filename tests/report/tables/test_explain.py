@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from sprec.records.run_record import StageEntry
+from sprec.report.tables.assemble import score_tables
+from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.explain import explain_cell
-from sprec.report.tables.table_kinds import TABLE_KINDS
-from tests.report.conftest import evaluations
+from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
+from tests.report.conftest import evaluation, evaluations
 from tests.report.random_lists import ranked, targets, with_lists
 
 
@@ -52,6 +54,31 @@ def test_number_that_its_lists_do_not_give_is_said(records):
 def test_number_without_lists_is_not_recomputed(make):
     text = explain_cell(TABLE_KINDS["main"], [(Path("x"), make(evaluations=evaluations(0.02)))], "sprec,hr@1")
     assert "cannot be recomputed" in text
+
+
+@pytest.mark.parametrize("name", ["SPRec (beam search)", "SPRec, own best catalogue titles (grounding)"])
+def test_row_is_named_as_the_main_table_prints_it(make, name):
+    by_negatives = {
+        negatives: tuple(
+            evaluation("iteration_1", 1, value, ranking=ranking)
+            for ranking, value in (("beam", 0.02), ("grounded", 0.04))
+        )
+        for negatives in ("SelfPlay Greedy", "Beams count=3")
+    }
+    records = [
+        (Path(negatives), make(negatives=negatives, evaluations=scored))
+        for negatives, scored in by_negatives.items()
+    ]
+    (table,) = score_tables(MAIN, [record for _, record in records], TableOptions(tested=False))
+    printed = {row[0]: row[table.columns.index("OR@5")] for row in table.rows}
+    text = explain_cell(MAIN, records, f"{name},OR@5")
+    assert f"OR@5 = {printed[name]:.4f}\n" in text
+    assert text.count("    file") == 1
+    assert ("Beams count=3" in text) == ("catalogue" in name)
+    with pytest.raises(
+        ValueError, match=r"'sprec' is several rows: SPRec .beam search., SPRec .grounding., SP"
+    ):
+        explain_cell(MAIN, records, "sprec,OR@5")
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_the_caption_claims_no_test_where_none_was_made(make):
 
 
 def test_two_arms_of_one_name_are_two_rows(make):
-    labels = Labels({"sprec": Label("Ours"), "without_sft": Label("Ours")})
+    labels = Labels({("method", key): Label("Ours") for key in ("sprec", "without_sft")})
     records = [make(evaluations=evaluations(0.1)), make("without_sft", evaluations=evaluations(0.5))]
     (table,) = score_tables(MAIN, records, replace(PLAIN, labels=labels))
     assert [row[0] for row in table.rows if row[0].startswith("Ours")] == ["Ours (1)", "Ours (2)"]
