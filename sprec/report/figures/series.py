@@ -135,7 +135,10 @@ def mean_change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: 
 
 
 def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
-    """Return each arm's evaluations by iteration, from its finished runs, or from all where none is."""
+    """Return each arm's evaluations by iteration, from its finished runs, or from all where none is.
+
+    No two have one name.
+    """
     several = names_rankings(records)
     series = []
     shared = {one.label for record in records for one in scored_evaluations(record) if one.iteration is None}
@@ -147,7 +150,18 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
             is_named = several and ranking != BASELINE_RANKING
             name = arm.name(ranking=LABELS.ranking(ranking) if is_named else "")
             series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
-    return series
+    return _with_unique_names(series)
+
+
+def _with_unique_names(series: Sequence[ArmSeries]) -> list[ArmSeries]:
+    """Return the arms; equal names are counted, as in the main table: no arm may stand for another."""
+    names = [arm.name for arm in series]
+    return [
+        arm
+        if names.count(arm.name) == 1
+        else replace(arm, name=f"{arm.name} ({names[: place + 1].count(arm.name)})")
+        for place, arm in enumerate(series)
+    ]
 
 
 def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:

@@ -98,13 +98,13 @@ def user_examples(series: Sequence[ArmSeries], rows: Sequence[int] = ()) -> User
     models = list(_models(comparable))
     if not models:
         return MissingPart("Who got what", "no run has ranked with a tuned model yet")
-    names = {arm.name for arm, _ in comparable}
+    shown = {id(arm) for arm, _ in comparable}
     chosen = _choose_users(first, rows) if rows else _most_changed_users(first, models)
     return UserExamples(
         tuple(_example(first, user, place, models) for place, user in chosen),
         models[0].evaluation.n,
         first.seed,
-        tuple(arm.name for arm in series if arm.name not in names),
+        tuple(arm.name for arm in series if id(arm) not in shown),
         by_change=not rows and len(models) > 1,
     )
 
@@ -133,14 +133,15 @@ def _most_changed_users(record: RunRecord, models: Sequence[_Model]) -> list[tup
 
 def _models(pairs: Sequence[tuple[ArmSeries, RunRecord]]) -> Iterable[_Model]:
     """Yield the initial SFT that arms share, then each arm's last model."""
-    own = {arm.name: _rankings_by(arm, run) for arm, run in pairs}
-    started = {arm.list_kinds: own[arm.name][0] for arm, _ in reversed(pairs) if arm.starts_as_others}
+    # By identity: two arms of one name are two models.
+    own = {id(arm): _rankings_by(arm, run) for arm, run in pairs}
+    started = {arm.list_kinds: own[id(arm)][0] for arm, _ in reversed(pairs) if arm.starts_as_others}
     for kinds, (_, evaluation, run) in reversed(started.items()):
         ranking, excludes = min(kinds)
         details = f" ({LABELS.ranking(ranking)}, {HISTORY_LABELS[excludes]})" if len(started) > 1 else ""
         yield _model(f"initial SFT{details}", run, evaluation)
     for arm, _ in pairs:
-        iteration, evaluation, run = own[arm.name][-1]
+        iteration, evaluation, run = own[id(arm)][-1]
         if iteration > 0:
             yield _model(f"{arm.name}, iteration {iteration}", run, evaluation)
         elif not arm.starts_as_others:

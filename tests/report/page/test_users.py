@@ -97,6 +97,25 @@ def test_an_arm_that_is_behind_at_the_seed_shown_is_named_as_left_out(make):
     assert examples.left_out == ("without SFT",)
 
 
+def test_two_arms_that_would_have_one_name_are_told_apart_and_each_shows_its_own_lists(make):
+    """Greedy is how self-play decodes where nothing is said, so that "SelfPlay" reads alike."""
+    first, second = full(make, negatives="SelfPlay Greedy"), full(make, negatives="SelfPlay")
+    lists = tuple(replace(one, lists=second.evaluations[0].lists) for one in second.evaluations)
+    examples = user_examples(arm_series([first, replace(second, evaluations=lists)]), [0])
+    answers = examples.users[0].answers[1:]
+    assert [answer.model for answer in answers] == ["SPRec (1), iteration 1", "SPRec (2), iteration 1"]
+    assert [answer.titles[0].title for answer in answers] == [TITLES[6], TITLES[0]]
+    assert examples.left_out == ()
+
+
+def test_arms_of_one_name_show_their_own_lists_whatever_names_them(make):
+    series = arm_series([full(make), full(make, "without_sft")])
+    alike = [replace(arm, name="x") for arm in series]
+    alike[1] = replace(alike[1], iterations={0: alike[1].iterations[0]})
+    answers = user_examples(alike, [0]).users[0].answers
+    assert [answer.model for answer in answers] == ["initial SFT", "x, iteration 1"]
+
+
 def test_a_start_is_shown_for_each_kind_of_lists(make):
     arms = [
         full(make, config={"seed": 0, "ranking": {"exclude_history": exclude}}) for exclude in (False, True)
