@@ -103,7 +103,7 @@ class RankingCase:
 
 def score_case(case: RankingCase) -> dict[str, float]:
     """Return the metrics as a run computes them."""
-    from sprec.generation.rankers import ground_titles
+    from sprec.generation.grounding import ground_titles
 
     written = [f"written {number}" for number in case.written]
     ids = ground_titles(written, case, case.titles, k=max(CUTOFFS))
