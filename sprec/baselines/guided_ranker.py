@@ -72,13 +72,17 @@ class GuidedRanker(BeamRanker):
         """Return the ranker that consults the assistant whose weights lie in the folder."""
         return replace(self, folder=folder)
 
-    def beams(self, k: int) -> int:
-        """Return `width`; `ValueError` where that is less than k, since a list would have empty places."""
+    def check_length(self, k: int) -> None:
+        """Raise `ValueError` for lists longer than `width`, which would have empty places."""
         if k > self.width:
             raise ValueError(
                 f"ranking=guided with ranking.width={self.width} leaves places of a list of {k} empty; "
                 f"take ranking.width={k} or more, or lists of {self.width} at most (cutoffs=[{self.width}])"
             )
+
+    def beams(self, k: int) -> int:
+        """Return `width`; `ValueError` where a list of k is longer."""
+        self.check_length(k)
         return self.width
 
     def guidance(self, catalog: Catalog, examples: Sequence[Example]) -> Guidance | None:

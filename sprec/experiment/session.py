@@ -42,6 +42,7 @@ class Session:
         warn_of_untested_versions()
         settings = self.settings
         components = build_components(settings)
+        components.ranker.check_length(max(settings.cutoffs))
         whole = load_or_build_dataset(components)
         context, base = build_context(components, settings, whole)
         # Lists of shorter cutoffs are the beginnings of these.

@@ -68,6 +68,9 @@ class Ranker(Protocol):
         """The recommender that has to be trained first, or None."""
         return None
 
+    def check_length(self, k: int) -> None:
+        """Raise `ValueError` where lists of k cannot be made with these settings."""
+
     def with_assistant(self, folder: Path) -> "Ranker":
         """Return the ranker that consults the assistant whose weights lie in the folder."""
         return self

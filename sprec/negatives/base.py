@@ -14,7 +14,7 @@ from sprec.data.catalog import Catalog
 from sprec.data.examples import Example
 from sprec.evaluation.metrics import genre_masses
 from sprec.generation.decoding import Decoding, search_titles, write_titles
-from sprec.generation.grounding import Embedder, catalog_vectors
+from sprec.generation.grounding import Embedder, catalog_vectors, ground_titles
 from sprec.generation.model_work import ModelWork
 from sprec.generation.rankers import encode_prompts
 from sprec.generation.title_trie import TitleTrie
@@ -61,9 +61,9 @@ class SamplerContext:
         """Each item's unit of mass, split over its selected genres."""
         return genre_masses(self.catalog.genres, self.genres)
 
-    def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
-        """Return one unit vector per title."""
-        return self.embedder.embed(titles)
+    def ground(self, titles: Sequence[str], *, k: int) -> Int[np.ndarray, "titles k"]:
+        """Return the k catalogue items nearest to each title, nearest first."""
+        return ground_titles(titles, self.embedder, self.catalog.titles, k=k)
 
     def write_titles(self, examples: Sequence[Example], rng: Generator, *, count: int = 1) -> TitleLists:
         """Return `count` titles that the model writes for each example; empty ones and repeats stay."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from sprec.data.examples import Example
-from sprec.generation.grounding import find_nearest
 from sprec.generation.model_work import ModelWork
 from sprec.negatives.base import NegativeSampler, SamplerContext, TitleLists, refuse_below_one
 
@@ -53,7 +52,7 @@ class GroundedSelfPlay(NegativeSampler):
         distinct = sorted(set(filter(None, written)))  # collapsed models write few different titles
         if not distinct:
             return [[] for _ in examples]
-        near = find_nearest(context.embed(distinct), context.vectors, k=self.count)
+        near = context.ground(distinct, k=self.count)
         grounded = {title: context.titles_of(items) for title, items in zip(distinct, near, strict=True)}
         return [grounded.get(title, []) for title in written]
 

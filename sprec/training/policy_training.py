@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sprec.data.prompts import Step
 from sprec.llm.adapters import without_dropout
+from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import derive_seed, stream
 from sprec.training.checkpoint import TrainingCheckpoint
@@ -70,15 +71,12 @@ def train_policy(
         schedule = replace(schedule, batch_tokens=schedule.batch_tokens // 2)  # a pass reads each row twice
     if schedule.loss_per == "token":
         options |= {"token_counts": count_predicted_tokens(rows, counterfactual, without_history)}
-    is_preference = len(rows[0].answers) > 1
-    reference = torch.zeros(len(rows), 1)  # SFT has none
-    if is_preference:
-        # Now, since training changes these very weights in place.
-        reference = compute_log_probs(model, rows, batch_tokens=context.eval_batch_tokens)
+    # Now, since training changes these very weights in place.
+    reference = _score_reference(model, rows, batch_tokens=context.eval_batch_tokens)
     drops = model.tokens.count_truncated()  # of what is trained on: validation rows are read below
     validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
     # The reference has no dropout: with it in the policy alone, margins would begin at noise and not at 0.
-    with without_dropout(model.network) if is_preference else nullcontext():
+    with without_dropout(model.network) if step == "dpo" else nullcontext():
         curve = fine_tune(
             model,
             TrainingRows(rows, reference, validation=validation, **options),
@@ -95,6 +93,15 @@ def train_policy(
     # All rows say which columns there are: few steps have a validation loss.
     pl.DataFrame(curve, infer_schema_length=None).write_parquet(folder / CURVE)
     write_drops(folder, drops)
+
+
+def _score_reference(
+    model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int
+) -> Float[Tensor, "rows answers"]:
+    """Return the reference's log-probabilities; of SFT's rows, which have one answer, zeros."""
+    if len(rows[0].answers) == 1:
+        return torch.zeros(len(rows), 1)
+    return compute_log_probs(model, rows, batch_tokens=batch_tokens)
 
 
 def count_predicted_tokens(
