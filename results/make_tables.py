@@ -29,14 +29,17 @@ TABLES = {
         "docs/results.md",
         (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "off_catalog"),
     ),
-    "rejected-titles-against-random": (
-        "docs/results.md",
-        (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "--against", "random negatives"),
-    ),
+    **{
+        f"rejected-titles-against-{word}": (
+            "docs/results.md",
+            (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "--against", baseline),
+        )
+        for word, baseline in (("random", "random negatives"), ("sft", "without DPO"))
+    },
 }
 """Tables: the page that holds them, and the arguments of `sprec.report`."""
 
-DIFFERENCES_ALONE = ("rejected-titles-against-random",)
+DIFFERENCES_ALONE = ("rejected-titles-against-random", "rejected-titles-against-sft")
 """Tables whose scores stand in another one."""
 
 
