@@ -226,7 +226,6 @@ def test_run_that_ranked_with_no_model_is_told_apart_from_one_without_an_llm(bea
 def test_wrong_folder_is_told_before_anything_heavy_loads(tmp_path):
     code = f"""
 import sys
-from sprec.llm.language_model import LanguageModel
 from sprec.recommend import main
 assert main(["--run", {str(tmp_path)!r}, "--history", "x"]) == 2
 assert "torch" not in sys.modules
