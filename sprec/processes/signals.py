@@ -6,14 +6,15 @@ import select
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 4.0
-_watchdogs: list[threading.Timer] = []
+GRACE_SECONDS, CHECK_SECONDS = 4.0, 0.25
+_watchdogs: list["_Watchdog"] = []
 _watched_parents: list[int] = []
 
 
@@ -45,7 +46,8 @@ def raise_on_signal() -> Iterator[None]:
     """Raise `EndedBySignalError` at Ctrl-C and SIGTERM, unless the process ignores that signal.
 
     Without it Lightning ends a fit by `SystemExit`, with status 1 at the first signal and 0 at the second.
-    A block that has not ended `GRACE_SECONDS` after a signal is ended with the process.
+    An error that something swallows is raised again. A block that has not ended `GRACE_SECONDS` after a
+    signal is ended with the process.
     """
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread
         yield
@@ -65,12 +67,40 @@ def raise_on_signal() -> Iterator[None]:
 
 def _raise_error(number: int, _: FrameType | None) -> None:
     error = EndedBySignalError(number)
-    # Cleaning up may hang, and a library may swallow the exception (in a callback of C code, in `__del__`).
-    watchdog = threading.Timer(GRACE_SECONDS, exit_now, [error.status])
-    watchdog.daemon = True
+    watchdog = _Watchdog(error)
     watchdog.start()
     _watchdogs.append(watchdog)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # else its traceback would hold this frame, and this frame the error
+
+
+class _Watchdog(threading.Thread):
+    """Ends a process whose cleaning up hangs, and raises an error again that something has swallowed.
+
+    Python's compiler swallows all but KeyboardInterrupt while it folds constants, so that a module's first
+    import may do it; `__del__` and callbacks of C code do, too.
+    """
+
+    def __init__(self, error: EndedBySignalError) -> None:
+        super().__init__(daemon=True)
+        self._error, self._status, self._number = weakref.ref(error), error.status, error.number
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Leave the process alone from now on."""
+        self._cancelled.set()
+
+    def run(self) -> None:
+        """Wait for the end of the block."""
+        for _ in range(round(GRACE_SECONDS / CHECK_SECONDS)):
+            if self._cancelled.wait(CHECK_SECONDS):
+                return
+            if self._error() is None:  # nobody holds it, and the block goes on
+                signal.pthread_kill(threading.main_thread().ident or 0, self._number)
+                return
+        exit_now(self._status)
 
 
 def exit_now(status: int) -> NoReturn:
