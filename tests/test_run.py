@@ -217,6 +217,7 @@ def test_unknown_device_is_one_line(tmp_path):
     assert last == "error: trainer.device=cuda: no CUDA device here; use trainer.device=cpu"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}")
 def test_released_rows_run_to_a_table_with_beams_and_sampled_self_play(tmp_path):
     options = ["dataset=released", f"dataset.path={SHARED / 'movielens'}", "ranking=beam", "decoding=sampled"]
