@@ -4,7 +4,7 @@ Tables, figures, page, W&B, `--explain` and the terminal take their words from h
 well as the keys of the configuration as input. Metrics come from `sprec.evaluation.registry`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -232,6 +232,18 @@ def takes_any_negatives(method: str) -> bool:
     (True, False)
     """
     return USUAL_NEGATIVES.get(method, "random") == "self_play"
+
+
+def number_equal_names(names: Sequence[Label]) -> list[Label]:
+    """Return the names, equal ones with a number, since none may stand for another.
+
+    >>> number_equal_names([Label("SPRec"), Label("DPO"), Label("SPRec")])
+    ['SPRec (1)', 'DPO', 'SPRec (2)']
+    """
+    return [
+        name if names.count(name) == 1 else name.extended(f" ({names[: place + 1].count(name)})")
+        for place, name in enumerate(names)
+    ]
 
 
 def same_name(one: str, two: str) -> bool:

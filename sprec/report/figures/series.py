@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from sprec.evaluation.metrics import genre_share, occurrences
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.labels import LABELS
+from sprec.report.labels import LABELS, Label, number_equal_names
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
     HISTORY_LABELS,
@@ -150,18 +150,8 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
             is_named = several and ranking != BASELINE_RANKING
             name = arm.name(ranking=LABELS.ranking(ranking) if is_named else "")
             series.append(ArmSeries(name, _by_iteration(runs, ranking), runs))
-    return _with_unique_names(series)
-
-
-def _with_unique_names(series: Sequence[ArmSeries]) -> list[ArmSeries]:
-    """Return the arms; equal names are counted, as in the main table: no arm may stand for another."""
-    names = [arm.name for arm in series]
-    return [
-        arm
-        if names.count(arm.name) == 1
-        else replace(arm, name=f"{arm.name} ({names[: place + 1].count(arm.name)})")
-        for place, arm in enumerate(series)
-    ]
+    names = number_equal_names([Label(arm.name) for arm in series])
+    return [replace(arm, name=name) for arm, name in zip(series, names, strict=True)]
 
 
 def baseline_evaluations(records: Sequence[RunRecord]) -> dict[str, tuple[Evaluation, ...]]:

@@ -38,27 +38,21 @@ def _mixed_settings(kind: TableKind, arms: Sequence[Arm]) -> list[str]:
 
     Those of the objective count between arms of one objective.
     """
-    # Of what varies within the runs of one name, the row says its own value.
-    named = {key for arm in arms for key, _ in arm.differing} | {kind.factor}
     configs = [effective_config(arm.runs[0]) for arm in arms]
-    keys = sorted({key for config in configs for key in config if key.startswith(SHARED)} - named)
-    mixed = [key for key in keys if not key.startswith("objective.") and _differs(key, configs)]
-    by_objective: dict[object, list[Mapping[str, object]]] = {}
-    for config in configs:
-        by_objective.setdefault(config.get("objective._target_"), []).append(config)
-    mixed += [key for key in keys if key.startswith("objective.") and _differ_within(key, by_objective)]
+    keys = {key for config in configs for key in config if key.startswith(SHARED)} - {kind.factor}
+    mixed = []
+    for key in sorted(keys):
+        groups: dict[object, set[str]] = {}
+        for arm, config in zip(arms, configs, strict=True):
+            if key not in dict(arm.differing):  # there the row says its own value
+                objective = config.get("objective._target_") if key.startswith("objective.") else None
+                groups.setdefault(objective, set()).add(repr(config.get(key)))
+        if any(len(values) > 1 for values in groups.values()):
+            mixed.append(key)
     if not mixed:
         return []
     more = f" and {len(mixed) - MOST_NAMED} more" if len(mixed) > MOST_NAMED else ""
     return [f"rows differ in more than their names say: {', '.join(mixed[:MOST_NAMED])}{more}"]
-
-
-def _differ_within(key: str, groups: Mapping[object, Sequence[Mapping[str, object]]]) -> bool:
-    return any(_differs(key, configs) for configs in groups.values())
-
-
-def _differs(key: str, configs: Sequence[Mapping[str, object]]) -> bool:
-    return len({repr(config.get(key)) for config in configs}) > 1
 
 
 def _arm_notes(arm: Arm) -> Iterator[str]:

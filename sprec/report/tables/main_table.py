@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sprec.records.run_record import RunRecord
-from sprec.report.labels import METHOD_GROUPS, Label, Labels, method_order
+from sprec.report.labels import METHOD_GROUPS, Label, Labels, method_order, number_equal_names
 from sprec.report.tables.arms import group_by_setting, scored_evaluations
 from sprec.report.tables.columns import arrows, headline_keys
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell
@@ -90,11 +90,7 @@ def _of(comparison: Comparison) -> str:
 
 def row_names(rows: Sequence[ScoreRow], labels: Labels) -> list[Label]:
     """Return the name of each row of a dataset; equal ones are counted: no row may stand for another."""
-    names = [_name(row, labels) for row in rows]
-    return [
-        name if names.count(name) == 1 else name.extended(f" ({names[: place + 1].count(name)})")
-        for place, name in enumerate(names)
-    ]
+    return number_equal_names([_name(row, labels) for row in rows])
 
 
 def _name(row: ScoreRow, labels: Labels) -> Label:

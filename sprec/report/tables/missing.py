@@ -1,4 +1,4 @@
-"""What a table lacks or mixes, and the command that fills it."""
+"""What a table lacks, and the command that fills it."""
 
 import re
 import shlex

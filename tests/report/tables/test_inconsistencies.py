@@ -44,6 +44,12 @@ def test_what_a_row_names_is_no_note(make):
     assert notes(records, TABLE_KINDS["sample_size"]) == []
 
 
+def test_a_value_that_one_name_says_is_no_excuse_for_others_that_do_not(make):
+    varied = [make(config=config(rows)) for rows in (64, 256)]
+    others = [make(name, config=config(rows)) for name, rows in (("without_sft", 64), ("without_dpo", 512))]
+    assert notes([*varied, *others]) == ["rows differ in more than their names say: budget.iteration_rows"]
+
+
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
