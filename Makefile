@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := sprec benchmarks
 
-.PHONY: setup demo run lint test test-ci test-fast test-install tables bench
+.PHONY: setup demo run lint test test-ci tests-ci test-fast test-install tables bench
 
 setup: .venv/.installed
 
@@ -29,8 +29,11 @@ lint: setup
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not install and not soak"
 
-# All but what starts groups of processes or loads the real LLM: what `.ci/run` has time for.
-test-ci: lint
+# All but what starts groups of processes or loads the real LLM: what `.ci/run` has time for. Tests leave a third of
+# two cores idle, so there `make --jobs=2` runs the linters beside them.
+test-ci: lint tests-ci
+
+tests-ci: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=40 -m "not long and not install and not soak"
 
 # The wheel, installed in a new environment without the constraints, runs outside the checkout.
