@@ -28,7 +28,8 @@ from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import dpo, sft
 from sprec.training.policy_training import count_predicted_tokens
 from sprec.training.schedule import Schedule
-from sprec.training.trainer import TrainingRows, fine_tune
+from sprec.training.trainer import fine_tune
+from sprec.training.training_rows import TrainingRows
 
 BETA, WARMUP_STEPS, CLIP_NORM = 0.1, 3, 1.0
 TOLERANCE = 1e-3

@@ -27,6 +27,8 @@ def without_folder(record: RunRecord) -> RunRecord:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python results/keep.py RUN_JSON FILE")
     source, target = map(Path, sys.argv[1:])
     target.parent.mkdir(parents=True, exist_ok=True)
     without_folder(without_titles(RunRecord.load(source))).save(target)

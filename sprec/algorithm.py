@@ -42,9 +42,14 @@ class SelfPlayAlgorithm:
     dpo: Schedule
 
     @property
+    def uses_negatives(self) -> bool:
+        """Whether any pair is made."""
+        return self.with_dpo and self.iterations > 0
+
+    @property
     def negatives_label(self) -> str:
         """What rejected titles come from: the sampler, and the decoding where titles are written."""
-        if not self.with_dpo:
+        if not self.uses_negatives:
             return "none"
         decoding = f" {type(self.decoding).__name__}" if self.negatives.uses_decoding else ""
         return describe_sampler(self.negatives) + decoding
@@ -84,10 +89,12 @@ class SelfPlayAlgorithm:
     ) -> Iterator[tuple[str, int, Path]]:
         """Yield label, iteration and folder of the ranked lists of each model.
 
-        Raises `ValueError` before any training where the arm goes by genres and the dataset has none.
+        Raises `ValueError` before any training where the arm goes by genres and the dataset has none, or
+        where it asks for more rejected titles than there are.
         """
-        uses_negatives = self.with_dpo and self.iterations
-        stages.require_genres(self.weighting, self.negatives if uses_negatives else None)
+        sampler = self.negatives if self.uses_negatives else None
+        stages.require_genres(self.weighting, sampler)
+        stages.require_items(sampler)
         assistant = stages.assistant(test)
         for label, iteration, policy in self.train(stages, base):
             yield label, iteration, stages.evaluate(policy, label, test, assistant)

@@ -99,7 +99,7 @@ def _write_model(
         store_base_model(run.components, run.dataset),
     )
     is_hub_name = isinstance(source, str) and not Path(source).expanduser().is_dir()
-    revision = getattr(run.components.weights, "revision", None) if is_hub_name else None
+    revision = getattr(run.components.weights, "commit", None) if is_hub_name else None
     base = AdapterBase(str(source) if is_hub_name else "base_model", revision)
     for config in network.peft_config.values():
         config.base_model_name_or_path, config.revision = base.place, base.revision

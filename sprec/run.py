@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from typing import Any
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sprec.experiment.config import Settings
+from sprec.boundaries import InputError, describe
+from sprec.experiment.config import Node, Settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
 from sprec.experiment.hydra_callbacks import SweepTable, to_settings
 from sprec.experiment.nodes import check_node, with_local_folder
@@ -65,7 +66,9 @@ def job(config: DictConfig) -> float | None:
         # Overrides are read inside: one with an interpolation of a missing key raises as it is read.
         words = tuple(map(redact_word, HydraConfig.get().overrides.task))
         claim = Claim(_command(), utc_now(), _sweep().sweep, words)
-        with claim_folder(folder, claim):
+        # A look at a plan or at data leaves nothing that a report would miss a record of.
+        only_looks = config.get("plan") or config.get("describe")
+        with nullcontext() if only_looks else claim_folder(folder, claim):
             work = partial(_run, to_settings(config), folder)
             return _run_in_pool(work) if _is_pool_job() else work()
     except Exception as error:
@@ -93,17 +96,15 @@ def _run_in_pool(work: Callable[[], float | None]) -> float | None:
 
 
 def _run(settings: Settings, folder: Path) -> float | None:
-    if settings.describe:
-        from hydra.utils import instantiate
-
-        from sprec.experiment.describe import describe_dataset
-
-        describe_dataset(settings, partial(instantiate, _convert_="all"), table_console())
-        return None
-    refuse_other_record(folder, settings.model_dump())
     check_node(
         "dataset", with_local_folder(settings.dataset)
     )  # before torch is imported, which takes seconds
+    if settings.describe:
+        from sprec.experiment.describe import describe_dataset
+
+        describe_dataset(settings, _make_dataset, table_console())
+        return None
+    refuse_other_record(folder, settings.model_dump())
     _log_place_in_sweep()
     from sprec.experiment.session import Session
 
@@ -123,6 +124,16 @@ def _run(settings: Settings, folder: Path) -> float | None:
             "choose another goal"
         )
     return scores[settings.goal]
+
+
+def _make_dataset(node: Node) -> Any:
+    """Return the dataset of this node; as `build.instantiate_node`, which imports torch."""
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        raise InputError(f"dataset: {describe(error.__cause__ or error)}") from error
 
 
 def _command() -> str:
@@ -165,6 +176,7 @@ def _log_place_in_sweep() -> None:
 def main() -> None:
     """Console entry: a user's error is one line and exit status 1, a signal's end 128 and its number."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints a trace of its own
+    sys.argv[1:] = _with_flags_last(sys.argv[1:])
     _refuse_odd_keys(sys.argv[1:])
     _refuse_two_sweeps(sys.argv[1:])
     _refuse_two_experiments(sys.argv[1:])
@@ -178,7 +190,7 @@ def main() -> None:
             with suppress(ValueError, OSError):  # a broken record must not hide the job's own error
                 table.show()
         text = str(error).partition("\n-----")[0]  # below that line submitit repeats the job's whole output
-        raise SystemExit(f"error: {_one_line(error, text)}{_remedy(text)}") from None
+        raise SystemExit(f"error: {redact_text(_one_line(error, text))}{_remedy(text)}") from None
     except (EndedBySignalError, KeyboardInterrupt) as error:
         ended = error if isinstance(error, EndedBySignalError) else EndedBySignalError(signal.SIGINT)
         print(f"{ended}: finished stages are stored; the same command goes on from there", file=sys.stderr)
@@ -204,11 +216,21 @@ def _remedy(error: str) -> str:
     """Return what to do about a plugin that is not installed, or after a sweep with a failed job."""
     for plugin, extra in PLUGIN_EXTRAS.items():
         if f"'{plugin}'" in error:
-            return f"; it comes with: pip install 'sprec[{extra}]'"
+            return f"; it comes with, in the checkout: pip install -e '.[{extra}]'"
     if not SweepTable.started_sweeps:
         return ""
     table = SweepTable.started_sweeps[-1].command
     return f"; the other jobs' results stay, and this prints how to run what is missing: {table}"
+
+
+def _with_flags_last(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with -m at their end: after it Hydra takes no more words, and says only so.
+
+    >>> _with_flags_last(["dataset=toy", "-m", "seed=0,1"])
+    ['dataset=toy', 'seed=0,1', '-m']
+    """
+    flags = [word for word in arguments if word in ("-m", "--multirun")]
+    return [*(word for word in arguments if word not in flags), *flags]
 
 
 def _refuse_odd_keys(arguments: Sequence[str]) -> None:

@@ -81,6 +81,13 @@ def test_an_arm_leaves_out_its_step_and_nothing_else(changes, expected):
     assert calls == [("sft", 0, 0, "initial", 1), *expected]
 
 
+def test_negatives_are_named_where_some_are_made():
+    names = [field.name for field in fields(SelfPlayAlgorithm)]
+    values = dict.fromkeys(names) | {"with_dpo": True, "negatives": SelfPlay(), "decoding": Greedy()}
+    labels = [SelfPlayAlgorithm(**values | {"iterations": count}).negatives_label for count in (0, 2)]
+    assert labels == ["none", "SelfPlay Greedy"]
+
+
 def test_accumulated_pairs_are_those_of_the_iteration_before():
     calls, _ = run(accumulate_pairs=True)
     assert [call for call in calls if call[0] == "dpo"] == [

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from sprec import run
 from sprec.experiment.build import _build_method, _check_title_count, _make_factory
 from sprec.experiment.config import validate_settings
+from sprec.experiment.config_errors import describe_config_error
+from sprec.experiment.nodes import with_local_folder
 
 
 def settings(*words):
@@ -86,3 +89,38 @@ def test_combined_experiments_hold_both_in_any_order():
         "cuda",
     )
     assert (both.budget.iterations, both.budget.initial.loss_on, both.rows_seed) == (5, "sequence", "entropy")
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        (
+            "seed=0,1",
+            "seed=0,1: several values make a sweep; add -m as the last word, or put a list into [ ]",
+        ),
+        ("plan=true", "plan: write it with a plus, as +plan=…"),
+        ("sweep=ablation", "sweep: write it with a plus, as +sweep=…"),
+        ("+describe", "+describe: no value; write +describe=true"),
+    ],
+)
+def test_words_that_hydra_takes_otherwise_get_the_remedy(word, line):
+    with pytest.raises(HydraException) as caught:
+        settings(word)
+    assert describe_config_error(str(caught.value), lambda: ["seed"]) == line
+
+
+def test_a_rule_over_several_settings_does_not_print_them_all():
+    with pytest.raises(ValueError, match=r"^configuration: goal = ndcg@7 is not scored; add its list length"):
+        settings("goal=ndcg@7")
+
+
+def test_more_threads_than_a_process_can_start_are_refused():
+    with pytest.raises(ValueError, match=r"trainer\.threads: .* less than or equal to 1024"):
+        settings("trainer.threads=100000")
+
+
+def test_data_that_cannot_be_described_name_their_key():
+    node = settings("dataset=toy", "dataset.ratios=[1,1]").dataset
+    with pytest.raises(ValueError, match=r"^dataset: .*ratios") as caught:
+        run._make_dataset(with_local_folder(node))
+    assert "\n" not in str(caught.value)

@@ -2,13 +2,17 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from sprec.data.prompts import ALPACA_TEMPLATES
 from sprec.experiment.build import _build_method, _check_device_count, build_components
 from sprec.experiment.config import validate_settings
+from sprec.experiment.prepare import _numerics
+from sprec.llm.precision import Precision
 from sprec.negatives import Semantic
 from sprec.run import CONF
 from sprec.training.row_weights import GenreBalance
@@ -235,3 +239,46 @@ def test_any_score_may_be_a_goal_and_no_other_word():
     assert settings("goal=mrr@5").goal == "mrr@5"
     with pytest.raises(ValueError, match=r"goal = accuracy@5 is no score; take one of hr, ndcg"):
         settings("goal=accuracy@5")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trainer=fsdp", "trainer.devices=1"], r"divides weights among processes; use trainer\.devices=2"),
+        (["+dataset.path=/data"], "dataset toy reads no folder; leave dataset.path=/data out"),
+    ],
+)
+def test_settings_without_effect_are_refused(words, line):
+    with pytest.raises(ValueError, match=line):
+        build_components(settings("dataset=toy", "base_llm=tiny", *words))
+
+
+def test_seeds_are_numbers_that_a_record_can_hold():
+    for key in ("seed", "rows_seed"):
+        with pytest.raises(ValueError, match=f"{key}.*less than 9007199254740992"):
+            settings(f"{key}=1764403200123456789")
+
+
+def test_settings_of_adapters_are_in_no_key_where_there_are_none():
+    numerics = [
+        _numerics(
+            SimpleNamespace(device="cpu", precision=Precision(bf16=False), layout=ALPACA_TEMPLATES), found
+        )
+        for found in (settings("base_llm=tiny"), settings("base_llm=tiny", "base_llm.lora.dropout=0.5"))
+    ]
+    assert numerics[0] == numerics[1]
+
+
+def test_base_llms_of_the_hub_are_named_by_commit():
+    for option in GROUPS:
+        found = settings(option).base_llm.weights if option.startswith("base_llm=") else {}
+        if "/" in found.get("source", ()):  # a wheel's source is a mapping
+            assert re.fullmatch("[0-9a-f]{40}", found["revision"]), option
+
+
+def test_adapters_on_random_weights_are_a_warning(caplog):
+    build_components(settings("dataset=toy", "base_llm=tiny", "base_llm.lora.rank=4"))
+    assert "the weights of tiny are random" in caplog.text
+    caplog.clear()
+    build_components(settings("dataset=toy", "base_llm=tiny"))
+    assert caplog.text == ""

@@ -116,7 +116,7 @@ def test_presets_build_on_the_plugins_own_options(preset, key, value):
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra(tmp_path):
     done = sprec(tmp_path, tmp_path, "seed=0,1", "hydra/launcher=ray_gpu", "-m", check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith("it comes with: pip install 'sprec[ray]'\n")
+    assert done.stderr.endswith("it comes with, in the checkout: pip install -e '.[ray]'\n")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -302,9 +302,14 @@ def test_prompts_and_formats_that_cannot_be_had_are_one_line(first, tmp_path):
 
 
 def test_no_secret_of_the_command_line_reaches_a_file(tmp_path):
-    words = [*BASE, "method=most_popular", 'group="api_key=sesame"', "trainer.threads=1"]
+    secret = 'group="https://me:sesame@host/api_key=sesame"'
+    words = [*BASE, "method=most_popular", secret, "trainer.threads=1"]
     done = sprec(tmp_path / "home", tmp_path / "run", *words)
-    swept = sprec(tmp_path / "home", tmp_path / "sweep", *words, "seed=0,1", "-m")
+    # One of the jobs fails, since Hydra prints the words of such a job.
+    swept = sprec(
+        tmp_path / "home", tmp_path / "sweep", *words, "trainer.device=cpu,cuda:99", "-m", fails=True
+    )
+    assert "CUDA device" in swept.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"overrides.yaml", "multirun.yaml", "run.json"} <= {path.name for path in files}
     assert not [path for path in files if b"sesame" in path.read_bytes()]

@@ -1,5 +1,6 @@
-"""Configuration → objects: the only place besides run.py that knows Hydra."""
+"""Configuration → objects: beside run.py and hydra_callbacks.py the only place that knows Hydra."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
-from sprec.llm.base_models import WeightSource
+from sprec.llm.base_models import TinyLlama, WeightSource
 from sprec.llm.language_model import silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
 from sprec.records.provenance import describe_maker
@@ -28,6 +29,8 @@ from sprec.records.tracking import Tracker
 from sprec.store.store import Store
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.schedule import Schedule
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,16 @@ def build_components(settings: Settings) -> Components:
     if settings.base_llm.weights.get("source") == "???":  # checked here, before data are read
         raise ValueError("base_llm=folder reads a folder; name it with base_llm.weights.source=DIR")
     _set_up_torch(settings, device)
+    weights = instantiate_node("base_llm.weights", settings.base_llm.weights)
+    if isinstance(weights, TinyLlama) and settings.base_llm.lora.rank:
+        log.warning(
+            "the weights of %s are random, and adapters leave them so: scores say nothing", weights.name
+        )
     embedder = instantiate_node("embeddings", settings.embeddings)
     shared = {"embedder": embedder} if "embedder" in settings.ranking else {}  # so that it embeds titles once
     return Components(
         reader=instantiate_node("dataset", with_local_folder(settings.dataset)),
-        weights=instantiate_node("base_llm.weights", settings.base_llm.weights),
+        weights=weights,
         layout=instantiate_node("prompt", settings.prompt),
         embedder=embedder,
         ranker=_make_factory("ranking", settings.ranking)(**shared),
@@ -133,10 +141,12 @@ def _check_device_count(processes: int, device: str) -> None:
 
 def _check_sharding(settings: Settings) -> None:
     """Raise `ValueError` if weights are to be sharded and none are frozen floats."""
-    llm = settings.base_llm
-    if settings.trainer.shard and llm.lora.rank == 0:
+    llm, trainer = settings.base_llm, settings.trainer
+    if trainer.shard and trainer.world_size == 1:
+        raise ValueError("trainer.shard divides weights among processes; use trainer.devices=2 or more")
+    if trainer.shard and llm.lora.rank == 0:
         raise ValueError("trainer.shard shards frozen weights; choose base_llm.lora.rank > 0")
-    if settings.trainer.shard and llm.quantise != "none":
+    if trainer.shard and llm.quantise != "none":
         raise ValueError(f"base_llm.quantise={llm.quantise} cannot be sharded; use base_llm.quantise=none")
 
 

@@ -128,7 +128,8 @@ class TrainerSettings(SettingsGroup):
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     precision: Literal["auto", "bf16", "float32"]
     inference_precision: Literal["same", "fp16", "auto"]
-    threads: PositiveInt | None
+    # More threads than a machine starts end the process without a line.
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     batch_tokens: PositiveInt
     eval_batch_tokens: PositiveInt
     clip_norm: float = Field(gt=0)
@@ -177,8 +178,9 @@ class Settings(SettingsGroup):
     trainer: TrainerSettings
     tracker: Node
     store: StoreSettings
-    seed: int = Field(ge=0)
-    rows_seed: Literal["entropy"] | Annotated[int, Field(ge=0)] | None
+    # Any reader of JSON gets integers below 2^53 exactly.
+    seed: int = Field(ge=0, lt=2**53)
+    rows_seed: Literal["entropy"] | Annotated[int, Field(ge=0, lt=2**53)] | None
     cutoffs: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
     split: Literal["valid", "test"]
     plan: bool = False
@@ -250,6 +252,8 @@ def _describe_fault(fault: Any) -> str:
         return f"{key}: no such key{suggest(key, known)}"
     # A whole group of settings as the value would hide the message.
     shown = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
+    if not key:  # a rule over several settings, whose text names them
+        return str(fault["msg"]).removeprefix("Value error, ")
     return f"{key}: {fault['msg']}{'' if fault['type'] == 'missing' else f' (got {shown})'}"
 
 

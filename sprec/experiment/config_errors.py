@@ -23,10 +23,20 @@ def describe_config_error(text: str, known_keys: Flat) -> str:
         return _unknown_key(match[1], known_keys)
     if match := re.search(r"Key '[^']*' is not in struct\s+full_key: (\S+)", text):
         return _unknown_key(match[1], known_keys)
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]}: several values make a sweep; add -m as the last word, or put a list into [ ]"
+    if match := re.search(r"Error parsing override '(\+\w+)'", text):
+        return f"{match[1]}: no value; write {match[1]}=true"
     return text.strip().partition("\n")[0]
 
 
+ADDED = ("sweep", "search", "experiment", "plan", "describe")
+"""What a command line adds to the configuration, with a plus."""
+
+
 def _unknown_key(key: str, known_keys: Flat) -> str:
+    if key in ADDED:
+        return f"{key}: write it with a plus, as +{key}=…"
     keys = [*known_keys()]
     groups = {name.split(".")[0] for name in keys}
     near = suggest(key, list(dict.fromkeys([*groups, *keys]))) or suggest(key.split(".")[-1], keys)

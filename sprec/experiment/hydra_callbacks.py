@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from sprec.evaluation.registry import direction_of
 from sprec.experiment.config import Settings, validate_settings
 from sprec.progress import table_console
 from sprec.records.output_folder import CLAIM_FILE, make_free_folder, refuse_other_record
-from sprec.records.redaction import redact
+from sprec.records.redaction import redact, redact_word
 from sprec.records.run_record import FILE_NAME
 
 
@@ -49,10 +51,16 @@ class OutputFolders(Callback):
             if file.is_file():
                 _redact_yaml(file)
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Take secrets out of a sweep's words, which Hydra prints when a job has failed."""
+        job_return.overrides = [redact_word(word) for word in job_return.overrides or ()]
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep, and give it a free folder, or free folders in the one that was asked for."""
         folder = Path(config.hydra.sweep.dir)
         jobs, varied = read_grid(config)
+        for note in replaced_values(config):
+            table_console().print(note, style="dim", soft_wrap=True, markup=False, highlight=False)
         values: dict[str, object] = {
             "callbacks.table.sweep": f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}",
             "callbacks.table.jobs": jobs,
@@ -60,6 +68,7 @@ class OutputFolders(Callback):
             "callbacks.table.started": time.time(),
         }
         with _one_line_errors():
+            _check_direction(config)
             if not _is_asked_for(config, "sweep.dir"):
                 values["sweep.dir"] = make_free_folder(folder)
             elif not _is_asked_for(config, "sweep.subdir") and any(folder.glob(f"*/{CLAIM_FILE}")):
@@ -70,6 +79,19 @@ class OutputFolders(Callback):
                 # Jobs compose their configuration anew, whatever launches them, from these overrides.
                 text = repr(value) if isinstance(value, int | float | list) else _quote(str(value))
                 config.hydra.overrides.hydra.append(f"hydra.{key}={text}")
+
+
+def _check_direction(config: DictConfig) -> None:
+    """Raise `ValueError` for a search that would look for the worst value of its goal."""
+    goal, direction = config.get("goal"), config.hydra.sweeper.get("direction")
+    if not goal or not isinstance(direction, str):
+        return
+    best = "maximize" if direction_of(goal) > 0 else "minimize"
+    if direction != best:
+        raise ValueError(
+            f"goal={goal} with hydra.sweeper.direction={direction} looks for the worst; add "
+            f"hydra.sweeper.direction={best}"
+        )
 
 
 def _redact_yaml(file: Path) -> None:
@@ -109,6 +131,15 @@ def read_grid(config: DictConfig) -> tuple[int, list[str]]:
     grids = [override for override in last.values() if override.is_sweep_override()]
     jobs = math.prod(sum(1 for _ in grid.sweep_string_iterator()) for grid in grids)
     return jobs, [grid.get_key_element().lstrip("+") for grid in grids]
+
+
+def replaced_values(config: DictConfig) -> list[str]:
+    """Return a line for each key of a sweep's own whose values the command line replaces."""
+    own = config.hydra.sweeper.get("params") or {}
+    typed = {word.partition("=")[0]: redact_word(word) for word in config.hydra.overrides.task}
+    return [
+        f"{typed[key]} takes the place of the sweep's own {key}={own[key]}" for key in own if key in typed
+    ]
 
 
 @contextmanager

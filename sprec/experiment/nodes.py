@@ -51,6 +51,8 @@ def with_local_folder(dataset: Node) -> Node:
     if path is None:
         return node
     owner = node.get("reader", node)  # the node that has a source
+    if "source" not in owner:
+        raise ValueError(f"dataset {dataset['name']} reads no folder; leave dataset.path={path} out")
     members = owner["source"].get("members", ()) if owner["source"]["_target_"] == FOLDER_SOURCE else ()
     source = {"_target_": FOLDER_SOURCE, "path": str(path), "members": list(members)}
     return {**node, "reader": {**owner, "source": source}} if "reader" in node else {**node, "source": source}

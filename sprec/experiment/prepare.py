@@ -10,14 +10,14 @@ from sprec.boundaries import reading
 from sprec.data.dataset import Dataset
 from sprec.data.prompts import ALPACA_TEMPLATES, Prompt
 from sprec.experiment.build import Components
-from sprec.experiment.config import Settings
+from sprec.experiment.config import LoraSettings, Settings
 from sprec.experiment.engine_choice import RunEngine, load_or_choose_engine
 from sprec.llm.adapters import Lora
 from sprec.llm.chat_template import apply_chat_template
 from sprec.llm.language_model import LanguageModel
 from sprec.processes.torchrun import TorchrunGroup, Work, in_process
 from sprec.seeds import derive_seed, stream
-from sprec.store.code_digest import code_digest, library_versions
+from sprec.store.code_digest import LIBRARIES, code_digest, library_versions
 from sprec.store.stage import JSON
 from sprec.store.store import Stage
 from sprec.training.context import ModelState, StageContext
@@ -125,7 +125,7 @@ def _choose_engine(components: Components, settings: Settings, dataset: Dataset,
 
     depends_on: dict[str, JSON] = {
         "device": components.device.split(":")[0],
-        "lora": llm.lora.model_dump(),
+        "lora": _used_lora(llm.lora),
         "cutoff_tokens": llm.cutoff_tokens,
     }
     requested = settings.engine.name
@@ -172,12 +172,17 @@ def _numerics(components: Components, settings: Settings) -> dict[str, object]:
         "batch_tokens": settings.trainer.batch_tokens,
         "eval_batch_tokens": settings.trainer.eval_batch_tokens,
         "cutoff_tokens": settings.base_llm.cutoff_tokens,
-        "lora": settings.base_llm.lora.model_dump(),
+        "lora": _used_lora(settings.base_llm.lora),
         **components.precision.unusual,
         **({} if components.layout == ALPACA_TEMPLATES else {"prompt": repr(components.layout)}),
         **({"processes": settings.trainer.world_size} if settings.trainer.world_size > 1 else {}),
         **({"shard": True} if settings.trainer.shard else {}),
     }
+
+
+def _used_lora(lora: LoraSettings) -> dict[str, JSON]:
+    """Return the adapters' settings; without adapters the others change nothing."""
+    return lora.model_dump() if lora.rank else {"rank": 0}
 
 
 def build_prompt(components: Components, dataset: Dataset, folder: Path, name: str) -> Prompt:
@@ -202,7 +207,7 @@ def base_model_digest(components: Components, dataset: Dataset) -> str:
 def _base_model_stage(components: Components, dataset: Dataset) -> Stage:
     inputs = {"weights": base_model_digest(components, dataset)}
     code = code_digest(components.weights)  # the texts are in the digest
-    return Stage("weights", {}, inputs, code, library_versions())
+    return Stage("weights", {}, inputs, code, library_versions((*LIBRARIES, "gguf")))
 
 
 def tokenizer_texts(dataset: Dataset) -> list[str]:

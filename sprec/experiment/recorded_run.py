@@ -160,6 +160,8 @@ class RecordedRun:
         if curve.is_file():
             self.record = self.record.with_curve(label, thin_curve(curve))
             self._track_training(label, result.path)
+        # Before the next stage: who prunes the store asks records which stages are in use.
+        self._save()
 
     def _track_step(self, label: str, step: int, values: Mapping[str, float]) -> None:
         """Send what one optimiser step of a stage reports; `sft/step` counts on through all iterations."""

@@ -129,7 +129,11 @@ class ReloadedRun:
         try:
             return self.components.store.open(stage, key)
         except StoreError as error:
-            raise ValueError(f"{label}: {error}; make it: {self.record.command}") from error
+            # A key holds the code: another commit may make another stage.
+            commit = self.record.commit or "unknown"
+            raise ValueError(
+                f"{label}: {error}; make it, at commit {commit[:10]}: {self.record.command}"
+            ) from error
 
     def _most_popular(self, k: int) -> Recommendation:
         ids = self.dataset.most_popular(k)

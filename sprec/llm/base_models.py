@@ -1,9 +1,11 @@
 """Where a base LLM comes from: a wheel with a GGUF file, a hub name, a folder, or a seed."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,11 +13,13 @@ from typing import Any, Protocol, cast
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers.utils.hub import cached_file
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Folder, Source
 
 log = logging.getLogger(__name__)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 SPECIAL = ("<unk>", "<s>", "</s>")
 TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 """Where wrappers that see or hear keep the weights of their language model, and where that has them."""
@@ -65,17 +69,43 @@ class Gguf:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A hub name (`org/model`) or a local folder in the transformers layout."""
+    """A hub name (`org/model`) with a revision, or a local folder in the transformers layout."""
 
     name: str
     source: str
     revision: str = "main"
 
     def digest(self, texts: Sequence[str]) -> str:
-        """Return the digest of the folder's files, or of hub name and revision."""
+        """Return the digest of the folder's files, or of hub name and commit."""
         local = Path(self._place)
-        content = Folder(local).digest() if local.is_dir() else f"{self.source}@{self.revision}"
+        content = Folder(local).digest() if local.is_dir() else f"{self.source}@{self.commit}"
         return fingerprint("pretrained", source=content)
+
+    @cached_property
+    def commit(self) -> str:
+        """The hub's commit that the revision names now: a branch such as `main` moves on.
+
+        Without a network it is what the revision named at the last download. `ValueError` where neither says.
+        """
+        if _COMMIT.fullmatch(self.revision):
+            return self.revision
+        with self._one_line_errors():
+            file = cached_file(self.source, "config.json", revision=self.revision)
+            commit = Path(file or "").parent.name
+            if not _COMMIT.fullmatch(commit):
+                raise ValueError(f"nobody says which commit {self.revision!r} is; name one")
+        return commit
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ValueError(
+                f"base LLM {self.source!r} cannot be loaded ({reason}); set base_llm.weights.source to the "
+                "folder or hub name of a causal language model, and weights.revision to a commit of it"
+            ) from error
 
     @property
     def _place(self) -> str:
@@ -85,16 +115,11 @@ class Pretrained:
 
     def write(self, folder: Path, texts: Sequence[str]) -> None:
         """Copy model and tokenizer; reads safetensors alone and runs no code from the hub."""
-        options = {"revision": self.revision, "trust_remote_code": False}
-        try:
+        is_local = Path(self._place).is_dir()
+        options = {"trust_remote_code": False, **({} if is_local else {"revision": self.commit})}
+        with self._one_line_errors():
             model, missing = _load_causal_lm(self._place, options)
             tokenizer = transformers.AutoTokenizer.from_pretrained(self._place, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ValueError(
-                f"base LLM {self.source!r} cannot be loaded ({reason}); set base_llm.weights.source to the "
-                "folder or hub name of a causal language model"
-            ) from error
         if missing:
             raise ValueError(
                 f"base LLM {self.source!r} lacks {len(missing)} weights of a {type(model).__name__}, such as "

@@ -36,7 +36,7 @@ class Precision:
 def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Private to torch, so a later version may do without them.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

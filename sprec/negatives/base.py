@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -150,6 +150,27 @@ class NegativeSampler(Protocol):
     def __call__(self, examples: Sequence[Example], context: SamplerContext, rng: Generator) -> TitleLists:
         """Return up to `count` distinct titles per example, in the examples' order."""
         ...
+
+
+class Undeclared:
+    """Stands where a sampler would find what it does not declare, and refuses any use of it.
+
+    The key of its stage does not hold it, so stored pairs would be reused after it has changed.
+    """
+
+    def __init__(self, sampler: NegativeSampler, what: str, where: str) -> None:
+        self._message = (
+            f"negatives: {type(sampler).__name__} asks for {what} and its `{where}` does not say so; "
+            "declare it there"
+        )
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise ValueError(self._message)
+
+    __call__ = __getitem__ = __iter__ = __len__ = __contains__ = _refuse
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(name) if name.startswith("__") else ValueError(self._message)
 
 
 def refuse_below_one(sampler: object, *names: str) -> None:

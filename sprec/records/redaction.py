@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 HIDDEN = "***"
 """What replaces a secret."""
 
-_WORDS = r"api[_-]?key|access[_-]?key|private[_-]?key|secret|passw(?:or)?d|passphrase|credential"
+_WORDS = (
+    r"(?:api|access|private)[_-]?key|secret|passw(?:or)?d|passphrase|credential|(?<![a-z])(?:auth|pwd|jwt|bearer)"
+    r"(?![a-z])|signature|(?<![a-z])sig(?![a-z])"
+)
 _SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
 _SPECIAL_TOKEN = re.compile(r"(?:^|[_.-])(?:pad|bos|eos|unk|sep|cls|mask|stop|image)[_-]token$", re.I)
-_URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.I)
+# Hydra's sweeps put a backslash before colons.
+_URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*\\?://)[^/\s?#]+@", re.I)
 # Wider than `is_secret`, which `_hide_value` asks of each name that is found.
 _NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
 # Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
@@ -22,6 +26,9 @@ _KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
 # Inside an override's braces a value may hold spaces, as it may in the names that Hydra joins with commas.
 _IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|{_OPEN}|[^,{{}}\[\]"']+)""", re.I)
 _OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|\Z)", re.S)
+# In an address alone `key` is a secret's name, and a header's value has its kind first.
+_IN_URL = re.compile(r"""([?&]key=)[^&\s"']+""", re.I)
+_HEADER = re.compile(r"""(authorization["']?\s*[=:]\s*["']?(?:[a-z]+\s+)?)[^\s"']+""", re.I)
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 
@@ -56,8 +63,21 @@ def redact(value: object, name: str = "") -> object:
             return ",".join(map(redact_word, _OVERRIDE.findall(value)))
         return redact_text(value)
     if isinstance(value, Sequence):  # lists of overrides hold words of a command line
-        return [redact_word(inner) if isinstance(inner, str) else redact(inner) for inner in value]
+        return _redact_list(value)
     return value
+
+
+def _redact_list(values: Sequence[object]) -> list[object]:
+    """Return the items without secrets; the item after `--password` and the like is one."""
+    flags = ["", *(one if isinstance(one, str) else "" for one in values)]
+    return [
+        HIDDEN
+        if flag.startswith("--") and "=" not in flag and is_secret(flag)
+        else redact_word(value)
+        if isinstance(value, str)
+        else redact(value)
+        for flag, value in zip(flags, values, strict=False)
+    ]
 
 
 def redact_text(text: str) -> str:
@@ -70,6 +90,7 @@ def redact_text(text: str) -> str:
     'sprec tracker.api_key=*** --password *** url=https://***@host/x'
     """
     text = _URL_CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}", text))
     return _FLAG.sub(_hide_value, _ASSIGNED.sub(_hide_value, text))
 
 

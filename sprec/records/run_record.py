@@ -9,7 +9,7 @@ from typing import Literal
 
 from sprec.records.from_json import decode_json, encode_json
 from sprec.records.migrations import migrated
-from sprec.records.record_file import RecordError, read_document
+from sprec.records.record_file import MOST_BYTES, RecordError, read_document
 from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
 from sprec.store.atomic_files import write_atomically
@@ -213,7 +213,8 @@ class RunRecord:
     def save(self, path: Path) -> None:
         """Write the record atomically, with secrets replaced by `***`.
 
-        Raises `RecordError` for a configuration that JSON cannot hold, and `OSError` if the disk is full.
+        Raises `RecordError` for a configuration that JSON cannot hold and for a record that no reader would
+        take, and `OSError` if the disk is full.
         """
         clean = replace(
             self,
@@ -226,6 +227,10 @@ class RunRecord:
             text = _text({**encode_json(clean), "items": encode_json(to_columns(self.items))})
         except (TypeError, ValueError) as error:
             raise RecordError(f"{path} cannot be written: {error}; use plain finite values") from error
+        if len(text.encode()) >= MOST_BYTES:
+            raise RecordError(
+                f"{path} would have over {MOST_BYTES >> 20} MB; score fewer rows (budget.test_rows)"
+            )
         write_atomically(path, text + "\n")
 
 

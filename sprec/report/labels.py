@@ -91,6 +91,8 @@ USUAL_NEGATIVES = {
     "rosepo": "self_hard",
     "rosepo_released": "Semantic similar=False to=history",
 }
+# What tunes on pairs where nothing else is said; DPO for the rest.
+USUAL_OBJECTIVES = {name: key for key in ("sdpo", "dmpo", "rosepo") for name in (key, f"{key}_released")}
 DECODINGS = {"greedy": "greedy", "sampled": "sampled"}
 RANKINGS = {"beam": "beam search", "grounded": "grounding", "guided": "guided beam search"}
 DATASETS = {

@@ -24,6 +24,7 @@ from sprec.store.module_source import (
     source_file,
     uses,
 )
+from sprec.store.running_code import refuse_edited
 
 PLUMBING = tuple(f"sprec.{name}" for name in ("store", "records", "report", "progress", "costs"))
 """Modules that show, store or estimate what others compute: editing them changes no stage."""
@@ -32,7 +33,7 @@ SHALLOW = "sprec.experiment"
 """The package that puts objects together: of its functions only the text counts, since their annotations name
 all that a run can consist of. Callers name the objects themselves."""
 
-LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "lightning", "tokenizers", "numpy")
 """Libraries that compute a model's numbers: another version is another key."""
 
 _EFFECTS = "!"  # in place of a name: the statements that act when the module is imported
@@ -43,10 +44,14 @@ def code_digest(*objects: object) -> str:
     """Return 12 hexadecimal digits for the code behind these functions, methods, classes and instances.
 
     Instances count with their class and with what their fields hold, partial functions with their arguments.
-    Raises `ValueError` for code without Python source.
+    Raises `ValueError` for code without Python source, and for code that was edited before this process has
+    imported it.
     """
     total = hashlib.sha256()
-    for symbol in sorted(reachable(symbol for value in objects for symbol in _symbols_of(value))):
+    symbols = sorted(reachable(symbol for value in objects for symbol in _symbols_of(value)))
+    for module in {symbol.module for symbol in symbols if is_followed(symbol.module)}:
+        refuse_edited(module, load_source(module).path)
+    for symbol in symbols:
         total.update(f"{symbol.module}:{symbol.name}:{_digest(symbol)}\n".encode())
     return total.hexdigest()[:_DIGITS]
 

@@ -10,11 +10,8 @@ from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DISK = _FULL | {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM}
-# Libraries in Rust (safetensors, polars) and C++ (torch) wrap the system's error in a type of their own.
+# Libraries in Rust (safetensors, polars) wrap the system's error in a type of their own.
 _WRAPPED = re.compile(r"os error (?P<number>\d+)|(?P<full>no space left on device)", re.I)
-_TORCH = "PytorchStreamWriter failed"
-# The write that did not fit may leave a little free.
-_NEARLY_FULL_BYTES = 1 << 20
 
 
 class StoreError(RuntimeError):
@@ -51,8 +48,7 @@ def _disk_error(error: Exception, root: Path) -> int | None:
     if match := _WRAPPED.search(text):
         number = errno.ENOSPC if match["full"] else int(match["number"])
         return number if number in _DISK else None
-    # torch does not pass on what the system said, so ask the disk.
-    return errno.ENOSPC if _TORCH in text and _free_bytes(root) < _NEARLY_FULL_BYTES else None
+    return None
 
 
 def _is_below(name: object, root: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sprec.store.stage import KEY, STAGE_NAME
 from sprec.store.stage_files import DESCRIPTION
 
 _RECORD = "run.json"
@@ -28,8 +29,12 @@ class StoredStage:
 
 
 def list_stages(root: Path) -> list[StoredStage]:
-    """Return the stages below a store's root, the least recently used first."""
-    folders = [folder for folder in root.glob("[!.]*/*") if folder.is_dir()]
+    """Return the stages below a store's root, the least recently used first; other folders are no stages."""
+    folders = [
+        folder
+        for folder in root.glob("*/*")
+        if folder.is_dir() and STAGE_NAME.fullmatch(folder.parent.name) and KEY.fullmatch(folder.name)
+    ]
     return sorted(map(_describe, folders), key=lambda stage: (stage.used_at, stage.key))
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sprec.store.running_code import remember, running_text
+
 _HOME = __name__.partition(".")[0]
 # Resolved, as packages' folders are: in a virtual environment lib64 is a link to lib.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
@@ -36,7 +38,7 @@ class ModuleSource:
     def body(self) -> list[ast.stmt]:
         """The module's statements."""
         # Bytes, so that the parser itself obeys a line that names the file's encoding.
-        return ast.parse(self.path.read_bytes()).body
+        return ast.parse(running_text(self.name, self.path)).body
 
     @cached_property
     def imports(self) -> dict[str, Symbol]:
@@ -112,6 +114,22 @@ def load_source(module: str) -> ModuleSource:
     if path is None:
         raise ValueError(f"{module} has no Python source, so its code cannot be part of a stage's key")
     return ModuleSource(module, path)
+
+
+def remember_code() -> None:
+    """Take this package's files, and those of all that is imported and followed, as what the process runs.
+
+    A key is made just before its stage, perhaps hours after its code was imported; the file may be another by
+    then.
+    """
+    home = _package_folder(_HOME)
+    assert home is not None, "this package has a folder"
+    files = {path: path.relative_to(home.parent).with_suffix("").parts for path in home.rglob("*.py")}
+    own = {".".join(names).removesuffix(".__init__"): path for path, names in files.items()}
+    imported = list(sys.modules)
+    tops = {name for name in imported if "." not in name and name != _HOME and is_followed(name)}
+    others = {name: source_file(name) for name in imported if name.partition(".")[0] in tops}
+    remember(own | {name: path for name, path in others.items() if path})
 
 
 @cache

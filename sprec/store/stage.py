@@ -12,6 +12,7 @@ JSON: TypeAlias = "Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | str | in
 """The types that settings may hold."""
 
 STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+KEY = re.compile(r"[0-9a-f]{32}")
 # 128 bits in all: collisions are out of the question, and the folder name stays readable.
 RECIPE_DIGITS, _CODE_DIGITS = 20, 12
 

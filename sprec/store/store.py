@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shutil
 import socket
 import time
@@ -17,7 +16,7 @@ from filelock import BaseFileLock, Timeout
 from sprec.store.atomic_files import sync_path, sync_tree
 from sprec.store.errors import StoreError, explain_store_errors
 from sprec.store.key_locks import LEASE_SECONDS, LockKind, key_lock, remove_unlocked
-from sprec.store.stage import JSON, RECIPE_DIGITS, STAGE_NAME, Stage
+from sprec.store.stage import JSON, KEY, RECIPE_DIGITS, STAGE_NAME, Stage
 from sprec.store.stage_files import (
     DESCRIPTION,
     Description,
@@ -109,7 +108,7 @@ class Store:
         """
         folder = self.root / name / key
         # Both may come from a stranger's record: `..` must not lead out of the store.
-        if not (STAGE_NAME.fullmatch(name) and re.fullmatch("[0-9a-f]{32}", key)):
+        if not (STAGE_NAME.fullmatch(name) and KEY.fullmatch(key)):
             raise StoreError(f"no stage is called {name[:40]!r} with the key {key[:40]!r}")
         with explain_store_errors(self.root, "read"):
             description = read_description(folder)

@@ -45,8 +45,13 @@ class TrainingCheckpoint:
         """Write the state if the time since the last one has passed."""
         if self.path is None or time.monotonic() - self._last < self.seconds:
             return
-        with atomic_path(self.path) as partial:
-            torch.save(dict(make_state()), partial)
+        state = dict(make_state())
+        try:
+            with atomic_path(self.path) as partial:
+                torch.save(state, partial)
+        except (OSError, RuntimeError) as error:  # torch's own, in C++, does not say that the disk is full
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            log.warning("no checkpoint, since %s cannot be written: %s", self.path.parent, reason)
         self._last = time.monotonic()
 
 

@@ -12,7 +12,8 @@ from sprec.generation.decoding import Decoding
 from sprec.generation.grounding import Embedder
 from sprec.generation.rankers import Ranker
 from sprec.llm.language_model import LanguageModel
-from sprec.negatives import SamplerContext
+from sprec.negatives import NegativeSampler, SamplerContext
+from sprec.negatives.base import Undeclared
 
 StepWatcher = Callable[[str, int, Mapping[str, float]], None]
 """Called with a stage's label, the number of an optimiser step from 1, and what the step reports."""
@@ -70,15 +71,28 @@ class StageContext:
         """The model that writes and ranks titles: the one that is trained, unless it has a copy."""
         return self.load_inference_model() if self.load_inference_model else self.model
 
-    def sampler_context(self, policy: ModelState, decoding: Decoding) -> SamplerContext:
-        """Return what negatives are sampled from; samplers may ask the policy, loaded on demand."""
+    def sampler_context(
+        self, policy: ModelState, decoding: Decoding, sampler: NegativeSampler
+    ) -> SamplerContext:
+        """Return what negatives are sampled from; samplers may ask the policy, loaded on demand.
+
+        What the sampler does not declare is refused when it is asked for.
+        """
+
+        def declared(value: Any, what: str, where: str, *, is_used: bool) -> Any:
+            return value if is_used else Undeclared(sampler, what, where)
+
         return SamplerContext(
             catalog=self.dataset.catalog,
             popularity=self.dataset.popularity,
-            genres=self.dataset.genres,
-            embedder=self.embedder,
-            decoding=decoding,
-            load=lambda: self.inference_model.load(policy.folder),
+            genres=declared(self.dataset.genres, "genres", "uses_genres", is_used=sampler.uses_genres),
+            embedder=declared(self.embedder, "embeddings", "work", is_used=sampler.uses_embeddings),
+            decoding=declared(decoding, "titles", "work", is_used=sampler.uses_decoding),
+            load=declared(
+                lambda: self.inference_model.load(policy.folder),
+                *("the model", "work"),
+                is_used=sampler.uses_model,
+            ),
             batch_tokens=self.eval_batch_tokens,
         )
 

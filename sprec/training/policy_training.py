@@ -1,7 +1,7 @@
 """What SFT and preference tuning have in common: from texts to a trained policy and its files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from sprec.training.log_probs import compute_log_probs
 from sprec.training.objectives import Objective
 from sprec.training.row_sampling import HistoryWithAnswers, encode_rows, with_targets
 from sprec.training.schedule import Schedule
+from sprec.training.training_rows import TrainingRows
 
 CURVE, DROPS = "curve.parquet", "drops.json"
 """Files of a stage: its losses per step, and how many rows or titles it dropped."""
@@ -59,7 +60,7 @@ def train_policy(
         checkpoints: folder of what a killed stage goes on from.
         options: weights of the rows, as in `TrainingRows`.
     """
-    from sprec.training.trainer import TrainingRows, fine_tune  # lightning: stored stages do without it
+    from sprec.training.trainer import fine_tune  # lightning: stored stages do without it
 
     model, data = context.model.load(policy.folder), context.dataset
     encode = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
@@ -74,12 +75,13 @@ def train_policy(
     # Now, since training changes these very weights in place.
     reference = _score_reference(model, rows, batch_tokens=context.eval_batch_tokens)
     drops = model.tokens.count_truncated()  # of what is trained on: validation rows are read below
-    validation = encode(with_targets(data.split.valid)) if schedule.eval_every else ()
+    if schedule.eval_every:
+        options |= _validation_options(model, with_targets(data.split.valid), encode, counterfactual)
     # The reference has no dropout: with it in the policy alone, margins would begin at noise and not at 0.
     with without_dropout(model.network) if step == "dpo" else nullcontext():
         curve = fine_tune(
             model,
-            TrainingRows(rows, reference, validation=validation, **options),
+            TrainingRows(rows, reference, **options),
             objective,
             schedule,
             rng=stream(context.seed, label, "order"),
@@ -93,6 +95,24 @@ def train_policy(
     # All rows say which columns there are: few steps have a validation loss.
     pl.DataFrame(curve, infer_schema_length=None).write_parquet(folder / CURVE)
     write_drops(folder, drops)
+
+
+def _validation_options(
+    model: LanguageModel,
+    pairs: Sequence[HistoryWithAnswers],
+    encode: Callable[..., list[TokenRow]],
+    counterfactual: Counterfactual | None,
+) -> dict[str, Any]:
+    """Return the validation rows, and the score and divisor of the loss by which they choose weights."""
+    rows = encode(pairs)
+    if counterfactual is None:
+        return {"validation": rows}
+    without_history = encode([((), answers) for _, answers in pairs], loss_on="title")
+    return {
+        "validation": rows,
+        "validation_scorer": counterfactual.scorer(model, rows, without_history),
+        "validation_tokens": float(count_predicted_tokens(rows, counterfactual, without_history).sum()),
+    }
 
 
 def _score_reference(

@@ -18,7 +18,7 @@ from sprec.negatives import NegativeSampler, build_pairs, describe_sampler
 from sprec.processes.torchrun import Work, in_process
 from sprec.progress import DETAIL
 from sprec.seeds import stream
-from sprec.store.code_digest import code_digest, library_versions
+from sprec.store.code_digest import LIBRARIES, code_digest, library_versions
 from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual
@@ -79,7 +79,9 @@ class Stages:
         digests = self.context.dataset.part_digests
         # "training" holds the catalogue and the wording as well, so every stage depends on it.
         inputs |= {part: digests[part] for part in ("training", *data)}
-        return Stage(name, settings, inputs, code_digest(*code), library_versions())
+        # Of a base in 4 bits this one's kernels make the weights; most machines are without it.
+        four_bits = ("bitsandbytes",) if self.context.numerics.get("base") == "nf4" else ()
+        return Stage(name, settings, inputs, code_digest(*code), library_versions((*LIBRARIES, *four_bits)))
 
     @property
     def _shared_settings(self) -> dict[str, Any]:
@@ -106,6 +108,14 @@ class Stages:
         raise ValueError(
             f"{fault}, and {data.name} has no genre that counts; {remedy}, or choose another {other}"
         )
+
+    def require_items(self, sampler: NegativeSampler | None) -> None:
+        """Raise `ValueError` where the catalogue has too few items for the rejected titles of one row."""
+        items = len(self.context.dataset.catalog)
+        if sampler and sampler.count >= items:
+            raise ValueError(
+                f"negatives.count = {sampler.count} of a catalogue of {items} items; use at most {items - 1}"
+            )
 
     def sft(
         self,
@@ -190,7 +200,8 @@ class Stages:
 
         def work(folder: Path) -> None:
             """Write the pairs, and count what was dropped."""
-            examples, context = list(self.rows(iteration)), self.context.sampler_context(policy, decoding)
+            examples = list(self.rows(iteration))
+            context = self.context.sampler_context(policy, decoding, sampler)
             with resume_groups(self.store.checkpoint_folder(stage)):
                 rejected = sampler(examples, context, stream(self.context.seed, "negatives", iteration))
             count, keep_equal = sampler.count, keep_pairs_equal_to_target

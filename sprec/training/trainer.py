@@ -15,7 +15,6 @@ from numpy.random import Generator
 from torch import Tensor
 
 from sprec.llm.language_model import LanguageModel
-from sprec.llm.token_rows import TokenRow
 from sprec.progress import show_progress
 from sprec.training import distributed
 from sprec.training.checkpoint import TrainingCheckpoint, random_state, set_random_state
@@ -23,44 +22,10 @@ from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import Objective
 from sprec.training.schedule import Schedule
 from sprec.training.step_values import ACCURACIES, MARGINS, PREFERENCE, preference_sums, sum_values
+from sprec.training.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # otherwise it prints a greeting per stage
-
-AnswerScorer = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
-"""From row numbers to the log-probabilities of these rows' answers, in nats."""
-
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """What a stage trains on.
-
-    `reference` holds the frozen model's log-probabilities, `weights` multiply the losses of rows (None: 1).
-    With `batch_weights`, every row of a step has the step's mean weight. `token_counts` says how much a row
-    counts in the divisor of a step's loss: its predicted tokens (None: 1). `scorer` stands in for the
-    answers' log-probabilities. `validation` rows choose the best weights where the schedule evaluates.
-    """
-
-    rows: Sequence[TokenRow]
-    reference: Float[Tensor, "rows answers"]
-    weights: Float[Tensor, " rows"] | None = None
-    batch_weights: bool = False
-    token_counts: Float[Tensor, " rows"] | None = None
-    scorer: AnswerScorer | None = None
-    validation: Sequence[TokenRow] = ()
-
-    def step_weights(self, numbers: Sequence[int]) -> Float[Tensor, " batch"]:
-        """Return the weights of one step's rows."""
-        if self.weights is None:
-            return torch.ones(len(numbers))
-        weights = self.weights[list(numbers)]
-        # As RW's released code: its mean has no dimension, so weights scale the step and not its rows.
-        return weights.mean().expand(len(numbers)) if self.batch_weights else weights
-
-    def step_divisor(self, numbers: Sequence[int]) -> float:
-        """Return what one step's summed loss is divided by: its predicted tokens, or its rows."""
-        # All rows of the step, whichever process or pass reads them: so the mean is exact under accumulation.
-        return float(len(numbers) if self.token_counts is None else self.token_counts[list(numbers)].sum())
 
 
 @dataclass(frozen=True)
@@ -187,8 +152,13 @@ class FineTuningModule(lightning.LightningModule):
         # With one evaluation, at the end, there would be nothing to choose from.
         if every is None or self.steps <= every or (step % every and step != self.steps):
             return
-        rows, tokens = self.data.validation, self.schedule.batch_tokens
-        loss = validation_loss(self.language_model, rows, batch_tokens=tokens)
+        loss = validation_loss(
+            self.language_model,
+            self.data.validation,
+            batch_tokens=self.schedule.batch_tokens,
+            score=self.data.validation_scorer,
+            tokens=self.data.validation_tokens,
+        )
         self.network.train()
         log.info("validation loss after step %d: %.4f nats per token", step, loss)
         self.curve[-1]["validation_loss"] = loss

@@ -46,7 +46,7 @@ def test_an_adapters_card_writes_as_the_run_whatever_its_base_asks_generate_for(
 
 def test_a_base_of_the_hub_is_loaded_in_the_runs_revision(tuned, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "store_base_model", lambda *_: tmp_path)
-    weights = SimpleNamespace(source="org/model", revision="v1.2")
+    weights = SimpleNamespace(source="org/model", commit="v1.2")
     run = SimpleNamespace(components=SimpleNamespace(weights=weights), dataset=None)
     base = _write_model(run, tuned, tmp_path, merged=False)
     assert base == HUB

@@ -5,6 +5,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from sprec.llm import base_models
 from sprec.llm.base_models import Pretrained, TinyLlama
 from sprec.llm.engines.choice import choose_engine
 from tests.llm.architectures import SIZES, build, load, tokenizer_for
@@ -86,6 +87,37 @@ def test_weights_that_a_folder_lacks_are_named(tokenizer, tmp_path):
 def test_folders_must_be_there(tmp_path):
     with pytest.raises(ValueError, match="base LLM '/nowhere/at/all' cannot be loaded"):
         Pretrained("folder", "/nowhere/at/all").write(tmp_path / "base", [])
+
+
+def test_a_hub_model_counts_by_its_commit_and_is_read_at_it(tokenizer, tmp_path, monkeypatch):
+    """A branch moves on, and another machine may have an older one."""
+    heads = iter(["a" * 40, "b" * 40])
+    place = "/cache/models--org--model/snapshots/{}/config.json"
+    monkeypatch.setattr(base_models, "cached_file", lambda *_, **how: place.format(next(heads)))
+    digests = [Pretrained("m", "org/model").digest([]) for _ in range(2)]
+    assert digests[0] != digests[1]
+    pinned = Pretrained("m", "org/model", revision="b" * 40)  # asks nobody
+    assert pinned.digest([]) == digests[1]
+    asked = []
+
+    def read(place, options):
+        asked.append((place, options["revision"]))
+        raise OSError("no network")
+
+    monkeypatch.setattr(base_models, "_load_causal_lm", read)
+    with pytest.raises(ValueError, match="'org/model' cannot be loaded"):
+        pinned.write(tmp_path / "base", [])
+    assert asked == [("org/model", "b" * 40)]
+
+
+def test_a_revision_that_nobody_knows_is_one_line(monkeypatch):
+    def unknown(*_, **how):
+        raise OSError("We couldn't connect\nto the hub")
+
+    monkeypatch.setattr(base_models, "cached_file", unknown)
+    with pytest.raises(ValueError, match=r"couldn't connect.*weights.revision to a commit of it") as e:
+        Pretrained("m", "org/model").digest([])
+    assert "\n" not in str(e.value)
 
 
 def test_models_that_read_ahead_are_refused(tokenizer, tmp_path):

@@ -6,7 +6,11 @@ from sprec.records.redaction import is_secret, redact, redact_text, redact_word
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "apiKey", "WANDB_API_KEY", "hf_token", "token", "client_secret", "password", "passwd"]
+    "name",
+    [
+        *("api_key", "apiKey", "WANDB_API_KEY", "hf_token", "token", "client_secret", "password", "passwd"),
+        *("tracker.auth", "db_pwd", "jwt", "X-Amz-Signature", "sig"),
+    ],
 )
 def test_names_of_secrets(name):
     assert is_secret(name)
@@ -14,7 +18,17 @@ def test_names_of_secrets(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["max_new_tokens", "tokenizer", "pad_token", "base_llm.eos_token", "key", "seed"],
+    [
+        "max_new_tokens",
+        "tokenizer",
+        "pad_token",
+        "base_llm.eos_token",
+        "key",
+        "seed",
+        "author",
+        "design",
+        "signal",
+    ],
 )
 def test_names_of_everything_else(name):
     assert not is_secret(name)
@@ -45,6 +59,9 @@ def test_secrets_are_hidden_at_any_depth_and_the_rest_stays():
         ("sprec x.secret=1,2", "sprec x.secret=***"),
         ('{"password": "abc"}', '{"password": ***}'),
         ("git clone ssh://me:abc@host:22/x", "git clone ssh://***@host:22/x"),
+        ("get https\\://me\\:abc@host/x", "get https\\://***@host/x"),  # as Hydra's sweeps write it
+        ("get https://host/x?sig=abc&key=abc&y=1", "get https://host/x?sig=***&key=***&y=1"),
+        ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("sprec max_new_tokens=5 pad_token=<pad>", "sprec max_new_tokens=5 pad_token=<pad>"),
         ("the token is here: look", "the token is here: look"),
     ],
@@ -76,6 +93,16 @@ def test_a_word_of_a_command_line_hides_its_secret_to_the_end(word, expected):
 def test_the_overrides_that_hydra_joins_into_a_name_hide_theirs():
     job = {"override_dirname": "a=1,x.api_key='b, c d',note=e f,seed=2"}
     assert redact(job) == {"override_dirname": "a=1,x.api_key=***,note=e f,seed=2"}
+
+
+def test_the_item_after_a_secrets_flag_is_hidden():
+    assert redact(["docker", "run", "--password", "abc", "--rm"]) == [
+        "docker",
+        "run",
+        "--password",
+        "***",
+        "--rm",
+    ]
 
 
 def test_a_secret_goes_to_its_closing_quote_whatever_it_holds():

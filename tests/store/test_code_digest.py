@@ -119,6 +119,7 @@ def digest(tmp_path, monkeypatch):
         after = run()
         return {key for key in before if before[key] != after[key]}
 
+    edit.before = before
     return edit
 
 
@@ -213,3 +214,41 @@ def test_versions_are_those_of_what_computes_and_importing_nothing():
     assert subprocess.check_output([sys.executable, "-c", script]) == b"False\n"
     assert set(library_versions()) == set(LIBRARIES)
     assert library_versions(("no-such-library",)) == {"no-such-library": ""}
+
+
+EDITED_MEANWHILE = """
+import importlib, pathlib, sys
+from sprec.store.code_digest import code_digest
+from sprec.store.module_source import remember_code
+losses, late = importlib.import_module("kit.losses"), pathlib.Path("kit/late.py")
+remember_code()
+{}
+print(code_digest(losses.sft), code_digest(losses.lazily))
+"""
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "is_refused"),
+    [
+        ("", False),
+        (
+            "pathlib.Path('kit/losses.py').write_text('def sft(x):\\n    return -x\\n')",
+            False,
+        ),  # the old one runs
+        # Its key holds the old text, and the new one would be imported.
+        ("code_digest(losses.lazily); late.write_text('def answer(x):\\n    return 41\\n')", True),
+        (
+            "import kit.late; code_digest(losses.lazily); "
+            "late.write_text('def answer(x):\\n    return 41\\n')",
+            False,
+        ),
+    ],
+)
+def test_code_edited_while_a_run_goes_on_counts_as_it_was_imported(digest, tmp_path, meanwhile, is_refused):
+    command = [sys.executable, "-B", "-c", EDITED_MEANWHILE.format(meanwhile)]
+    path = {"PYTHONPATH": f"{tmp_path}:{digests.__file__.rsplit('/sprec/', 1)[0]}", "PATH": ""}
+    done = subprocess.run(command, env=path, cwd=tmp_path, capture_output=True, text=True)
+    if is_refused:
+        assert "kit/late.py was edited after this run had begun" in done.stderr
+    else:
+        assert done.stdout.split() == [digest.before["sft"], digest.before["lazily"]], done.stderr

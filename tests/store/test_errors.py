@@ -1,7 +1,5 @@
 """Errors of the store's disk are told apart from everybody else's."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from sprec.store.errors import StoreError, explain_store_errors
@@ -46,16 +44,8 @@ def test_errors_of_the_disk_name_folder_space_and_remedy(tmp_path, error, reason
         PermissionError(13, "Permission denied", "/raw/data"),
         ConnectionRefusedError(111, "Connection refused"),
         ValueError("no rows left"),
-        RuntimeError("PytorchStreamWriter failed"),  # the disk is not full, so it is something else
         OSError("no answer"),
     ],
 )
 def test_other_errors_pass(tmp_path, error):
     assert explained(tmp_path, error) is error
-
-
-def test_torch_on_a_full_disk_is_told_by_asking_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
-    match = r"\(No space left on device; 0\.0 GB free\); make room"
-    with pytest.raises(StoreError, match=match), explain_store_errors(tmp_path, "written"):
-        raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing")

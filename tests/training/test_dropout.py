@@ -16,7 +16,8 @@ from sprec.training import distributed
 from sprec.training.log_probs import compute_log_probs, validation_loss
 from sprec.training.objectives import sft
 from sprec.training.schedule import Schedule
-from sprec.training.trainer import TrainingRows, fine_tune
+from sprec.training.trainer import fine_tune
+from sprec.training.training_rows import TrainingRows
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500

@@ -14,7 +14,7 @@ from sprec.data.readers.toy import toy_dataset
 from sprec.generation.decoding import Greedy
 from sprec.generation.grounding import CharacterNgrams
 from sprec.llm.token_rows import with_loss_on
-from sprec.negatives import Random
+from sprec.negatives import Random, SelfPlay
 from sprec.seeds import derive_seed, stream
 from sprec.store.store import Store
 from sprec.training import trainer as trainer_module
@@ -165,7 +165,7 @@ def test_samplers_ask_the_policy_they_are_given(stages):
     policy = made.sft(BASE, 0, replace(ONE_STEP, learning_rate=1e-2))
     tuned = {name: weight.clone() for name, weight in made.context.model.tuned_weights().items()}
     made.context.model.load(None)
-    asked = made.context.sampler_context(policy, Greedy()).model.tuned_weights()
+    asked = made.context.sampler_context(policy, Greedy(), SelfPlay()).model.tuned_weights()
     assert all(torch.equal(asked[name], weight) for name, weight in tuned.items())
 
 
@@ -183,6 +183,27 @@ def test_weights_are_chosen_on_validation_rows(stages, monkeypatch):
     assert len(expected) == 4
     assert len(seen) == 2
     assert all(answers == [row.answers[0] for row in expected] for answers in seen)
+
+
+def test_counterfactual_sft_is_validated_by_the_score_that_it_maximises(stages, monkeypatch):
+    made, seen = stages(), []
+
+    def watched(model, rows, *, own=trainer_module.validation_loss, **how):
+        seen.append(own(model, rows, **how))
+        pairs = list(zip(rows, without, strict=True))
+        with torch.no_grad():
+            score = sum(float(counterfactual(model, [pair])) for pair in pairs)
+        # ω falls linearly from 1 to .25 over a title's tokens, so its mean is .625
+        tokens = sum(len(row.answers[0]) - 0.375 * len(title.answers[0]) for row, title in pairs)
+        assert seen[-1] == pytest.approx(-score / tokens, rel=1e-5)
+        return seen[-1]
+
+    counterfactual, data = Counterfactual(0.5, 0.25), made.context.dataset
+    blank = [((), answers) for _, answers in with_targets(data.split.valid)]
+    without = encode_rows(made.context.model, data.catalog, blank, step="sft", loss_on="title")
+    monkeypatch.setattr(trainer_module, "validation_loss", watched)
+    made.sft(BASE, 0, replace(ONE_STEP, batch_rows=4, eval_every=1), counterfactual=counterfactual)
+    assert len(seen) == 2
 
 
 def test_each_stage_draws_from_the_stream_of_its_seed_and_label(stages, monkeypatch):

@@ -1,5 +1,6 @@
 """Stage keys: what a stage depends on, and nothing else."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -19,7 +20,17 @@ from sprec.generation.decoding import Greedy, Sampled
 from sprec.generation.grounding import CharacterNgrams
 from sprec.generation.model_work import ModelWork
 from sprec.generation.rankers import BeamRanker, GroundedRanker, ground_titles
-from sprec.negatives import Beams, Exposure, GroundedSelfPlay, Mixture, Popular, Random, SelfPlay, Semantic
+from sprec.negatives import (
+    Beams,
+    Exposure,
+    GroundedSelfPlay,
+    Mixture,
+    Popular,
+    Random,
+    SamplerContext,
+    SelfPlay,
+    Semantic,
+)
 from sprec.seeds import stream
 from sprec.store.store import Store
 from sprec.training.context import ModelState, StageContext, TestSetup
@@ -237,6 +248,47 @@ def test_a_ranker_that_asks_for_a_model_its_key_does_not_hold_is_refused(prompte
     assert not list(tmp_path.glob("evaluate/*"))
 
 
+@dataclass(frozen=True)
+class Forgetful:
+    """Asks for something and does not declare it."""
+
+    ask: Callable[[SamplerContext], object]
+    count: int = 1
+    uses_model = uses_decoding = uses_embeddings = uses_genres = False
+    titles_per_prompt = 0
+
+    def __call__(self, examples, context, rng):
+        self.ask(context)
+        return [["x"] for _ in examples]
+
+
+@pytest.mark.parametrize(
+    ("ask", "what", "where"),
+    [
+        (lambda context: context.model, "the model", "work"),
+        (lambda context: context.trie, "the model", "work"),
+        (lambda context: context.vectors, "embeddings", "work"),
+        (lambda context: context.embedder.digest(), "embeddings", "work"),
+        (lambda context: context.masses, "genres", "uses_genres"),
+        (lambda context: list(context.genres), "genres", "uses_genres"),
+        (lambda context: context.decoding.is_random, "titles", "work"),
+    ],
+)
+def test_a_sampler_that_asks_for_what_its_key_does_not_hold_is_refused(prompted, tmp_path, ask, what, where):
+    stages = Stages(prompted[0], Store(tmp_path), RowSampling(8, 4), on_result=lambda *_: None)
+    with pytest.raises(ValueError, match=f"Forgetful asks for {what} and its `{where}` does not say so"):
+        stages.negatives(ModelState("a", None), 1, Forgetful(ask), Greedy())
+    assert not list(tmp_path.glob("negatives/*"))
+
+
+def test_four_bit_weights_depend_on_the_library_that_makes_them(planned):
+    assert key(planned(base="nf4"), Random()) != key(planned(), Random())
+    stages, made = planned(base="nf4"), []
+    stages.run = lambda label, stage, work: made.append(stage)
+    stages.sft(ModelState("a", None), 0, SCHEDULE)
+    assert "bitsandbytes" in made[0].versions
+
+
 def test_a_baselines_name_seeds_it_and_so_is_part_of_its_key(planned):
     test = TestSetup(BeamRanker(), "test", 5)
     names = ("sasrec", "sasrec", "sasrec, again")
@@ -282,6 +334,16 @@ def test_an_arm_that_goes_by_genres_is_refused_without_them_before_any_training(
     with pytest.raises(ValueError, match=r"; name some of toy's in dataset\.genres, or choose another"):
         next(arm.train_and_rank(without_genres(planned(), catalog=True), base, guided()))
     assert next(arm.train_and_rank(planned(), base, guided()))[0] == "initial_sft"
+
+
+def test_more_rejected_titles_than_there_are_is_refused(planned):
+    stages = planned()
+    items = len(stages.context.dataset.catalog)
+    stages.require_items(Random(items - 1))
+    with pytest.raises(
+        ValueError, match=f"negatives.count = {items} of a catalogue of {items} items; use at"
+    ):
+        stages.require_items(Random(items))
 
 
 def test_weights_of_all_genres_need_no_selected_one(planned):

@@ -11,7 +11,8 @@ from sprec.training.checkpoint import TrainingCheckpoint
 from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import sft
 from sprec.training.schedule import Schedule, adamw
-from sprec.training.trainer import FineTuningModule, TrainingRows, fine_tune, preallocate_gradients
+from sprec.training.trainer import FineTuningModule, fine_tune, preallocate_gradients
+from sprec.training.training_rows import TrainingRows
 
 SCHEDULE = Schedule(
     epochs=1, batch_rows=2, learning_rate=1e-3, warmup_steps=1, clip_norm=1.0, batch_tokens=500
@@ -175,7 +176,7 @@ def test_weights_of_lowest_validation_loss_are_kept(make, catalog, monkeypatch):
     """Of five steps, weights after 2, 4 and the last are looked at; the losses are least after 4."""
     seen, losses = [], iter([3.0, 1.0, 2.0])
 
-    def scripted(model, rows, *, batch_tokens):
+    def scripted(model, rows, **how):
         seen.append({name: value.clone() for name, value in model.tuned_weights().items()})
         return next(losses)
 
@@ -259,3 +260,17 @@ def test_a_checkpoint_that_cannot_be_read_is_a_warning_and_a_new_start(tmp_path,
     assert TrainingCheckpoint(tmp_path, 5).load(torch.device("cpu")) is None
     assert "training starts again" in caplog.text
     assert not (tmp_path / "training.pt").exists()
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_training_alone(tmp_path, monkeypatch, caplog):
+    checkpoint = TrainingCheckpoint(tmp_path / "stage", 0)
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 832 vs 726")
+
+    monkeypatch.setattr(torch, "save", full)
+    checkpoint.save_if_due(lambda: {"step": 1})
+    assert "no checkpoint" in caplog.text
+    assert "unexpected pos" in caplog.text
+    assert not list((tmp_path / "stage").iterdir())

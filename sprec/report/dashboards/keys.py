@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sprec.evaluation.registry import METRICS, split_key
 from sprec.records.run_record import RunRecord
 from sprec.records.tracking import curve_name
-from sprec.report.tables.arms import changes_results, flatten_config, scored_split
+from sprec.report.tables.arms import scored_split
+from sprec.report.tables.run_settings import changes_results, flatten_config
 
 # The axis of scores.
 ITERATION = "iteration"

@@ -13,9 +13,12 @@ from typing import Any
 
 import yaml
 
+from sprec.boundaries import suggest
+
 ROOT = Path(__file__).resolve().parents[2]
-# The folder of sweeps: beside the code in a checkout, inside it when installed.
-SWEEPS = next(root / "conf" / "sweep" for root in (ROOT, ROOT.parent) if (root / "conf").is_dir())
+# The folder of options: beside the code in a checkout, inside it when installed.
+CONF = next(root / "conf" for root in (ROOT, ROOT.parent) if (root / "conf").is_dir())
+SWEEPS = CONF / "sweep"
 
 PROGRAM = "sprec.run"
 # Agents of several machines may start jobs in the same second, so that the time alone names no folder.
@@ -60,6 +63,8 @@ def convert_sweep(path: Path, overrides: Sequence[str] = ()) -> dict[str, object
     if not isinstance(grid, Mapping) or not grid:
         raise ValueError(f"{path} varies nothing; it needs hydra.sweeper.params with a line per key")
     typed = dict(map(_split_override, overrides))
+    for key, values in typed.items():
+        _check_override(key, values)
     fixed = {key: value for key, value in typed.items() if not _varies(value)}
     parameters = {
         key: convert_values(key, str(values)) for key, values in {**grid, **typed}.items() if key not in fixed
@@ -79,6 +84,19 @@ def convert_sweep(path: Path, overrides: Sequence[str] = ()) -> dict[str, object
         ],
         "parameters": parameters,
     }
+
+
+def _check_override(key: str, values: str) -> None:
+    """Raise `ValueError` for a key or an option that no configuration has: every agent's job would fail."""
+    groups = {folder.name: folder for folder in CONF.iterdir() if folder.is_dir()}
+    top = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    first = re.split(r"[./@]", key.lstrip("+~"))[0]
+    if first not in {*groups, *top} and not key.startswith("+"):
+        raise ValueError(f"{key}: no such key{suggest(first, [*groups, *top])}")
+    options = {file.stem for file in groups[key].glob("*.yaml")} if key in groups else set()
+    for value in _split_items(values) if options and _CALL.fullmatch(values.strip()) is None else ():
+        if value.strip() not in options:
+            raise ValueError(f"{key}={value}: no such option of {key}{suggest(value, sorted(options))}")
 
 
 def convert_values(key: str, values: str) -> dict[str, object]:

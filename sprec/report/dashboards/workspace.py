@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for address in publish(*views):
                 sys.stdout.write(f"{address}\n")
     except ModuleNotFoundError as error:
-        return _fail(f"a dashboard needs {error.name}: pip install 'sprec[report]'")
+        return _fail(f"a dashboard needs {error.name}: pip install -e '.[report]' in the checkout")
     except (ValueError, OSError, PublishError) as error:
         return _fail(str(error))
     return 0

@@ -43,7 +43,9 @@ def check_packages() -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         listed = " and ".join(missing)
-        raise MissingPackageError(f"{listed} is not installed; add the extra: pip install 'sprec[report]'")
+        raise MissingPackageError(
+            f"{listed} is not installed; add the extra: pip install -e '.[report]' in the checkout"
+        )
 
 
 def to_inline_svg(chart: Chart, alternative: str) -> str:

@@ -4,26 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sprec.records.run_record import Evaluation, RunRecord
-from sprec.report.labels import LABELS, Labels, method_order, split_negatives
-
-# First parts of configuration keys that do not change what a run measures, beyond its seed.
-NOT_A_SETTING = frozenset(
-    {
-        # What a dataset's settings change is in its digest, which compared runs share.
-        *("dataset", "seed", "rows_seed_drawn", "store", "tracker", "trainer"),
-        *("plan", "describe", "group", "goal", "split"),
-    }
+from sprec.report.labels import (
+    LABELS,
+    METHODS,
+    USUAL_OBJECTIVES,
+    Labels,
+    method_order,
+    split_negatives,
 )
+from sprec.report.tables.run_settings import changes_results, effective_config, flatten_config
 
-# Keys that do change it all the same: number formats, and what a step is.
-MEASURED = frozenset(
-    f"trainer.{name}"
-    for name in ("precision", "inference_precision", "clip_norm", "loss_per", "warmup_from_zero")
-)
 INITIAL_LABEL = "initial_sft"
 
 ITERATIONS = "budget.iterations"
 RANKER = "ranking._target_"
+OBJECTIVE = "objective._target_"
 BASELINE_RANKING = "all items"
 """How arms without an LLM rank, which their name says already."""
 
@@ -202,45 +197,6 @@ def arm_method(record: RunRecord) -> str:
     return "random_negatives" if random else record.method
 
 
-def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Return nested settings under dotted keys.
-
-    >>> flatten_config({"seed": 1, "dpo": {"beta": 0.1}})
-    {'seed': 1, 'dpo.beta': 0.1}
-    """
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        flat |= flatten_config(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
-
-
-def changes_results(key: str) -> bool:
-    """Return whether a setting with this dotted key changes what a run measures.
-
-    >>> [changes_results(key) for key in ("trainer.precision", "trainer.threads", "dpo.beta")]
-    [True, False, True]
-    """
-    return key in MEASURED or (key != "method.name" and key.split(".")[0] not in NOT_A_SETTING)
-
-
-def effective_config(record: RunRecord) -> dict[str, object]:
-    """Return the flat configuration, with "auto" number formats replaced by those the run computed in.
-
-    They are the record's `precision`, such as "bf16 on nf4 reading in fp16"; where it says something else,
-    they stay what the configuration says.
-    """
-    flat, formats = flatten_config(record.config), record.precision.split()
-    # On two machines "auto" may mean two formats, and those are two arms.
-    if not formats or formats[0] not in ("bf16", "float32"):
-        return flat
-    return flat | {
-        "trainer.precision": formats[0],
-        "trainer.inference_precision": "fp16" if "fp16" in formats else "same",
-        "base_llm.quantise": "nf4" if "nf4" in formats else "none",
-    }
-
-
 def iterations_scored(record: RunRecord) -> int:
     """Return the last iteration that the run has scores of, 0 where there is none."""
     return max((evaluation.iteration or 0 for evaluation in record.evaluations), default=0)
@@ -263,11 +219,20 @@ def _split_variants(
         alike = [one for one in configs if one.get(RANKER) == config.get(RANKER)]
         own = [key for key in sorted(keys) if key.startswith("ranking.") and _varies(key, alike)]
         ranking = [("ranking", "+".join(rankings_of([run])))] if rankers_vary else []
-        differing = (*((key, config.get(key)) for key in (*varying, *own)), *ranking)
+        objective = _unusual_objective(method, negatives, config) if OBJECTIVE not in varying else []
+        differing = (*((key, config.get(key)) for key in (*varying, *own)), *objective, *ranking)
         name = repr([(key, _plain(value)) for key, value in differing])
         groups.setdefault(name, []).append(run)
         values.setdefault(name, differing)
     return [_latest_per_seed(method, negatives, values[name], group) for name, group in groups.items()]
+
+
+def _unusual_objective(method: str, negatives: str, config: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return the objective as a setting of the arm's own where it is not the one that its name stands for."""
+    target = config.get(OBJECTIVE)
+    usual = USUAL_OBJECTIVES.get(method, "dpo")
+    is_usual = not isinstance(target, str) or target.rpartition(".")[2] == usual
+    return [] if is_usual or negatives == "none" or method not in METHODS else [(OBJECTIVE, target)]
 
 
 def _varies(key: str, configs: Sequence[Mapping[str, object]]) -> bool:

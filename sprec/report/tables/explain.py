@@ -1,6 +1,6 @@
 """From a number of a table to the runs behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sprec.evaluation.registry import label_of
@@ -30,30 +30,35 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
         raise ValueError(f"--explain {cell!r} is no cell; write ROW,SCORE such as 'sprec,ndcg@5'")
     paths = {id(record): path for path, record in records}
     groups = group_by_setting([record for _, record in records], across_llms=kind.across_llms)
-    texts: list[str] = []
-    names: list[str] = []
+    tables: list[tuple[str, Sequence[ScoreRow], Sequence[str]]] = []
     for setting, runs in groups.items():
         rows = score_rows(kind, runs)
         # The main table has one cell for what others show in two.
-        shown = row_names(rows, LABELS) if kind is MAIN else list(map(str, rows))
-        names += shown
-        texts += [_explain(row, key, str(setting), paths) for row in _rows_named(name, rows, shown)]
-    if not texts:
-        raise ValueError(f"--explain {cell!r}: no row {name!r}; there is {', '.join(dict.fromkeys(names))}")
-    return "\n".join(texts)
+        tables.append((str(setting), rows, row_names(rows, LABELS) if kind is MAIN else list(map(str, rows))))
+    # A whole name comes first, in whichever table: so "sprec" may be asked for beside "sprec (beta=1)".
+    for is_named in _WAYS_TO_NAME:
+        texts = []
+        for heading, candidates, names in tables:
+            named = [
+                (row, text) for row, text in zip(candidates, names, strict=True) if is_named(name, row, text)
+            ]
+            if len(named) > 1:
+                listed = ", ".join(text for _, text in named)
+                raise ValueError(f"--explain: {name!r} is several rows: {listed}; name one of them")
+            texts += [_explain(row, key, heading, paths) for row, _ in named]
+        if texts:
+            return "\n".join(texts)
+    known = dict.fromkeys(text for _, _, names in tables for text in names)
+    raise ValueError(f"--explain {cell!r}: no row {name!r}; there is {', '.join(known)}")
 
 
-def _rows_named(name: str, rows: Sequence[ScoreRow], shown: Sequence[str]) -> list[ScoreRow]:
-    """Return the row that is shown under this name: exactly, else by its first cell, else by a part."""
-    # A whole name comes first, so that "sprec" may be asked for beside "sprec (beta=1)".
-    matches = [row for row, text in zip(rows, shown, strict=True) if same_name(name, text)]
-    matches = matches or [row for row in rows if same_name(name, str(row))]
-    matches = matches or [row for row in rows if row.is_named(name)]
-    matches = matches or [row for row in rows if name.casefold() in str(row).casefold()]
-    if len(matches) > 1:
-        listed = ", ".join(text for row, text in zip(rows, shown, strict=True) if row in matches)
-        raise ValueError(f"--explain: {name!r} is several rows: {listed}; name one of them")
-    return matches
+_WAYS_TO_NAME: Sequence[Callable[[str, ScoreRow, str], bool]] = (
+    lambda name, row, shown: same_name(name, shown),
+    lambda name, row, shown: same_name(name, str(row)),
+    lambda name, row, shown: row.is_named(name),
+    lambda name, row, shown: name.casefold() in str(row).casefold(),
+)
+"""How a row may be asked for: as it is shown, by all that it says, by its first cell, by a part."""
 
 
 def _explain(row: ScoreRow, key: str, setting: str, paths: Mapping[int, Path]) -> str:

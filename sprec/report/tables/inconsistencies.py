@@ -3,21 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sprec.records.run_record import RunRecord
-from sprec.report.tables.arms import (
-    Arm,
-    changes_results,
-    effective_config,
-    is_shared_sft,
-    scored_evaluations,
-)
+from sprec.report.tables.arms import Arm, is_shared_sft, scored_evaluations
 from sprec.report.tables.missing import format_commit, unfinished_note
+from sprec.report.tables.run_settings import changes_results, effective_config
 from sprec.report.tables.table_kinds import TableKind
 from sprec.report.tables.table_rows import ScoredRun, ScoreRow, arms_of
 
 SHARED = ("budget.", "cutoffs", "prompt.", "objective.")
 """Settings that arms of a comparison usually share, unless one of them varies."""
 
-LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "lightning", "tokenizers", "numpy")
 """Those whose versions may change a number; others only show it."""
 
 MOST_NAMED = 6

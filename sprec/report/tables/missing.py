@@ -8,12 +8,8 @@ from pathlib import Path
 from sprec.records.output_folder import find_unrecorded, fresh_command
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS, takes_any_negatives
-from sprec.report.tables.arms import (
-    flatten_config,
-    group_into_arms,
-    scored_evaluations,
-    scored_split,
-)
+from sprec.report.tables.arms import group_into_arms, scored_evaluations, scored_split
+from sprec.report.tables.run_settings import flatten_config
 from sprec.report.tables.table_kinds import TableKind
 from sprec.report.tables.table_rows import ScoreRow, arms_of, is_shared_arm
 

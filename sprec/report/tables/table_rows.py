@@ -13,7 +13,6 @@ from sprec.report.tables.arms import (
     ITERATIONS,
     Arm,
     excludes_history,
-    flatten_config,
     group_into_arms,
     is_shared_sft,
     last_evaluation,
@@ -22,6 +21,7 @@ from sprec.report.tables.arms import (
     scored_evaluations,
     splits_by_history,
 )
+from sprec.report.tables.run_settings import flatten_config
 from sprec.report.tables.table_kinds import TableKind
 
 

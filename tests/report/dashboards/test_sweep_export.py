@@ -114,9 +114,14 @@ def test_ranges_of_numbers_are_searched_at_random(tmp_path):
         (["nothing"], "sprec.report: there is no sweep nothing; choose one of ablation, base_llm, "),
         (["beta", "dataset"], "sprec.report: 'dataset' is no setting; write it as KEY=VALUE\n"),
         (["beta", "seed=glob(*)"], "sprec.report: seed=glob(*): W&B has nothing like glob(…) here; "),
+        (["beta", "datset=movielens"], "sprec.report: datset: no such key; did you mean dataset?\n"),
+        (
+            ["beta", "dataset=toy,movielen"],
+            "sprec.report: dataset=movielen: no such option of dataset; did you",
+        ),
         (["beta", "--output", "/nowhere/x.yaml"], "sprec.report: [Errno 2] No such file or directory: "),
     ],
-    ids=["name", "setting", "values", "output"],
+    ids=["name", "setting", "values", "key", "option", "output"],
 )
 def test_what_cannot_be_exported_is_one_line(capsys, arguments, line):
     assert main(["wandb-sweep", *arguments]) == 2

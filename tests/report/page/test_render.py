@@ -270,7 +270,9 @@ def test_missing_package_is_named_with_the_remedy(capsys, folder, monkeypatch):
     monkeypatch.setattr("sprec.report.figures.save.PACKAGES", ("altair", "no_such_package"))
     status, _, err = run_page(capsys, folder, "--output", folder / "page.html")
     assert status == 2
-    assert "no_such_package is not installed; add the extra: pip install 'sprec[report]'" in err
+    assert (
+        "no_such_package is not installed; add the extra: pip install -e '.[report]' in the checkout" in err
+    )
 
 
 @pytest.mark.usefixtures("without_drawings")

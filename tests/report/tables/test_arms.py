@@ -120,3 +120,27 @@ def test_whole_numbers_and_places_of_equal_data_make_no_arm(make):
     betas = [make(config=config(0, dpo={"beta": 1})), make(seed=1, config=config(1, dpo={"beta": 1.0}))]
     places = [make(seed=seed, config=config(seed, dataset={"path": f"/{seed}"})) for seed in (0, 1)]
     assert [len(group_into_arms(records)) for records in (betas, places)] == [1, 1]
+
+
+def test_settings_of_adapters_count_where_there_are_adapters(make):
+    def llm(seed, **lora):
+        return make(seed=seed, precision="float32", config=config(seed, base_llm={"lora": lora}))
+
+    assert len(variants([llm(0, rank=0, dropout=0.0), llm(1, rank=0, dropout=0.05)])) == 1
+    assert len(variants([llm(0, rank=8, dropout=0.0), llm(1, rank=8, dropout=0.05)])) == 2
+    assert len(variants([llm(0, rank=0, dropout=0.05), llm(1, rank=8, dropout=0.05)])) == 2
+
+
+def test_an_objective_that_a_methods_name_does_not_stand_for_is_named(make):
+    def run(method, objective, negatives="Random count=3"):
+        target = {"objective": {"_target_": f"sprec.training.objectives.{objective}"}}
+        return make(method=method, negatives=negatives, config=config(0, **target))
+
+    def name(*what):
+        return str(group_into_arms([run(*what)])[0])
+
+    assert name("sdpo", "sdpo") == name("sdpo_released", "sdpo").replace(" (released)", "") == "S-DPO"
+    assert name("sdpo", "dpo") == "S-DPO (objective._target_=sprec.training.objectives.dpo)"
+    assert name("sprec", "dpo", "SelfPlay Greedy") == "SPRec"
+    assert name("sprec", "rosepo", "SelfPlay Greedy").startswith("SPRec (objective")
+    assert name("sft", "sdpo", "none") == "SFT"

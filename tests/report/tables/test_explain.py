@@ -81,6 +81,19 @@ def test_row_is_named_as_the_main_table_prints_it(make, name):
         explain_cell(MAIN, records, "sprec,OR@5")
 
 
+def test_a_whole_name_in_one_table_comes_before_parts_in_another(make):
+    scored = (evaluation("iteration_1", 1, 0.02),)
+    several = [
+        make(seed=0, evaluations=scored, config={"seed": 0, "dpo": {"beta": beta}}) for beta in (0.1, 1.0)
+    ]
+    alone = make(evaluations=scored)
+    alone = replace(alone, dataset=replace(alone.dataset, name="toy", digest="f" * 16))
+    records = [(Path(f"{i}/run.json"), record) for i, record in enumerate([*several, alone])]
+    text = explain_cell(MAIN, records, "SPRec,hr@5")
+    assert "2/run.json" in text
+    assert text.count("    file") == 1
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
