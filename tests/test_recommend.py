@@ -187,7 +187,7 @@ def test_model_that_is_not_stored_names_the_command_that_makes_it(beams, sprec_h
     told = refused(capsys, beams, "--history", TITLES[0])
     place.with_suffix(".away").rename(place)
     assert "iteration_1: the stage dpo is not stored at" in told
-    assert "make it: python -m sprec.run HERE" in told
+    assert ": python -m sprec.run HERE" in told
 
 
 def test_a_model_that_has_diverged_is_one_line(beams, capsys, monkeypatch):
