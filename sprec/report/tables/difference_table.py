@@ -20,10 +20,25 @@ def difference_table(comparison: Comparison) -> Table:
         title=f"{comparison.title}: difference to {baseline} [95 % interval], * significant",
         columns=(*names, *map(labels.score, keys)),
         rows=rows,
-        notes=(source_line(comparison.records),),
+        notes=(*_fewer_seeds(comparison), source_line(comparison.records)),
         names=len(names),
         groups=("",) * len(names) + tuple(map(column_group, keys)),
         arrows=arrows(keys, labels),
         label=f"tab:{comparison.kind.name}-differences",
         digits=comparison.digits,
     )
+
+
+def _fewer_seeds(comparison: Comparison) -> list[str]:
+    """Return a note for the rows that share fewer seeds with their baseline than the table has."""
+    seeds = {place: difference.seeds for (place, _), difference in comparison.differences.items()}
+    every = {record.seed for record in comparison.records}
+    rows: dict[tuple[int, ...], list[str]] = {}
+    for place, own in sorted(seeds.items()):
+        rows.setdefault(own, []).append(str(comparison.rows[place]))
+    return [
+        f"over seed{'s' * (len(own) > 1)} {', '.join(map(str, own))} alone: "
+        + ("; ".join(names) if len(rows) > 1 else "all of them")
+        for own, names in rows.items()
+        if set(own) != every
+    ]

@@ -45,7 +45,11 @@ def compare_rows(
         for key, p in _p_values(own, scored[place], users, rng, draws).items()
     }
     corrected = holm(np.array(list(p_values.values()))).tolist()
-    return {cell: Difference(*bounds[cell], p) for cell, p in zip(p_values, corrected, strict=True)}
+    seeds = {place: tuple(sorted(run.record.seed for run, _ in own)) for place, own in pairs.items()}
+    return {
+        cell: Difference(*bounds[cell], p, seeds[cell[0]])
+        for cell, p in zip(p_values, corrected, strict=True)
+    }
 
 
 def can_compare(rows: Sequence[ScoreRow], baselines: Sequence[ScoreRow]) -> bool:

@@ -22,12 +22,16 @@ class MeanStd:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference to a baseline, its 95 % interval, and its p-value corrected for all in the table."""
+    """A mean difference to a baseline, its 95 % interval, and its p-value corrected for all in the table.
+
+    `seeds` are those that both have, over which it is.
+    """
 
     mean: float
     low: float
     high: float
     p: float
+    seeds: tuple[int, ...] = ()
 
     @property
     def significant(self) -> bool:

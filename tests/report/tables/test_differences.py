@@ -10,6 +10,7 @@ from sprec.records.recorded_items import RecordedItem
 from sprec.records.run_record import Evaluation, WeightsEntry
 from sprec.report.tables.arms import group_by_setting
 from sprec.report.tables.comparison import TableOptions, compare_runs
+from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.table_kinds import TABLE_KINDS
 
 USERS = 4
@@ -188,3 +189,16 @@ def test_scores_without_a_test_are_called_that_and_not_lists_of_other_users(both
     options = TableOptions(columns=("off_catalog",), tested=True)
     made = compare_runs(TABLE_KINDS["ablation"], setting, runs, options)
     assert made.test_note() == "No intervals and tests: there is no test for off-catalogue"
+
+
+def test_a_row_that_shares_fewer_seeds_with_its_baseline_says_over_which(make):
+    records = [record(make, "sprec", "beam", 0, 1), record(make, "without_sft", "beam", 0, 2)]
+    records.append(replace(records[0], seed=1))
+    notes = difference_table(compare(records, None)).notes
+    assert notes[0].startswith("over seed 0 alone: without SFT")
+    assert "SPRec" not in notes[0]
+    assert len(notes) == 2  # beside the records' source
+    alike = difference_table(compare([*records, replace(records[1], seed=1)], None)).notes
+    assert len(alike) == 1
+    against = difference_table(compare(records, "without SFT")).notes
+    assert against[0] == "over seed 0 alone: all of them"
