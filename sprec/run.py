@@ -96,9 +96,8 @@ def _run_in_pool(work: Callable[[], float | None]) -> float | None:
 
 
 def _run(settings: Settings, folder: Path) -> float | None:
-    check_node(
-        "dataset", with_local_folder(settings.dataset)
-    )  # before torch is imported, which takes seconds
+    # Before torch is imported, which takes seconds.
+    check_node("dataset", with_local_folder(settings.dataset))
     if settings.describe:
         from sprec.experiment.describe import describe_dataset
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from sprec.boundaries import describe, suggest
 
 Flat = Callable[[], Sequence[str]]
+ADDED = ("sweep", "search", "experiment", "plan", "describe")
+"""What a command line adds to the configuration, with a plus."""
 
 
 def describe_config_error(text: str, known_keys: Flat) -> str:
@@ -28,10 +30,6 @@ def describe_config_error(text: str, known_keys: Flat) -> str:
     if match := re.search(r"Error parsing override '(\+\w+)'", text):
         return f"{match[1]}: no value; write {match[1]}=true"
     return text.strip().partition("\n")[0]
-
-
-ADDED = ("sweep", "search", "experiment", "plan", "describe")
-"""What a command line adds to the configuration, with a plus."""
 
 
 def _unknown_key(key: str, known_keys: Flat) -> str:

@@ -20,7 +20,7 @@ from sprec.records.output_folder import DRAWN_ROWS_SEED, drawn_rows_seed
 from sprec.records.provenance import process_provenance
 from sprec.records.run_record import DatasetEntry, RowCounts, RunRecord, WeightsEntry, utc_now
 from sprec.records.tested_versions import warn_of_untested_versions
-from sprec.store.module_source import remember_code
+from sprec.store.code_digest import remember_code
 from sprec.training.context import StageContext, TestSetup
 from sprec.training.row_sampling import RowSampling
 

@@ -7,7 +7,7 @@ HIDDEN = "***"
 """What replaces a secret."""
 
 _WORDS = (
-    r"(?:api|access|private)[_-]?key|secret|passw(?:or)?d|passphrase|credential|(?<![a-z])(?:auth|pwd|jwt|bearer)"
+    r"(?:api|access|private)[_-]?key|secret|passw(?:or)?d|passphrase|credential|(?<![a-z])(?:auth(?:orization)?|pwd|jwt|bearer)"
     r"(?![a-z])|signature|(?<![a-z])sig(?![a-z])"
 )
 _SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
@@ -28,7 +28,7 @@ _IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|{_OPEN}|[^,{{}}\[\]"']
 _OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|\Z)", re.S)
 # In an address alone `key` is a secret's name, and a header's value has its kind first.
 _IN_URL = re.compile(r"""([?&]key=)[^&\s"']+""", re.I)
-_HEADER = re.compile(r"""(authorization["']?\s*[=:]\s*["']?(?:[a-z]+\s+)?)[^\s"']+""", re.I)
+_HEADER = re.compile(r"""(authorization["']?\s*[=:]\s*["']?)(?:[a-z]+\s+)?[^\s"']+""", re.I)
 # What begins with a dash is the next flag, not this one's value.
 _FLAG = re.compile(rf"((?<!\S)--{_NAME}\s+)(?!-){_VALUE}", re.I)
 

@@ -18,13 +18,14 @@ from types import FunctionType, MethodType
 from sprec.store.module_source import (
     ModuleSource,
     Symbol,
+    followed_files,
     is_followed,
     load_source,
     normalise,
     source_file,
     uses,
 )
-from sprec.store.running_code import refuse_edited
+from sprec.store.running_code import refuse_edited, remember
 
 PLUMBING = tuple(f"sprec.{name}" for name in ("store", "records", "report", "progress", "costs"))
 """Modules that show, store or estimate what others compute: editing them changes no stage."""
@@ -50,10 +51,20 @@ def code_digest(*objects: object) -> str:
     total = hashlib.sha256()
     symbols = sorted(reachable(symbol for value in objects for symbol in _symbols_of(value)))
     for module in {symbol.module for symbol in symbols if is_followed(symbol.module)}:
-        refuse_edited(module, load_source(module).path)
+        refuse_edited(module)
     for symbol in symbols:
         total.update(f"{symbol.module}:{symbol.name}:{_digest(symbol)}\n".encode())
     return total.hexdigest()[:_DIGITS]
+
+
+def remember_code() -> None:
+    """Take the files of what is imported, and of this package, as the code that this process runs.
+
+    A key is made just before its stage, perhaps hours after its code was imported; the file may be another by
+    then. Called again after a late import, so that what is edited from there on matters no more. Raises
+    `ValueError` for code that was edited before its import.
+    """
+    remember({name: path for name, path in followed_files().items() if not name.startswith(PLUMBING)})
 
 
 @cache

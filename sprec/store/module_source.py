@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sprec.store.running_code import remember, running_text
+from sprec.store.running_code import running_text
 
 _HOME = __name__.partition(".")[0]
 # Resolved, as packages' folders are: in a virtual environment lib64 is a link to lib.
@@ -116,12 +116,8 @@ def load_source(module: str) -> ModuleSource:
     return ModuleSource(module, path)
 
 
-def remember_code() -> None:
-    """Take this package's files, and those of all that is imported and followed, as what the process runs.
-
-    A key is made just before its stage, perhaps hours after its code was imported; the file may be another by
-    then.
-    """
+def followed_files() -> dict[str, Path]:
+    """Return by module this package's files, and those of all that is imported and followed."""
     home = _package_folder(_HOME)
     assert home is not None, "this package has a folder"
     files = {path: path.relative_to(home.parent).with_suffix("").parts for path in home.rglob("*.py")}
@@ -129,7 +125,7 @@ def remember_code() -> None:
     imported = list(sys.modules)
     tops = {name for name in imported if "." not in name and name != _HOME and is_followed(name)}
     others = {name: source_file(name) for name in imported if name.partition(".")[0] in tops}
-    remember(own | {name: path for name, path in others.items() if path})
+    return own | {name: path for name, path in others.items() if path}
 
 
 @cache

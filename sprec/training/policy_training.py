@@ -18,6 +18,7 @@ from sprec.llm.adapters import without_dropout
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.seeds import derive_seed, stream
+from sprec.store.code_digest import remember_code
 from sprec.training.checkpoint import TrainingCheckpoint
 from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual, linear_weights
@@ -62,6 +63,7 @@ def train_policy(
     """
     from sprec.training.trainer import fine_tune  # lightning: stored stages do without it
 
+    remember_code()  # before hours of training, in which somebody may edit what was imported just now
     model, data = context.model.load(policy.folder), context.dataset
     encode = partial(encode_rows, model, data.catalog, step=step, loss_on=schedule.loss_on)
     rows = encode(pairs)

@@ -9,7 +9,7 @@ from sprec.records.redaction import is_secret, redact, redact_text, redact_word
     "name",
     [
         *("api_key", "apiKey", "WANDB_API_KEY", "hf_token", "token", "client_secret", "password", "passwd"),
-        *("tracker.auth", "db_pwd", "jwt", "X-Amz-Signature", "sig"),
+        *("Authorization", "tracker.auth", "db_pwd", "jwt", "X-Amz-Signature", "sig"),
     ],
 )
 def test_names_of_secrets(name):
@@ -61,7 +61,7 @@ def test_secrets_are_hidden_at_any_depth_and_the_rest_stays():
         ("git clone ssh://me:abc@host:22/x", "git clone ssh://***@host:22/x"),
         ("get https\\://me\\:abc@host/x", "get https\\://***@host/x"),  # as Hydra's sweeps write it
         ("get https://host/x?sig=abc&key=abc&y=1", "get https://host/x?sig=***&key=***&y=1"),
-        ("Authorization: Bearer abc", "Authorization: Bearer ***"),
+        ("Authorization: Bearer abc", "Authorization: ***"),
         ("sprec max_new_tokens=5 pad_token=<pad>", "sprec max_new_tokens=5 pad_token=<pad>"),
         ("the token is here: look", "the token is here: look"),
     ],

@@ -218,30 +218,26 @@ def test_versions_are_those_of_what_computes_and_importing_nothing():
 
 EDITED_MEANWHILE = """
 import importlib, pathlib, sys
-from sprec.store.code_digest import code_digest
-from sprec.store.module_source import remember_code
-losses, late = importlib.import_module("kit.losses"), pathlib.Path("kit/late.py")
+from sprec.store.code_digest import code_digest, remember_code
+losses = importlib.import_module("kit.losses")
+edit = lambda name, text: pathlib.Path("kit", name).write_text(text)
 remember_code()
 {}
 print(code_digest(losses.sft), code_digest(losses.lazily))
 """
+EDIT_LATE = "edit('late.py', 'def answer(x): return 41'); "
 
 
 @pytest.mark.parametrize(
     ("meanwhile", "is_refused"),
     [
         ("", False),
-        (
-            "pathlib.Path('kit/losses.py').write_text('def sft(x):\\n    return -x\\n')",
-            False,
-        ),  # the old one runs
-        # Its key holds the old text, and the new one would be imported.
-        ("code_digest(losses.lazily); late.write_text('def answer(x):\\n    return 41\\n')", True),
-        (
-            "import kit.late; code_digest(losses.lazily); "
-            "late.write_text('def answer(x):\\n    return 41\\n')",
-            False,
-        ),
+        ("edit('losses.py', 'def sft(x): return -x')", False),  # the old one runs
+        ("import kit.late; remember_code(); " + EDIT_LATE, False),
+        ("code_digest(losses.lazily); import kit.late; remember_code(); " + EDIT_LATE, False),
+        # Its key holds the old text, and the new one would be imported, or is.
+        ("code_digest(losses.lazily); " + EDIT_LATE, True),
+        ("code_digest(losses.lazily); " + EDIT_LATE + "import kit.late; remember_code()", True),
     ],
 )
 def test_code_edited_while_a_run_goes_on_counts_as_it_was_imported(digest, tmp_path, meanwhile, is_refused):

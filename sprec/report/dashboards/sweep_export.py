@@ -63,7 +63,8 @@ def convert_sweep(path: Path, overrides: Sequence[str] = ()) -> dict[str, object
     if not isinstance(grid, Mapping) or not grid:
         raise ValueError(f"{path} varies nothing; it needs hydra.sweeper.params with a line per key")
     typed = dict(map(_split_override, overrides))
-    for key, values in typed.items():
+    # Options of one's own, in a folder that the words name, are not looked for.
+    for key, values in typed.items() if "hydra.searchpath" not in typed else ():
         _check_override(key, values)
     fixed = {key: value for key, value in typed.items() if not _varies(value)}
     parameters = {

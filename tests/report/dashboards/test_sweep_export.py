@@ -148,3 +148,10 @@ def test_output_goes_to_a_file(tmp_path, capsys):
         0.5,
         1,
     ]
+
+
+def test_options_of_ones_own_are_left_to_the_folder_that_the_words_name():
+    own = ["negatives=mine", "hydra.searchpath=[file:///my/conf]"]
+    assert set(own) <= set(convert_sweep(SWEEPS / "ablation.yaml", own)["command"])
+    with pytest.raises(ValueError, match="negatives=mine: no such option of negatives"):
+        convert_sweep(SWEEPS / "ablation.yaml", own[:1])
