@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sprec.command_line import CommandParser, run_command
 from sprec.recommend import read_record
 
 if TYPE_CHECKING:
@@ -21,19 +22,17 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the folder; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        record = read_record(options.run)
-        _check_output(options.output)
-        from sprec.experiment.reload import ReloadedRun, tuned_models  # heavy: wrong folders fail before it
+    return run_command(_parser(), arguments, _export, RuntimeError)
 
-        model = choose_state(tuned_models(record), options.state)
-        export(ReloadedRun.from_record(record), model, options.output, merged=options.merged)
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"sprec.export: {error}\n")
-        return 2
+
+def _export(options: argparse.Namespace) -> None:
+    record = read_record(options.run)
+    _check_output(options.output)
+    from sprec.experiment.reload import ReloadedRun, tuned_models  # heavy: wrong folders fail before it
+
+    model = choose_state(tuned_models(record), options.state)
+    export(ReloadedRun.from_record(record), model, options.output, merged=options.merged)
     sys.stdout.write(f"{options.output}: {model.label} of {options.run}; read its README.md\n")
-    return 0
 
 
 def choose_state(models: "Sequence[TunedModel]", label: str | None) -> "TunedModel":
@@ -136,10 +135,8 @@ def _check_output(folder: Path) -> None:
         raise ValueError(f"--output {folder} exists already; name a new folder")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sprec.export", description=(__doc__ or "").partition("\n")[0]
-    )
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.export", (__doc__ or "").partition("\n")[0])
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="output folder of a run")
     parser.add_argument("--state", metavar="LABEL", help="initial_sft, iteration_1, … (default: the last)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder to write")

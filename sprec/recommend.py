@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sprec.command_line import CommandParser, run_command
 from sprec.records.run_record import FILE_NAME, RunRecord
 from sprec.report.tables.formats import print_table
 from sprec.report.tables.table import Table
@@ -20,23 +21,21 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print titles and scores of each state of a run; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        record = read_record(options.run)
-        from sprec.experiment.reload import ReloadedRun, tuned_models  # heavy: a wrong folder fails before it
-
-        models = tuned_models(record)
-        run = ReloadedRun.from_record(record)
-        history = find_items(options.history, run.dataset.catalog)
-        recommendations = list(run.recommend(models, history, k=options.k))
     # FloatingPointError: a model that has diverged ranks nothing.
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        sys.stderr.write(f"sprec.recommend: {error}\n")
-        return 2
+    return run_command(_parser(), arguments, _recommend, RuntimeError, FloatingPointError)
+
+
+def _recommend(options: argparse.Namespace) -> None:
+    record = read_record(options.run)
+    from sprec.experiment.reload import ReloadedRun, tuned_models  # heavy: a wrong folder fails before it
+
+    models = tuned_models(record)
+    run = ReloadedRun.from_record(record)
+    history = find_items(options.history, run.dataset.catalog)
+    recommendations = list(run.recommend(models, history, k=options.k))
     warnings = [run.length_warning(history), *run.warnings]
     sys.stderr.writelines(f"sprec.recommend: {warning}\n" for warning in warnings if warning)
     _print(recommendations, record, options)
-    return 0
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -96,8 +95,8 @@ def _to_table(recommendation: "Recommendation") -> Table:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.recommend", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.recommend", __doc__)
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="output folder of a run")
     parser.add_argument(
         "--history", nargs="*", required=True, metavar="TITLE", help="titles, the oldest first"

@@ -238,7 +238,8 @@ def _refuse_odd_keys(arguments: Sequence[str]) -> None:
         key, equals, _ = argument.partition("=")
         if equals and not re.fullmatch(r"--?[\w-]+|[+~]{0,2}[\w@./:-]+", key):
             raise SystemExit(
-                f"error: {argument}: {key!r} is no key; write KEY=VALUE, see --help for all keys"
+                f"error: {redact_word(argument)}: {redact_text(key)!r} is no key; "
+                "write KEY=VALUE, see --help for all keys"
             )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from sprec.command_line import CommandParser, run_command
 from sprec.evaluation.evaluation_set import EvaluationSet, read_as_released, read_robustly
 from sprec.evaluation.predictions_file import read_answers
 from sprec.evaluation.registry import METRICS
@@ -92,22 +93,20 @@ GROUNDINGS: dict[str, Callable[[EvaluationSet], Grounder]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the scores of a file of predictions; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        cutoffs = _check_cutoffs(options.k)
-        evaluation_set = MATCHINGS[options.matching](options.data)
-        rows = evaluation_set.rows
-        answers = read_answers(options.file, rows=len(rows), test_rows=rows)
-        _check_grounding(answers, options)
-        ranked = rank(answers, evaluation_set, GROUNDINGS[options.grounding](evaluation_set), k=cutoffs[-1])
-        scores = score_lists(
-            ranked, evaluation_set.target, evaluation_set.histories, evaluation_set.masses, cutoffs
-        )
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.score: {error}\n")
-        return 2
+    return run_command(_parser(), arguments, _score)
+
+
+def _score(options: argparse.Namespace) -> None:
+    cutoffs = _check_cutoffs(options.k)
+    evaluation_set = MATCHINGS[options.matching](options.data)
+    rows = evaluation_set.rows
+    answers = read_answers(options.file, rows=len(rows), test_rows=rows)
+    _check_grounding(answers, options)
+    ranked = rank(answers, evaluation_set, GROUNDINGS[options.grounding](evaluation_set), k=cutoffs[-1])
+    scores = score_lists(
+        ranked, evaluation_set.target, evaluation_set.histories, evaluation_set.masses, cutoffs
+    )
     _print(scores, _remarks(answers, ranked, evaluation_set, scores), options)
-    return 0
 
 
 def rank(
@@ -205,8 +204,8 @@ def _print(scores: Scores, remarks: Sequence[str], options: argparse.Namespace) 
     print_table(table, Console())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.score", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.score", __doc__)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="JSON list, .gz or not, one entry per test row"
     )

@@ -49,12 +49,22 @@ class PlannedStage:
 class CostModel:
     """What a cost depends on beside the stage: how long texts are, and how fast the machine is.
 
-    Tuning shares its rows among `devices`; writing and ranking run on one.
+    Tuning shares its rows among `devices`; writing and ranking run on one. With `checkpointing` a training
+    pass computes each layer twice. With `answers_apart`, the plain engine's way, a prompt is read once for
+    each of its answers.
     """
 
     tokens: RowTokenizer
     speed: MachineSpeed
     devices: int = 1
+    checkpointing: bool = False
+    answers_apart: bool = False
+
+    def passes(self, rows: Sequence[TokenRow], tokens: int) -> list[list[TokenRow]]:
+        """Return the rows as the model's passes over at most so many tokens read them."""
+        if self.answers_apart:
+            rows = [TokenRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
+        return split_into_passes(rows, tokens)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,12 @@ class CostEstimator(RankingStages):
         """Return the planned model after SFT."""
         state = super().sft(policy, iteration, schedule, weighting, counterfactual)
         rows, passes = self.rows(iteration), 2 if counterfactual else 1
-        self._add_cost(lambda model: self._training(model, rows, schedule, negatives=0) * passes)
+        self._add_cost(
+            lambda model: (
+                (self._training(model, rows, schedule, negatives=0) + self._validation(model, rows, schedule))
+                * passes
+            )
+        )
         return state
 
     def negatives(
@@ -123,7 +138,7 @@ class CostEstimator(RankingStages):
     def evaluate(self, policy: ModelState, label: str, test: TestSetup, *rest: Any, **more: Any) -> Path:
         """Return the folder of the planned lists."""
         folder = super().evaluate(policy, label, test, *rest, **more)
-        rows, work = test.rows(self.context.dataset), test.ranker.work
+        rows, work = test.rows(self.context.dataset), test.ranker.work_for(test.k)
         self._add_cost(lambda model: self._generation(model, rows, work))
         return folder
 
@@ -168,14 +183,25 @@ class CostEstimator(RankingStages):
         sample = self._sample(model, rows, answers=1 + negatives)
         predicted = with_loss_on(sample.rows, schedule.loss_on)
         steps = [predicted[start : start + size] for start in range(0, len(predicted), size)]
-        passes = [batch for step in steps for batch in split_into_passes(step, schedule.batch_tokens)]
+        passes = [batch for step in steps for batch in model.passes(step, schedule.batch_tokens)]
         epoch = sum((pass_costs.training_pass(shape, batch, speed) for batch in passes), NO_COST)
+        if model.checkpointing:
+            epoch += sum((pass_costs.forward_pass(shape, batch, speed) for batch in passes), NO_COST)
         epoch += pass_costs.optimizer_step(shape, speed) * len(steps)
         reference = self._forward(model, sample.rows) if negatives else NO_COST
         return (epoch * schedule.epochs + reference) * sample.times + pass_costs.timed(sample.seconds)
 
+    def _validation(self, model: CostModel, rows: Examples, schedule: Schedule) -> Cost:
+        """Return the cost of reading the validation rows each time that the weights are judged by them."""
+        every, steps = schedule.eval_every, schedule.epochs * -(-len(rows) // schedule.batch_rows)
+        if every is None or steps <= every:
+            return NO_COST
+        sample = self._sample(model, self.context.dataset.split.valid)
+        # Each `every` steps, and after the last.
+        return self._forward(model, sample.rows) * (sample.times * -(-steps // every))
+
     def _forward(self, model: CostModel, rows: Sequence[TokenRow]) -> Cost:
-        shape, passes = model.tokens.shape, split_into_passes(rows, self.context.eval_batch_tokens)
+        shape, passes = model.tokens.shape, model.passes(rows, self.context.eval_batch_tokens)
         return sum((pass_costs.forward_pass(shape, batch, model.speed) for batch in passes), NO_COST)
 
     def _generation(self, model: CostModel, rows: Examples, work: ModelWork) -> Cost:

@@ -72,7 +72,13 @@ def _measure_costs(components: Components, settings: Settings, context: StageCon
     machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"
     shape = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
     speed = update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {shape}", speed)
-    return CostModel(tokens, speed, settings.trainer.world_size)
+    return CostModel(
+        tokens,
+        speed,
+        settings.trainer.world_size,
+        checkpointing=settings.trainer.checkpointing,
+        answers_apart=context.engine.get("engine") == "plain",
+    )
 
 
 def update_speed_profile(file: Path, name: str, speed: MachineSpeed) -> MachineSpeed:

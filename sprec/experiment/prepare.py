@@ -176,6 +176,8 @@ def _numerics(components: Components, settings: Settings) -> dict[str, object]:
         **components.precision.unusual,
         **({} if components.layout == ALPACA_TEMPLATES else {"prompt": repr(components.layout)}),
         **({"processes": settings.trainer.world_size} if settings.trainer.world_size > 1 else {}),
+        # A machine's threads are divided among its processes alone.
+        **({"nodes": settings.trainer.nodes} if settings.trainer.nodes > 1 else {}),
         **({"shard": True} if settings.trainer.shard else {}),
     }
 

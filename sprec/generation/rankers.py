@@ -63,6 +63,10 @@ class Ranker(Protocol):
         """What is asked of the model and the embedder for an example, beside its greedy title."""
         return ModelWork(embedded=int(self.uses_embeddings))
 
+    def work_for(self, k: int) -> ModelWork:
+        """Return the work for an example's list of k."""
+        return self.work
+
     @property
     def assistant(self) -> Assistant | None:
         """The recommender that has to be trained first, or None."""
@@ -137,6 +141,10 @@ class BeamRanker(Ranker):
     def work(self) -> ModelWork:
         """The beam search."""
         return ModelWork(beam_widths={self.width: 1.0})
+
+    def work_for(self, k: int) -> ModelWork:
+        """Return the beam search for a list of k, which is as wide as the list is long."""
+        return ModelWork(beam_widths={max(k, self.width): 1.0})
 
     def beams(self, k: int) -> int:
         """Return the width of the search for lists of k: at least k, so that every place is filled."""

@@ -81,7 +81,8 @@ class SamplerContext:
     ) -> Float[np.ndarray, "examples answers size"]:
         """Return the model's mean hidden state over each answer; equally many items answer each example."""
         rows = [
-            self.model.encode(self.titles_of(example.history), self.titles_of(items))
+            # Under the prompt of preference tuning, whose effect these states foretell.
+            self.model.encode(self.titles_of(example.history), self.titles_of(items), step="dpo")
             for example, items in zip(examples, answers, strict=True)
         ]
         return mean_hidden_states(self.model, rows, batch_tokens=self.batch_tokens)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from sprec.command_line import CommandParser, run_command
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.load_records import DEFAULT_FOLDERS, read_records
@@ -47,24 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         command: Callable[[Sequence[str]], int] = import_module(COMMANDS[words[0]]).main
         return command(words[1:])
-    options = _parser().parse_args(words)
-    try:
-        records, left_out = read_records(options.paths)
-        if options.duplicates == "error":
-            _refuse_duplicates(records)
-        text = _make_text(records, options, left_out)
-        if options.output is None:
-            sys.stdout.write(text)
-        else:
-            options.output.write_text(text, encoding="utf-8")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.report: {error}\n")
-        return 2
+    return run_command(_parser(), words, _write_tables)
+
+
+def _write_tables(options: argparse.Namespace) -> None:
+    records, left_out = read_records(options.paths)
+    if options.duplicates == "error":
+        _refuse_duplicates(records)
+    text = _make_text(records, options, left_out)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        options.output.write_text(text, encoding="utf-8")
     if options.explain is not None:  # an explanation has no notes of its own
         sys.stderr.writelines(f"sprec.report: {note}\n" for note in left_out)
     _note_several_settings(records, options)
     _note_unused_options(options)
-    return 0
 
 
 def _make_text(records: Records, options: argparse.Namespace, left_out: Sequence[str]) -> str:
@@ -163,8 +162,8 @@ def _typed_options(options: argparse.Namespace, *names: str) -> list[str]:
     return [f"--{name}" for name in names if getattr(options, name) != usual.get_default(name)]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.report", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.report", __doc__)
     add = parser.add_argument
     tests = "intervals and paired tests; auto: where there are at most 40 runs"
     reference = "show what others report; FILE holds values that you typed in, as in reference.toml"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sprec.caches import default_store
+from sprec.command_line import CommandParser, run_command
 from sprec.store.errors import StoreError, explain_store_errors
 from sprec.store.inventory import StoredStage, list_stages, remove_stage, used_keys, with_inputs
 from sprec.store.store import Store
@@ -21,16 +22,15 @@ _UNITS = {"": DAY, "d": DAY, "h": 3600.0, "m": 60.0}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List the stages, or remove those that all given conditions hold for; return 0, or 2 after one line."""
-    options = _parser().parse_args(arguments)
-    try:
-        with explain_store_errors(options.root, "written"):
-            return _list_or_prune(options)
-    except (StoreError, ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.store: {error}\n")
-        return 2
+    return run_command(_parser(), arguments, _explained, StoreError)
 
 
-def _list_or_prune(options: argparse.Namespace) -> int:
+def _explained(options: argparse.Namespace) -> None:
+    with explain_store_errors(options.root, "written"):
+        _list_or_prune(options)
+
+
+def _list_or_prune(options: argparse.Namespace) -> None:
     stages = list_stages(options.root)
     chosen = _choose(stages, options)
     pruning = options.older_than is not None or bool(options.unused_by)
@@ -45,7 +45,6 @@ def _list_or_prune(options: argparse.Namespace) -> int:
     total = format_bytes(sum(stage.size_bytes for stage in chosen) + checkpoints)
     done = ("would be removed" if options.dry_run else "removed") if pruning else "stored"
     sys.stdout.write(f"{len(chosen)} stages, {total} {done}; {options.root}\n")
-    return 0
 
 
 def _handle_checkpoints(options: argparse.Namespace, *, pruning: bool) -> int:
@@ -121,8 +120,8 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.store", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.store", __doc__)
     add = parser.add_argument
     add("--root", type=Path, default=default_store(), help="the store (default: that of SPREC_HOME)")
     add("--older-than", type=_seconds, metavar="AGE", help="remove stages not used for this long: 30d, 12h")

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from types import FunctionType, MethodType
 
 from sprec.store.module_source import (
+    HOME,
     ModuleSource,
     Symbol,
     followed_files,
@@ -55,6 +56,15 @@ def code_digest(*objects: object) -> str:
     for symbol in symbols:
         total.update(f"{symbol.module}:{symbol.name}:{_digest(symbol)}\n".encode())
     return total.hexdigest()[:_DIGITS]
+
+
+def foreign_names(*objects: object) -> list[str]:
+    """Return by module and name the definitions outside this package that these objects are made of.
+
+    The text of an instance names its class alone, and two modules may each have a class of one name.
+    """
+    symbols = {symbol for value in objects for symbol in _symbols_of(value)}
+    return sorted(f"{module}.{name}" for module, name in symbols if module.partition(".")[0] != HOME)
 
 
 def remember_code() -> None:

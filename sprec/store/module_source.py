@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sprec.store.running_code import running_text
 
-_HOME = __name__.partition(".")[0]
+HOME = __name__.partition(".")[0]
 # Resolved, as packages' folders are: in a virtual environment lib64 is a link to lib.
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
 
@@ -118,12 +118,12 @@ def load_source(module: str) -> ModuleSource:
 
 def followed_files() -> dict[str, Path]:
     """Return by module this package's files, and those of all that is imported and followed."""
-    home = _package_folder(_HOME)
+    home = _package_folder(HOME)
     assert home is not None, "this package has a folder"
     files = {path: path.relative_to(home.parent).with_suffix("").parts for path in home.rglob("*.py")}
     own = {".".join(names).removesuffix(".__init__"): path for path, names in files.items()}
     imported = list(sys.modules)
-    tops = {name for name in imported if "." not in name and name != _HOME and is_followed(name)}
+    tops = {name for name in imported if "." not in name and name != HOME and is_followed(name)}
     others = {name: source_file(name) for name in imported if name.partition(".")[0] in tops}
     return own | {name: path for name, path in others.items() if path}
 
@@ -133,7 +133,7 @@ def is_followed(module: str) -> bool:
     """Return whether a module's code is followed: this package's, and any that is no installed library."""
     top, _, _ = module.partition(".")
     path = _package_folder(top)
-    return top == _HOME or (path is not None and not _is_library(top, path))
+    return top == HOME or (path is not None and not _is_library(top, path))
 
 
 def _is_library(top: str, path: Path) -> bool:
@@ -162,7 +162,7 @@ def source_file(module: str) -> Path | None:
 @cache
 def _package_folder(top: str) -> Path | None:
     """Return the folder of a top-level package; of a single module its path without the suffix."""
-    if top == _HOME:
+    if top == HOME:
         return Path(__file__).resolve().parent.parent
     try:
         spec = find_spec(top)

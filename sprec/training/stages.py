@@ -18,7 +18,7 @@ from sprec.negatives import NegativeSampler, build_pairs, describe_sampler
 from sprec.processes.torchrun import Work, in_process
 from sprec.progress import DETAIL
 from sprec.seeds import stream
-from sprec.store.code_digest import LIBRARIES, code_digest, library_versions
+from sprec.store.code_digest import LIBRARIES, code_digest, foreign_names, library_versions
 from sprec.store.store import Stage, StageResult, Store
 from sprec.training.context import ModelState, StageContext
 from sprec.training.counterfactual import Counterfactual
@@ -79,6 +79,7 @@ class Stages:
         digests = self.context.dataset.part_digests
         # "training" holds the catalogue and the wording as well, so every stage depends on it.
         inputs |= {part: digests[part] for part in ("training", *data)}
+        settings = {**settings, "foreign": foreign} if (foreign := foreign_names(*code)) else settings
         # Of a base in 4 bits this one's kernels make the weights; most machines are without it.
         four_bits = ("bitsandbytes",) if self.context.numerics.get("base") == "nf4" else ()
         return Stage(name, settings, inputs, code_digest(*code), library_versions((*LIBRARIES, *four_bits)))

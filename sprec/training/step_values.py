@@ -1,6 +1,7 @@
 """What an optimiser step reports, under TRL's names where TRL has them."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,17 @@ PREFERENCE = ("logps/chosen", "logps/rejected", "rewards/chosen", "rewards/rejec
 """Means over a step's pairs: summed log-probabilities in nats, and β times what training added to them."""
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"
 """Chosen over rejected reward, and the share of rejected titles whose reward is below the chosen one's."""
+
+
+def reward_scale(objective: Callable[..., Tensor]) -> float:
+    """Return the β that reported rewards are scaled by: the objective's own, set or its default; 1 without.
+
+    >>> reward_scale(lambda policy, *, beta=0.1: policy), reward_scale(lambda policy: policy)
+    (0.1, 1.0)
+    """
+    known = inspect.signature(objective).parameters
+    beta = known["beta"].default if "beta" in known else 1.0
+    return 1.0 if beta is inspect.Parameter.empty else float(beta)
 
 
 def preference_sums(

@@ -21,7 +21,14 @@ from sprec.training.checkpoint import TrainingCheckpoint, random_state, set_rand
 from sprec.training.log_probs import validation_loss
 from sprec.training.objectives import Objective
 from sprec.training.schedule import Schedule
-from sprec.training.step_values import ACCURACIES, MARGINS, PREFERENCE, preference_sums, sum_values
+from sprec.training.step_values import (
+    ACCURACIES,
+    MARGINS,
+    PREFERENCE,
+    preference_sums,
+    reward_scale,
+    sum_values,
+)
 from sprec.training.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
@@ -57,8 +64,7 @@ class FineTuningModule(lightning.LightningModule):
         self.network = model.network
         self.language_model, self.data, self.objective = model, data, objective
         self.schedule, self.steps, self.label = schedule, steps, label
-        # Only for the rewards that are reported; the objective has its own.
-        self.beta = float(getattr(objective, "keywords", {}).get("beta", 1.0))
+        self.beta = reward_scale(objective)  # only for the rewards that are reported
         self.clipped_steps = 0
         self.log_probs = data.scorer or (lambda numbers: model.log_probs([data.rows[i] for i in numbers]))
         self.best = BestWeights()

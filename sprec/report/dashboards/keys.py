@@ -22,6 +22,7 @@ PREFERENCE = (
     *("logps/chosen", "logps/rejected"),
 )
 CURVES = {"initial_sft": STEP, "sft": STEP, "dpo": (*STEP, *PREFERENCE)}
+VALIDATION = "validation_loss"  # of stages that choose their weights by it (eval_every)
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,20 @@ def tracked_names(records: Sequence[RunRecord]) -> TrackedNames:
     """Return the names that these runs track; a baseline beside a run is in its record alone."""
     evaluations = [one for record in records for one in record.evaluations if one.iteration is not None]
     stages = {curve_name(stage.label) for record in records for stage in record.stages}
+    validated = {
+        curve_name(label)
+        for record in records
+        for label, curve in record.curves.items()
+        if VALIDATION in curve
+    }
     labels = dict.fromkeys(one.label for one in sorted(evaluations, key=lambda one: one.iteration or 0))
     scores = {key for evaluation in evaluations for key in evaluation.scores}
     return TrackedNames(
         scores=tuple(sorted(scores, key=_column_order)),
         curves={
-            f"{name}/step": tuple(f"{name}/{value}" for value in values)
+            f"{name}/step": tuple(
+                f"{name}/{value}" for value in (*values, *([VALIDATION] if name in validated else []))
+            )
             for name, values in CURVES.items()
             if name in stages
         },

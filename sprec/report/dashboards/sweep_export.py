@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from sprec.boundaries import suggest
+from sprec.command_line import CommandParser, run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 # The folder of options: beside the code in a checkout, inside it when installed.
@@ -31,17 +32,15 @@ _CALL = re.compile(r"(\w+)\((.*)\)")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print or write a W&B sweep; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        text = sweep_yaml(_sweep_path(options.sweep), options.overrides)
-        if options.output is None:
-            sys.stdout.write(text)
-        else:
-            options.output.write_text(text, encoding="utf-8")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.report: {error}\n")
-        return 2
-    return 0
+    return run_command(_parser(), arguments, _export_sweep)
+
+
+def _export_sweep(options: argparse.Namespace) -> None:
+    text = sweep_yaml(_sweep_path(options.sweep), options.overrides)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        options.output.write_text(text, encoding="utf-8")
 
 
 def sweep_yaml(path: Path, overrides: Sequence[str] = ()) -> str:
@@ -171,8 +170,8 @@ def _parse_number(text: str) -> int | float | str:
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.report wandb-sweep", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.report wandb-sweep", __doc__)
     add, overrides = parser.add_argument, "for every job; several values (seed=0,1) are varied"
     add("sweep", help="the name of a file of conf/sweep, e.g. ablation")
     add("overrides", nargs="*", metavar="KEY=VALUE", help=overrides)

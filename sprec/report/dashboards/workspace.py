@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sprec.command_line import CommandParser, run_command
 from sprec.records.redaction import redact_text
 from sprec.records.run_record import RunRecord
 from sprec.report.dashboards.keys import tracked_names
@@ -25,20 +26,21 @@ NOWHERE = ("", "sprec")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or publish the dashboard; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
+    return run_command(_parser(), arguments, _make_dashboard, PublishError)
+
+
+def _make_dashboard(options: argparse.Namespace) -> None:
+    records = [record for _, record in load_records(options.paths)]
+    entity, project = _destination(options.publish)
     try:
-        records = [record for _, record in load_records(options.paths)]
-        entity, project = _destination(options.publish)
         views = build_dashboard(records, entity=entity, project=project, name=options.name)
-        _write(dashboard_json(*views), options.output, silent=bool(options.publish))
-        if options.publish:
-            for address in publish(*views):
-                sys.stdout.write(f"{address}\n")
     except ModuleNotFoundError as error:
-        return _fail(f"a dashboard needs {error.name}: pip install -e '.[report]' in the checkout")
-    except (ValueError, OSError, PublishError) as error:
-        return _fail(str(error))
-    return 0
+        raise ValueError(
+            f"a dashboard needs {error.name}: pip install -e '.[report]' in the checkout"
+        ) from error
+    _write(dashboard_json(*views), options.output, silent=bool(options.publish))
+    if options.publish:
+        sys.stdout.writelines(f"{address}\n" for address in publish(*views))
 
 
 class PublishError(RuntimeError):
@@ -101,11 +103,6 @@ def _write(text: str, path: Path | None, *, silent: bool) -> None:
         sys.stdout.write(text)
 
 
-def _fail(line: str) -> int:
-    sys.stderr.write(f"sprec.report: {line}\n")
-    return 2
-
-
 def _destination(text: str | None) -> tuple[str, str]:
     """Return entity and project."""
     if text is None:
@@ -116,8 +113,8 @@ def _destination(text: str | None) -> tuple[str, str]:
     return entity, project
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.report dashboard", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.report dashboard", __doc__)
     add: Any = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="PATHS", help="run.json files, or folders (multirun outputs)")
     add("--output", type=Path, metavar="FILE", help="write the JSON to this file, not to the terminal")

@@ -1,11 +1,11 @@
 """Write figures of runs for a paper: `python -m sprec.report figures PATHS --output DIR --width column`."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from sprec.command_line import CommandParser, run_command
 from sprec.report.figures.figure_kinds import Figure
 from sprec.report.figures.make import ReportGroup, report_groups
 from sprec.report.figures.save import FileFormat, PaperWidth, check_packages, save_figure, slug
@@ -14,20 +14,18 @@ from sprec.report.load_records import load_records
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the figures asked for; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        check_packages()
-        records = [record for _, record in load_records(options.paths)]
-        groups = report_groups(records, options.columns)
-        names = {figure.name for _, figure in named_figures(groups)}
-        if unknown := sorted(set(options.figures) - names):
-            listed = ", ".join(sorted(names))
-            raise ValueError(f"there is no figure {unknown[0]!r} of these records; there is {listed}")
-        save_figures(groups, options.output, options.format, width=options.width, names=options.figures)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.report figures: {' '.join(str(error).split())}\n")
-        return 2
-    return 0
+    return run_command(_parser(), arguments, _write)
+
+
+def _write(options: argparse.Namespace) -> None:
+    check_packages()
+    records = [record for _, record in load_records(options.paths)]
+    groups = report_groups(records, options.columns)
+    names = {figure.name for _, figure in named_figures(groups)}
+    if unknown := sorted(set(options.figures) - names):
+        listed = ", ".join(sorted(names))
+        raise ValueError(f"there is no figure {unknown[0]!r} of these records; there is {listed}")
+    save_figures(groups, options.output, options.format, width=options.width, names=options.figures)
 
 
 def save_figures(
@@ -64,8 +62,8 @@ def named_figures(groups: Sequence[ReportGroup]) -> Iterator[tuple[str, Figure]]
         yield from ((prefix, figure) for figure in group.figures if isinstance(figure, Figure))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.report figures", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.report figures", __doc__)
     add, formats = parser.add_argument, get_args(FileFormat)
     columns = "scores of the figure of differences, as or_ratio@5 or OR@5 (default: those that say most)"
     add("paths", nargs="*", type=Path, metavar="PATHS", help="run.json files, or folders (multirun outputs)")

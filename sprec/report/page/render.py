@@ -1,13 +1,13 @@
 """Write one HTML file that shows runs: `python -m sprec.report page PATHS --output FILE`."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
+from sprec.command_line import CommandParser, run_command
 from sprec.records.output_folder import CLAIM_FILE
 from sprec.records.run_record import FILE_NAME
 from sprec.report.figures.make import ReportGroup, report_groups
@@ -25,17 +25,15 @@ WATCH_SECONDS = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and the figures asked for; return 0, or 2 after one line on what is wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        check_packages()
-        _refuse_unused_options(options)
-        _write(options)
-        if options.watch:
-            watch(options.paths, lambda: _write(options))
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"sprec.report page: {' '.join(str(error).split())}\n")
-        return 2
-    return 0
+    return run_command(_parser(), arguments, _write_or_watch)
+
+
+def _write_or_watch(options: argparse.Namespace) -> None:
+    check_packages()
+    _refuse_unused_options(options)
+    _write(options)
+    if options.watch:
+        watch(options.paths, lambda: _write(options))
 
 
 def _refuse_unused_options(options: argparse.Namespace) -> None:
@@ -126,8 +124,8 @@ def page_that_fits(
     raise ValueError(f"a page of these runs is over {MOST_BYTES / 1e6} MB; name fewer folders")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sprec.report page", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser("sprec.report page", __doc__)
     add, formats = parser.add_argument, get_args(FileFormat)
     users = "scored users to show, by row number"
     add("paths", nargs="+", type=Path, metavar="PATHS", help="run.json files, or folders")

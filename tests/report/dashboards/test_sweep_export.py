@@ -111,15 +111,27 @@ def test_ranges_of_numbers_are_searched_at_random(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nothing"], "sprec.report: there is no sweep nothing; choose one of ablation, base_llm, "),
-        (["beta", "dataset"], "sprec.report: 'dataset' is no setting; write it as KEY=VALUE\n"),
-        (["beta", "seed=glob(*)"], "sprec.report: seed=glob(*): W&B has nothing like glob(…) here; "),
-        (["beta", "datset=movielens"], "sprec.report: datset: no such key; did you mean dataset?\n"),
+        (
+            ["nothing"],
+            "sprec.report wandb-sweep: there is no sweep nothing; choose one of ablation, base_llm, ",
+        ),
+        (["beta", "dataset"], "sprec.report wandb-sweep: 'dataset' is no setting; write it as KEY=VALUE\n"),
+        (
+            ["beta", "seed=glob(*)"],
+            "sprec.report wandb-sweep: seed=glob(*): W&B has nothing like glob(…) here; ",
+        ),
+        (
+            ["beta", "datset=movielens"],
+            "sprec.report wandb-sweep: datset: no such key; did you mean dataset?\n",
+        ),
         (
             ["beta", "dataset=toy,movielen"],
-            "sprec.report: dataset=movielen: no such option of dataset; did you",
+            "sprec.report wandb-sweep: dataset=movielen: no such option of dataset; did you",
         ),
-        (["beta", "--output", "/nowhere/x.yaml"], "sprec.report: [Errno 2] No such file or directory: "),
+        (
+            ["beta", "--output", "/nowhere/x.yaml"],
+            "sprec.report wandb-sweep: [Errno 2] No such file or directory: ",
+        ),
     ],
     ids=["name", "setting", "values", "key", "option", "output"],
 )

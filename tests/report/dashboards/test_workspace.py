@@ -145,6 +145,14 @@ def test_only_stages_that_ran_have_curves(make):
     }
 
 
+def test_a_stage_that_chose_weights_by_validation_rows_shows_their_loss(make):
+    stages = (StageEntry("sft", "initial sft", "k", 1.0, False), StageEntry("dpo", "dpo 1", "l", 1.0, False))
+    curves = {"initial sft": {"loss": (2.0, 1.0), "validation_loss": (1.5,)}, "dpo 1": {"loss": (0.7,)}}
+    tracked = tracked_names([make(stages=stages, curves=curves)]).curves
+    assert tracked["initial_sft/step"][-1] == "initial_sft/validation_loss"
+    assert "dpo/validation_loss" not in tracked["dpo/step"]
+
+
 def test_scores_stand_as_in_the_tables(make):
     names = tracked_names([make()])
     assert names.scores[:3] == ("hr@1", "ndcg@1", "div_ratio@1")
@@ -243,7 +251,7 @@ def test_publishing_saves_both_and_says_where(capsys, home, folder, monkeypatch)
 def test_what_cannot_be_done_is_one_line(capsys, home, folder, arguments, line):
     status, out, err = dashboard(capsys, folder, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(f"sprec.report: {line}")
+    assert err.startswith(f"sprec.report dashboard: {line}")
     assert err.count("\n") == 1
 
 
@@ -254,7 +262,7 @@ def test_a_server_that_is_gone_leaves_the_file(capsys, home, folder, monkeypatch
     target = tmp_path / "dashboard.json"
     status, out, err = dashboard(capsys, folder, "--publish", "me/papers", "--output", target)
     assert (status, out) == (2, "")
-    assert err.startswith("sprec.report: W&B did not take the dashboard")
+    assert err.startswith("sprec.report dashboard: W&B did not take the dashboard")
     assert err.count("\n") == 1
     assert json.loads(target.read_text())["workspace"]["project"] == "papers"
 
@@ -263,5 +271,5 @@ def test_no_runs_are_named(capsys, tmp_path):
     status, _, err = dashboard(capsys, tmp_path)
     assert (status, err) == (
         2,
-        f"sprec.report: no run.json below {tmp_path}; run something first, or name other folders\n",
+        f"sprec.report dashboard: no run.json below {tmp_path}; run something first, or name other folders\n",
     )
