@@ -100,6 +100,17 @@ def test_answers_are_those_that_the_run_itself_gave_for_this_history(trained, sp
     assert {s["label"]: ([title for title, _ in s["items"]], s["written"]) for s in states} == expected
 
 
+def test_the_popular_titles_leave_out_the_history_where_the_run_does(trained, capsys):
+    usual, without = (
+        trained("budget.iterations=0", f"ranking.exclude_history={value}") for value in ("false", "true")
+    )
+    popular = [TITLES[item] for item in toy_dataset().most_popular(4)]
+    history = [popular[0], *first_history(usual)[:2]]
+    for folder, expected in ((usual, popular[:3]), (without, [t for t in popular if t not in history][:3])):
+        _, out, _ = ask(capsys, folder, "--history", *history, "--k", "3", "--json")
+        assert [title for title, _ in json.loads(out)["states"][0]["items"]][: len(expected)] == expected
+
+
 def test_scores_are_counts_then_log_probabilities_best_first(beams, capsys):
     _, out, _ = ask(capsys, beams, "--history", *TITLES[:3], "--k", "4", "--json")
     popular, *states = json.loads(out)["states"]

@@ -131,6 +131,14 @@ def test_ten_most_common_genres_are_selected_where_none_are_named(folder):
     assert read_robustly(folder).selected == ("Drama", "War", "Crime")
 
 
+def test_the_root_genre_of_a_shop_is_ignored_as_in_runs(folder):
+    (folder / "eval" / "genre_dict.json").unlink()
+    write(
+        folder / "title_genres.json.gz", {title: [*genres, "CDs & Vinyl"] for title, genres in TITLES.items()}
+    )
+    assert read_robustly(folder).selected == ("Drama", "War", "Crime")
+
+
 def test_pieces_of_web_pages_are_no_items(folder):
     write(folder / "test.json.gz", [row(["Heat"], '<span class="a-size-medium')])
     assert read_robustly(folder).target.tolist() == [-1]

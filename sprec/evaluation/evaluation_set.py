@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sprec.data.catalog import merge_titles
-from sprec.data.formats.released_folder import ReleasedFolder, clean_title
+from sprec.data.formats.released_folder import IGNORED_GENRES, ReleasedFolder, clean_title
 from sprec.data.formats.released_rows import ReleasedRow, find_quoted
 from sprec.data.repairs import is_fragment, is_html
 from sprec.evaluation.metrics import genre_masses
@@ -109,7 +109,10 @@ def read_robustly(path: Path) -> EvaluationSet:
     """
     folder = ReleasedFolder(path)
     rows = tuple(_test_rows(folder))
-    by_title = _required(folder, "title_genres.json", folder.genres)
+    by_title = {
+        title: [label for label in labels if label not in IGNORED_GENRES]
+        for title, labels in _required(folder, "title_genres.json", folder.genres).items()
+    }
     listed = [title for title in folder.mapping("name2id.json") or () if not is_fragment(title)]
     names = [*by_title, *listed, *(title for row in rows for title in (*row.history, row.target))]
     titles = {raw: clean_title(raw) for raw in dict.fromkeys(names)}

@@ -43,7 +43,7 @@ def entropy(ranked: Int[np.ndarray, "users k"]) -> float:
     counts = occurrences(ranked)
     # Only items that occur are counted, so no logarithm is of 0.
     share = counts / max(counts.sum(), 1)
-    return float(-(share * np.log(share)).sum())
+    return max(0.0, float(-(share * np.log(share)).sum()))  # of one item it would be -0.0
 
 
 def popularity_percentiles(popularity: Int[np.ndarray, " items"]) -> Float[np.ndarray, " items"]:

@@ -37,7 +37,11 @@ def sign_flip_test(difference: Float[np.ndarray, " units"], *, rng: Generator, d
 
     >>> round(sign_flip_test(np.array([1.0, 0, 1, 1, 1, 0, 1, 1]), rng=np.random.default_rng(0)), 6)
     0.03125
+
+    `ValueError` for a difference that is no number, beside which nothing would be as extreme.
     """
+    if np.isnan(difference).any():
+        raise ValueError("a paired difference is no number; leave out the score that is undefined")
     nonzero = difference[difference != 0]
     sizes = np.abs(nonzero)
     if not len(nonzero):

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import ValidationError
 
+from sprec.baselines.recommenders import rank_popular
 from sprec.data.dataset import Dataset
-from sprec.data.examples import Example
+from sprec.data.examples import Example, Examples
 from sprec.experiment.build import Components, build_components
 from sprec.experiment.config import Settings, validate_settings
 from sprec.experiment.offered_targets import check_offered
@@ -116,8 +117,8 @@ class ReloadedRun:
         if not 1 <= k <= len(catalog):
             raise ValueError(f"--k {k} does not fit {len(catalog)} items; take 1 to {len(catalog)}")
         folders = [self.model_folder(model) for model in models]  # all are checked before anything is loaded
-        yield self._most_popular(k)
         example = Example(tuple(history[-self.history_lengths[1] :]), -1)
+        yield self._most_popular(example, k)
         for model, folder in zip(models, folders, strict=True):
             yield self._rank(model.label, self.context.inference_model.load(folder), example, k)
 
@@ -135,8 +136,11 @@ class ReloadedRun:
                 f"{label}: {error}; make it, at commit {commit[:10]}: {self.record.command}"
             ) from error
 
-    def _most_popular(self, k: int) -> Recommendation:
-        ids = self.dataset.most_popular(k)
+    def _most_popular(self, example: Example, k: int) -> Recommendation:
+        """Return the most popular items, without the history where the run's ranker leaves it out."""
+        exclude_history = bool(getattr(self.components.ranker, "exclude_history", False))
+        [ids] = rank_popular(self.dataset, Examples.from_rows([example]), k, exclude_history=exclude_history)
+        ids = ids[ids >= 0]
         counts = self.dataset.popularity[ids]
         return self._with_titles("most_popular", None, "training interactions", ids, counts)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sprec.data.examples import Example
+from sprec.data.prompts import read_title
 from sprec.experiment import prepare
-from sprec.experiment.model_card import AdapterBase, load_lines, write_lines
+from sprec.experiment.model_card import AdapterBase, load_lines, read_line, write_lines
 from sprec.export import _write_model
 from sprec.generation.rankers import write_greedily
 
@@ -42,6 +43,21 @@ def test_an_adapters_card_writes_as_the_run_whatever_its_base_asks_generate_for(
     lines = write_lines(tuned, HUB)
     assert write_by_card(tuned, prompt, lines[2:], capsys) != expected
     assert write_by_card(tuned, prompt, lines, capsys) == expected
+
+
+@pytest.mark.parametrize(
+    ("opened", "answer", "title"),
+    [
+        (True, 'Heat (1995)", "Ran', "Heat (1995)"),
+        (True, " Heat\nand more", "Heat"),
+        (False, ' "Heat" or "Ran"', "Heat"),
+        (False, "no quote", "no quote"),
+    ],
+)
+def test_a_card_reads_an_answer_as_the_run_does(opened, answer, title, capsys):
+    exec(read_line(opened=opened), {"text": answer})
+    assert capsys.readouterr().out == f"{title}\n"
+    assert read_title(answer, opened=opened) == title
 
 
 def test_a_base_of_the_hub_is_loaded_in_the_runs_revision(tuned, tmp_path, monkeypatch):

@@ -57,12 +57,12 @@ def tokens(settings, components, shared):
     return RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
 
 
-def priced(*overrides, speed=SPEED, devices=1):
+def priced(*overrides, speed=SPEED, devices=1, k=5, **more):
     """Return the cost of each stage by its label, on a machine of a given speed."""
     settings, components, shared, base = prepared(*overrides)
-    gauge = CostModel(tokens(settings, components, shared), speed, devices)
+    gauge = CostModel(tokens(settings, components, shared), speed, devices, **more)
     stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
-    list(components.method.train_and_rank(stages, base, TestSetup(components.ranker, "test", 5)))
+    list(components.method.train_and_rank(stages, base, TestSetup(components.ranker, "test", k)))
     return {each.label: each.cost for each in stages.planned}
 
 
@@ -125,6 +125,33 @@ def test_costs_follow_rows_negatives_and_what_is_learned():
 def test_negatives_cost_what_their_strategy_asks_of_the_model(more, less):
     dear, cheap = (priced(f"negatives={name}")["negatives 1"].flops for name in (more, less))
     assert dear > cheap
+
+
+def test_a_search_for_lists_longer_than_its_width_costs_as_much_as_a_wider_one():
+    label = "evaluate initial_sft"
+    longer = priced("ranking=beam", "ranking.width=4", k=8)[label]
+    assert longer.flops == priced("ranking=beam", "ranking.width=8", k=8)[label].flops
+    assert longer.flops > priced("ranking=beam", "ranking.width=4", k=4)[label].flops
+
+
+def test_a_judged_initial_sft_costs_its_readings_of_the_validation_rows():
+    # 64 rows in steps of 16 are four steps: judged after the second and the fourth.
+    few = [f"budget.initial.{setting}" for setting in ("batch_rows=16", "epochs=1")]
+    plain, twice, always, never = (
+        priced(*few, "budget.valid_rows=8", f"budget.initial.eval_every={every}")["initial sft"].flops
+        for every in ("null", 2, 1, 4)
+    )
+    assert always - plain == pytest.approx(2 * (twice - plain))
+    assert twice > plain == never
+
+
+def test_an_engine_that_reads_answers_apart_pays_each_with_a_prompt_and_checkpointing_a_pass():
+    more = "negatives=random", "negatives.count=3"
+    costs = {name: priced(*more, **{name: True}) for name in ("checkpointing", "answers_apart")}
+    usual = priced(*more)
+    assert costs["answers_apart"]["initial sft"].flops == usual["initial sft"].flops
+    assert costs["answers_apart"]["dpo 1"].flops > 2 * usual["dpo 1"].flops
+    assert 1.2 < costs["checkpointing"]["initial sft"].flops / usual["initial sft"].flops < 1.5
 
 
 def test_more_rows_than_the_sample_cost_in_proportion(monkeypatch):

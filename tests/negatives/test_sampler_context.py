@@ -1,5 +1,7 @@
 """SamplerContext and hidden states of a real, tiny model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,16 @@ def test_mean_hidden_states_equal_those_of_separate_sequences(make, catalog):
     actual = mean_hidden_states(model, rows, batch_tokens=200)
     expected = [[slow_mean(model, row, answer) for answer in row.answers] for row in rows]
     np.testing.assert_allclose(actual, np.array(expected), atol=1e-5)
+
+
+def test_hidden_states_are_those_under_the_prompt_of_preference_tuning(make, context, monkeypatch):
+    model, steps = make(), []
+    encode = model.encode
+    monkeypatch.setattr(
+        model, "encode", lambda *titles, step="inference": steps.append(step) or encode(*titles, step=step)
+    )
+    replace(context, load=lambda: model).mean_hidden_states(ROWS[:1], [[3]])
+    assert steps == ["dpo"]
 
 
 def test_ches_of_the_target_itself_is_zero(make, catalog):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from importlib import import_module
 
 import polars as pl
 import pytest
@@ -87,6 +88,26 @@ def test_pairs_depend_on_exactly_what_their_sampler_uses(planned, sampler, model
     assert (key(planned(), sampler, model="b") != before) is model
     assert (key(planned(), sampler, Sampled()) != before) is decoding
     assert (key(planned(9), sampler) != before) is embedder
+
+
+def own_sampler(tmp_path, monkeypatch, module):
+    """Return a sampler of this module outside the package; its class has the same name in each."""
+    (tmp_path / f"{module}.py").write_text(
+        "from dataclasses import dataclass\nfrom sprec.negatives import Random\n\n\n"
+        "@dataclass(frozen=True)\nclass Hard(Random):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return import_module(module).Hard()
+
+
+def test_classes_of_one_name_share_nothing_even_where_any_code_is_accepted(planned, tmp_path, monkeypatch):
+    one, two = (own_sampler(tmp_path, monkeypatch, module) for module in ("first_own", "second_own"))
+    assert repr(one) == repr(two)
+    # The key begins with what does not depend on code: by it `store.accept=any_code` finds stages.
+    recipes = [key(planned(), sampler)[:20] for sampler in (one, two, Mixture({"a": one}, {"a": 1.0}))]
+    assert len(set(recipes)) == 3
+    mixtures = [key(planned(), Mixture({"a": each}, {"a": 1.0}))[:20] for each in (one, two)]
+    assert len(set(mixtures)) == 2
 
 
 def test_pairs_depend_on_the_samplers_settings_and_on_what_is_kept(planned):

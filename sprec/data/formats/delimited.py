@@ -94,9 +94,11 @@ def check_width(fields: Sequence[str], width: int, place: str) -> None:
 def find_columns(path: Path, header: Sequence[str], names: Mapping[str, str]) -> dict[str, int]:
     """Return where each wanted field stands; `names` maps our fields to the file's column names.
 
-    Raises `ValueError` naming the column that the header lacks.
+    Raises `ValueError` naming the column that the header lacks or has twice.
     """
     for name in names.values():
+        if header.count(name) > 1:
+            raise ValueError(f"{path}:1: the header has {name!r} twice; give each column a name of its own")
         if name not in header:
             columns, wanted = ", ".join(header)[:80], ", ".join(names.values())
             raise ValueError(f"{path}:1: no column {name!r} among {columns!r}; the header needs {wanted}")

@@ -10,6 +10,9 @@ from sprec.data.download.sources import SourceError, find_file
 from sprec.data.formats.released_rows import ReleasedRow, read_json, read_rows
 from sprec.data.repairs import repair_entities, repair_mojibake
 
+IGNORED_GENRES = ("CDs & Vinyl",)
+"""What the released data name nearly every item of a shop by, which tells no two of them apart."""
+
 
 @dataclass(frozen=True)
 class ReleasedFolder:

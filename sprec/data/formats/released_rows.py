@@ -11,6 +11,8 @@ from sprec.data.examples import Wording
 from sprec.data.formats.delimited import read_lines
 
 FIELDS = ("instruction", "input", "output")
+OTHER_SEPARATOR = re.compile(r'"\s*,\s*"')
+"""Between quoted titles, where it is not `", "`: what is not cut there would be one item that nobody has."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,14 @@ def read_rows(path: Path) -> Iterator[ReleasedRow]:
                 raise ValueError(
                     f"{path}: row {number} has no text {field!r}; a row needs {', '.join(FIELDS)}"
                 )
-        yield parse_row(*(fields[field] for field in FIELDS))
+        row = parse_row(*(fields[field] for field in FIELDS))
+        for title in (*row.history, row.target):
+            if OTHER_SEPARATOR.search(title):
+                raise ValueError(
+                    f"{path}: row {number} has no single title in {title[:60]!r}; "
+                    "write a comma and one space between the titles of `input`, one title in `output`"
+                )
+        yield row
 
 
 def read_json(path: Path) -> Any:

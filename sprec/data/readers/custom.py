@@ -59,6 +59,14 @@ class Custom:
         check_duplicates_option(self.duplicates)
         if self.time_unit not in UNITS_PER_SECOND:
             raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(UNITS_PER_SECOND)}")
+        # Ids may be the titles themselves; no other column has two roles.
+        for roles in (("user", "item", "time", "rating"), ("title", "genres"), ("item", "genres")):
+            columns = [name for role in roles if (name := getattr(self, role))]
+            if twice := next((name for name in columns if columns.count(name) > 1), None):
+                raise ValueError(
+                    f"dataset.reader: column {twice!r} is named for two of {', '.join(roles)}; "
+                    "name one for each"
+                )
         if self.separator == TYPED_TAB:
             object.__setattr__(self, "separator", "\t")
         if len(self.separator) != 1 or self.separator in '"\r\n':
@@ -86,7 +94,9 @@ class Custom:
         names = [self.user, self.item, self.time, *([self.rating] if self.rating else [])]
         frame = self._read_columns(events, names)
         frame = frame.with_columns(_as_ids(frame[self.user]), _as_ids(frame[self.item]))
-        if frame[self.time].dtype.is_temporal():
+        if isinstance(kind := frame[self.time].dtype, pl.Time | pl.Duration):
+            raise ValueError(f"{events}: column {self.time!r} holds {kind}, no date; write dates or seconds")
+        if kind.is_temporal():
             seconds = pl.col(self.time).cast(pl.Datetime("us")).dt.epoch("us") / 1_000_000
             frame, time_format = frame.with_columns(seconds), epoch_time(1)
         else:
@@ -138,17 +148,20 @@ class Custom:
                 raise ValueError(
                     f"{path}:{line}: field {self.item!r} is missing; correct or delete this line"
                 )
-            labels = raw.split(self.genre_separator) if isinstance(raw, str) else raw or ()
-            genres = (str(label).strip() for label in labels if label)
+            labels = raw.split(self.genre_separator) if isinstance(raw, str) else raw
+            several = labels if isinstance(labels, list) else [labels]
+            genres = (str(label).strip() for label in several if label is not None)
             yield ItemRow(line, key, title or "", tuple(genre for genre in genres if genre))
 
     def _item_rows(self, path: Path) -> Iterator[tuple[int, Any, str | None, Any]]:
         names = [self.item, self.title, *([self.genres] if self.genres else [])]
         if _is_parquet(path):
-            frame = self._read_columns(path, names)
+            frame = self._read_columns(path, list(dict.fromkeys(names)))
             if frame[self.title].dtype.is_numeric():
                 frame = frame.with_columns(_as_ids(frame[self.title]))
-            for line, *row in frame.with_columns(_as_ids(frame[self.item])).iter_rows():
+            frame = frame.with_columns(_as_ids(frame[self.item]))
+            roles = [pl.col(name).alias(str(place)) for place, name in enumerate(names)]
+            for line, *row in frame.select("line", *roles).iter_rows():
                 yield line, row[0], row[1], row[2] if self.genres else None
             return
         records = read_csv_records(path, self.separator)
@@ -157,7 +170,7 @@ class Custom:
         for line, fields in records:
             check_width(fields, len(header), f"{path}:{line}")
             row = [fields[columns[name]] for name in names]
-            yield line, re.sub(WHOLE_NUMBER, r"\1", row[0]), row[1], row[2] if self.genres else None
+            yield line, re.sub(WHOLE_NUMBER, r"\1", row[0].strip()), row[1], row[2] if self.genres else None
 
 
 def _is_parquet(path: Path) -> bool:
@@ -167,7 +180,7 @@ def _is_parquet(path: Path) -> bool:
 def _as_ids(column: pl.Series) -> pl.Series:
     """Return numbers as text, whole ones without a fraction, and what is no number as missing."""
     known = column.fill_nan(None) if column.dtype.is_float() else column
-    return known.cast(pl.String).str.replace(WHOLE_NUMBER, "$1")
+    return known.cast(pl.String).str.strip_chars().replace("", None).str.replace(WHOLE_NUMBER, "$1")
 
 
 def _is_date(times: pl.Series) -> bool:

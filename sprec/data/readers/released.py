@@ -9,7 +9,7 @@ from sprec.data.dataset import Dataset, check_genres, count_popularity
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source
 from sprec.data.examples import Example, Examples, Split, Wording
-from sprec.data.formats.released_folder import ReleasedFolder, clean_title
+from sprec.data.formats.released_folder import IGNORED_GENRES, ReleasedFolder, clean_title
 from sprec.data.formats.released_rows import ReleasedRow
 from sprec.data.repairs import is_fragment, is_html, repair_entities, repair_mojibake
 from sprec.data.splits import SPLIT_NAMES
@@ -36,7 +36,7 @@ class Released:
     wording: Wording | None = None
     genres: Sequence[str] | None = None
     genre_files: Sequence[str] = ("title_genres.json", "name2genre.json")
-    ignored_genres: Sequence[str] = ("CDs & Vinyl",)
+    ignored_genres: Sequence[str] = IGNORED_GENRES
     repair: bool = True
     drop_html: bool = True
     drop_repeats: bool = False
@@ -89,9 +89,11 @@ class Released:
     def _genres(self, folder: ReleasedFolder) -> dict[str, tuple[str, ...]]:
         by_title: dict[str, tuple[str, ...]] = {}
         for name in reversed(self.genre_files):  # the first file overwrites those after it
+            in_file: dict[str, dict[str, None]] = {}  # two spellings of one title have the genres of both
             for title, labels in (folder.genres(name) or {}).items():
-                if genres := tuple(label for label in labels if label not in self.ignored_genres):
-                    by_title[clean_title(title, repair=self.repair)] = genres
+                used = dict.fromkeys(label for label in labels if label not in self.ignored_genres)
+                in_file.setdefault(clean_title(title, repair=self.repair), {}).update(used)
+            by_title |= {title: tuple(genres) for title, genres in in_file.items() if genres}
         return by_title
 
     def _usable_rows(

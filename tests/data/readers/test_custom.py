@@ -1,5 +1,7 @@
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
+from datetime import time as time_of_day
 
 import polars as pl
 import pytest
@@ -109,7 +111,7 @@ def test_missing_and_shared_titles_are_said_with_file_line_and_field(tmp_path, c
 def test_every_setting_changes_the_digest_and_units_are_known(tmp_path):
     reader = write(tmp_path)
     assert reader.digest() == write(tmp_path).digest()
-    for change in ({"user": "id"}, {"time_unit": "ms"}, {"min_rating": 1.0}, {"duplicates": "numbered"}):
+    for change in ({"user": "note"}, {"time_unit": "ms"}, {"min_rating": 1.0}, {"duplicates": "numbered"}):
         assert write(tmp_path, **change).digest() != reader.digest()
     with pytest.raises(ValueError, match="time_unit = 'h'; choose one of s, ms"):
         write(tmp_path, time_unit="h")
@@ -210,6 +212,60 @@ def test_titles_and_genres_lose_what_nobody_sees_and_are_counted(tmp_path):
         "repeated_ids": 1,
         "cleaned_items": 1,
     }
+
+
+def test_spaces_around_ids_make_no_ids_of_their_own(tmp_path):
+    events, items = "who,id,when\nann, 8,1500000000\n ann,7 ,1500000001\n", "id,name\n7,Heat\n 8 ,Ran\n"
+    frame = write(tmp_path, events, items, rating=None, genres=None).read().frame
+    assert frame["user"].to_list() == [0, 0]
+    assert frame["item"].to_list() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("genres", "expected"), [([[0, 1], [0]], (("0", "1"), ("0",))), ([3, None], (("3",), ()))]
+)
+def test_genres_of_a_parquet_file_may_be_numbers(tmp_path, genres, expected):
+    pl.DataFrame({"id": [7, 8], "name": ["Heat", "Ran"], "tags": genres}).write_parquet(
+        tmp_path / "i.parquet"
+    )
+    reader = write(tmp_path, "who,id,when,stars\nann,7,1500000000,4\n")
+    assert replace(reader, items="i.parquet").read().catalog.genres == expected
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_ids_may_be_the_titles_themselves(tmp_path, suffix):
+    for name, columns in (
+        (
+            "interactions",
+            {"user": ["u", "u"], "item": ["Ran", "Heat"], "time": [1_600_000_000, 1_600_000_001]},
+        ),
+        ("items", {"item": ["Heat", "Ran"]}),
+    ):
+        frame = pl.DataFrame(columns)
+        (frame.write_csv if suffix == "csv" else frame.write_parquet)(tmp_path / f"{name}.{suffix}")
+    files = {"interactions": f"interactions.{suffix}", "items": f"items.{suffix}"}
+    read = Custom(Folder(tmp_path), **files, title="item", genres=None).read()
+    assert (read.catalog.titles, read.frame["item"].to_list()) == (("Heat", "Ran"), [1, 0])
+
+
+def test_times_of_day_are_no_dates(tmp_path):
+    pl.DataFrame({"who": ["ann"], "id": [7], "when": [time_of_day(12)], "stars": [4.0]}).write_parquet(
+        tmp_path / "e.parquet"
+    )
+    with pytest.raises(
+        ValueError, match=r"e\.parquet: column 'when' holds Time, no date; write dates or sec"
+    ):
+        replace(write(tmp_path), interactions="e.parquet").read()
+
+
+def test_a_column_of_two_roles_or_twice_in_the_header_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="column 'when' is named for two of user, item, time, rating"):
+        write(tmp_path, rating="when")
+    with pytest.raises(ValueError, match="column 'name' is named for two of title, genres"):
+        write(tmp_path, genres="name")
+    twice = EVENTS.replace("note", "when")
+    with pytest.raises(ValueError, match=r"interactions\.csv:1: the header has 'when' twice; give each"):
+        write(tmp_path, twice).read()
 
 
 def test_spaces_around_genres_make_no_genres_of_their_own(tmp_path):

@@ -229,6 +229,12 @@ def test_selected_genres_are_those_of_the_setting_else_of_the_file_else_the_comm
     assert released(tmp_path, rows, genres=("x",), **known).build().genres == ("x",)
 
 
+def test_two_spellings_of_a_title_in_one_file_have_the_genres_of_both(tmp_path):
+    spelled = {"Amélie": ["Romance"], "AmÃ©lie": ["Comedy", "Romance"]}
+    dataset = released(tmp_path, [row(["Amélie"], "Ran")], title_genres=spelled, genres=None).build()
+    assert dataset.catalog.genres == (("Romance", "Comedy"), ())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -238,11 +244,21 @@ def test_selected_genres_are_those_of_the_setting_else_of_the_file_else_the_comm
         ),
         ('[{"instruction": "i", "input": 3, "output": ""}]', "row 1 has no text 'input'"),
         ("[3]", "row 1 has no text 'instruction'"),
+        (
+            json.dumps([{**row(["A"], "B"), "input": '"A","B"'}]),
+            "row 1 has no single title in .*one space between",
+        ),
+        (json.dumps([{**row(["A"], "B"), "input": '"A",\n"B"'}]), "row 1 has no single title"),
+        (json.dumps([row(["A"], "B"), row(["A"], 'B", "C')]), "row 2 has no single title .* in `output`"),
         ('[{"a": 1},\n{"b" 2}]', r"train\.json:2: no JSON \(Expecting ':' delimiter\); write a JSON list"),
         ('{"instruction": "i", "input": "", "output": ""}\n{"a": \n', r"train\.json:2: no JSON"),
         ("", r"train\.json:1: no JSON"),
     ],
-    ids=["missing field", "wrong type", "no object", "broken list", "broken line", "empty file"],
+    ids=[
+        *("missing field", "wrong type", "no object"),
+        *("no space", "line break", "two targets"),
+        *("broken list", "broken line", "empty file"),
+    ],
 )
 def test_a_faulty_file_names_the_row_and_the_field(tmp_path, text, message):
     reader = released(tmp_path, [row(["A"], "B")])
