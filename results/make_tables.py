@@ -16,7 +16,14 @@ from sprec.report.__main__ import main as main_of_report
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
 ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
+BY_BEAMS = sorted(
+    str(folder.relative_to(ROOT))
+    for pattern in ("*-beam-*", "sasrec-*")
+    for folder in (ROOT / REJECTED_TITLES).glob(pattern)
+)
+"""The runs that are ranked by the model's own list, and the baseline beside them."""
 FIGURES = {
+    "self_play.svg": (REJECTED_TITLES, "--figures", "differences", "--columns", "OR@5", "HR@5"),
     "differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5"),
     "rejected_titles.svg": (
         *(REJECTED_TITLES, "--figures", "differences"),
@@ -25,7 +32,7 @@ FIGURES = {
 }
 """Figures in docs/figures, and the arguments of `sprec.report figures` that make the one file."""
 TABLES = {
-    "ablation": ("README.md", (ABLATION, "--table", "main")),
+    "main": ("README.md", (*BY_BEAMS, "--table", "main")),
     "ablation-tests": ("docs/results.md", (ABLATION, "--table", "ablation", "--columns", *COLUMNS)),
     "rejected-titles": (
         "docs/results.md",
@@ -86,7 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python results/make_tables.py", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail where something differs")
     check = parser.parse_args().check
-    made = {ROOT / page: with_tables(page) for page, _ in TABLES.values()} | figures()
+    pages = dict.fromkeys(page for page, _ in TABLES.values())
+    made = {ROOT / page: with_tables(page) for page in pages} | figures()
     stale = [
         file for file, text in made.items() if not file.is_file() or file.read_text(encoding="utf-8") != text
     ]
