@@ -34,9 +34,10 @@ def run_command(
 
     """
     options = parser.parse_args(arguments)
+    user_errors: tuple[type[Exception], ...] = (ValueError, OSError, *further_errors)
     try:
         work(options)
-    except (ValueError, OSError, *further_errors) as error:
+    except user_errors as error:
         sys.stderr.write(f"{parser.name}: {' '.join(str(error).split())}\n")
         return 2
     return 0

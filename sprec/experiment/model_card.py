@@ -113,15 +113,15 @@ def write_lines(model: LanguageModel, base: AdapterBase | None) -> list[str]:
         *(plain if base else []),
         f"ids = model.generate(ids, max_new_tokens={model.tokens.longest_title}, do_sample=False)"
         "[0, ids.shape[1]:]",
-        "text = tokenizer.decode(ids, skip_special_tokens=True)",
+        "answer = tokenizer.decode(ids, skip_special_tokens=True)",
         read_line(opened=model.tokens.opened),
     ]
 
 
 def read_line(*, opened: bool) -> str:
-    """Return a line of Python that prints the title in `text`, an answer, as `read_title` reads it."""
-    start = "text" if opened else """text.lstrip().partition("\\n")[0]"""
-    inside = start if opened else f"""(text.partition('"')[2] if '"' in {start} else {start})"""
+    """Return a line of Python that prints the title in `answer` as `read_title` reads it."""
+    start = "answer" if opened else """answer.lstrip().partition("\\n")[0]"""
+    inside = start if opened else f"""(answer.partition('"')[2] if '"' in {start} else {start})"""
     return f"""print({inside}.split('"')[0].partition("\\n")[0].strip())"""
 
 

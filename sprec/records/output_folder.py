@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sprec.records.from_json import encode_json
 from sprec.records.record_file import RecordError, read_document
-from sprec.records.redaction import redact, redact_text
+from sprec.records.record_search import files_below
+from sprec.records.redaction import redact, redact_text, redact_word
 from sprec.records.run_record import FILE_NAME
 from sprec.store.atomic_files import write_atomically
 
@@ -133,7 +134,10 @@ def claim_folder(folder: Path, claim: Claim) -> Iterator[None]:
 
 def find_unrecorded(paths: Sequence[Path]) -> list[tuple[Path, Claim]]:
     """Return folders below these paths whose run ended, or was killed, before it had a record."""
-    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(CLAIM_FILE)})
+    folders = [path for path in paths if path.is_dir()]
+    # By their resolved paths, as records are: no run counts twice.
+    claimed = {file.resolve(): file for folder in folders for file in files_below(folder, CLAIM_FILE)}
+    files = sorted(claimed.values())
     claims = [(file.parent, _read_claim(file)) for file in files if not (file.parent / FILE_NAME).exists()]
     return [(folder, claim) for folder, claim in claims if claim is not None]
 
@@ -168,17 +172,17 @@ def _write(folder: Path, claim: Claim) -> None:
 
 
 def _read_claim(file: Path) -> Claim | None:
-    """Return the claim in a file, or None if it is damaged: it is only a note."""
+    """Return the claim in a file without secrets, or None if it is damaged: it is only a note."""
     document = _read_json(file)
     if document is None or not isinstance(document.get("command"), str):
         return None
     choices, error = document.get("choices"), document.get("error")
     return Claim(
-        command=str(document["command"]),
+        command=redact_text(str(document["command"])),
         started=str(document.get("started", "")),
         sweep=str(document.get("sweep", "")),
-        choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
-        error=None if error is None else str(error),
+        choices=tuple(redact_word(str(choice)) for choice in choices) if isinstance(choices, list) else (),
+        error=None if error is None else redact_text(str(error)),
     )
 
 

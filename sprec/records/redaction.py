@@ -7,24 +7,31 @@ HIDDEN = "***"
 """What replaces a secret."""
 
 _WORDS = (
-    r"(?:api|access|private)[_-]?key|secret|passw(?:or)?d|passphrase|credential|(?<![a-z])(?:auth(?:orization)?|pwd|jwt|bearer)"
-    r"(?![a-z])|signature|(?<![a-z])sig(?![a-z])"
+    r"(?:api|access|private)[_-]?key|secret|passw(?:or)?d|passphrase|credential"
+    # With `[a-z]*pwd` as in curl's `userpwd`.
+    r"|(?<![a-z])(?:auth(?:orization)?|[a-z]*pwd|jwt|bearer)(?![a-z])|signature|(?<![a-z])sig(?![a-z])"
 )
 _SECRET_NAME = re.compile(rf"{_WORDS}|token$", re.I)
 _SPECIAL_TOKEN = re.compile(r"(?:^|[_.-])(?:pad|bos|eos|unk|sep|cls|mask|stop|image)[_-]token$", re.I)
+# A stranger's record may hold words of megabytes. So a scheme or name begins at one place of a word alone,
+# and does not give back what it has matched: else the time would grow with the square of the length.
 # Hydra's sweeps put a backslash before colons.
-_URL_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*\\?://)[^/\s?#]+@", re.I)
-# Wider than `is_secret`, which `_hide_value` asks of each name that is found.
-_NAME = rf"[\w.+-]*(?:{_WORDS}|token)[\w-]*"
+_URL_CREDENTIALS = re.compile(r"(?<=[a-z0-9+.\\-])(://)[^/\s?#]+@", re.I)
+# A password may hold a slash as well. What looks like a port is one, and an @ in a path is no secret.
+_SLASH_IN_PASSWORD = re.compile(
+    r"(?<=[a-z0-9+.\\-])(://)[^/\s?#:@\[]*:(?!\d{0,5}/)(?:(?!://)[^\s?#])*@", re.I
+)
+# Wider than `is_secret`, which `_hide_value` asks of each name that is found: its last part has the word.
+_NAME = rf"(?:[\w-]*+[.+])*+(?=[\w-]*?(?:{_WORDS}|token))[\w-]++"
 # Without quotes a value ends where the next part of a URL's query, a list or a mapping may begin.
 _QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 # A quote that a backslash leaves open, as shells do not read it, or that nobody closes.
 _OPEN = r""""[^"]*"?|'[^']*'?"""
 _VALUE = rf"""(?:{_QUOTED}|{_OPEN}|[^\s&}}\]"']+)"""
-_ASSIGNED = re.compile(rf"""({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
+_ASSIGNED = re.compile(rf"""(?<![\w.+-])({_NAME}["']?\s*[=:]\s*){_VALUE}""", re.I)
 _KEY = re.compile(r"[+~-]{0,2}[\w.@/:-]+")
 # Inside an override's braces a value may hold spaces, as it may in the names that Hydra joins with commas.
-_IN_BRACES = re.compile(rf"""({_NAME}\s*:\s*)(?:{_QUOTED}|{_OPEN}|[^,{{}}\[\]"']+)""", re.I)
+_IN_BRACES = re.compile(rf"""(?<![\w.+-])({_NAME}\s*:\s*)(?:{_QUOTED}|{_OPEN}|[^,{{}}\[\]"']+)""", re.I)
 _OVERRIDE = re.compile(rf"((?:{_QUOTED}|.)+?)(?:,(?={_KEY.pattern}=)|\Z)", re.S)
 # In an address alone `key` is a secret's name, and a header's value has its kind first.
 _IN_URL = re.compile(r"""([?&]key=)[^&\s"']+""", re.I)
@@ -89,7 +96,10 @@ def redact_text(text: str) -> str:
     >>> redact_text("sprec tracker.api_key=abc --password abc url=https://me:abc@host/x")
     'sprec tracker.api_key=*** --password *** url=https://***@host/x'
     """
-    text = _URL_CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+    if not any(mark in text for mark in ("=", ":", "--")):
+        return text  # without a name and a value; so are most values of a configuration
+    for address in (_URL_CREDENTIALS, _SLASH_IN_PASSWORD):
+        text = address.sub(rf"\1{HIDDEN}@", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}", text))
     return _FLAG.sub(_hide_value, _ASSIGNED.sub(_hide_value, text))
 

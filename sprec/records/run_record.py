@@ -1,7 +1,7 @@
 """`run.json`, the record of one run: everything needed to trust or repeat its numbers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 from sprec.records.from_json import decode_json, encode_json
 from sprec.records.migrations import migrated
 from sprec.records.record_file import MOST_BYTES, RecordError, read_document
+from sprec.records.record_search import files_below
 from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
 from sprec.store.atomic_files import write_atomically
@@ -188,6 +189,16 @@ class RunRecord:
         """Return the record with the training curve of stage `label`."""
         return replace(self, curves={**self.curves, label: dict(curve)})
 
+    def without_secrets(self) -> "RunRecord":
+        """Return the record with each secret replaced by `***`."""
+        return replace(
+            self,
+            config={name: redact(value, name) for name, value in self.config.items()},
+            command=redact_text(self.command),
+            error=None if self.error is None else redact_text(self.error),
+            tracker=redact_text(self.tracker),
+        )
+
     def as_finished(self) -> "RunRecord":
         """Return the record of a run that has just finished."""
         return replace(self, status="finished", finished=utc_now(), error=None)
@@ -199,14 +210,18 @@ class RunRecord:
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
         """Read a record; raises `RecordError` if the file is missing, broken or of a newer schema."""
-        document = migrated(read_document(path), SCHEMA)
-        _check_schema(document, path)
         try:
-            # Thousands of items are decoded as columns: one object each would double the time to load.
+            document = migrated(read_document(path), SCHEMA)
+            _check_schema(document, path)
+            # As columns: thousands of items of one object each would double the time to load.
             items = decode_json(ItemColumns, document.get("items"), "items")
             record = replace(decode_json(cls, {**document, "items": {}}), items=RecordedItems(items))
             record.check_sizes()
-            return record
+            return record.without_secrets()  # older versions, and other code, may have written some
+        except RecordError:
+            raise
+        except RecursionError as error:
+            raise RecordError(f"{path} is nested too deeply to be a record; leave it out") from error
         except ValueError as error:
             raise RecordError(f"{path}: {error}; run again, or leave the file out") from error
 
@@ -216,13 +231,7 @@ class RunRecord:
         Raises `RecordError` for a configuration that JSON cannot hold and for a record that no reader would
         take, and `OSError` if the disk is full.
         """
-        clean = replace(
-            self,
-            config={name: redact(value, name) for name, value in self.config.items()},
-            command=redact_text(self.command),
-            error=None if self.error is None else redact_text(self.error),
-            items={},  # written as columns below
-        )
+        clean = replace(self.without_secrets(), items={})  # written as columns below
         try:
             text = _text({**encode_json(clean), "items": encode_json(to_columns(self.items))})
         except (TypeError, ValueError) as error:
@@ -234,10 +243,12 @@ class RunRecord:
         write_atomically(path, text + "\n")
 
 
-def find_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], list[RecordError]]:
+def find_records(
+    paths: Sequence[Path], load: Callable[[Path], RunRecord] = RunRecord.load
+) -> tuple[list[tuple[Path, RunRecord]], list[RecordError]]:
     """Return the records in these files and anywhere below these folders, each once, sorted by path.
 
-    Beside them stands why each of the others cannot be read: one that is damaged must not hide the rest.
+    Beside them stands why `load` refuses each of the others: one that is damaged must not hide the rest.
     Raises `RecordError` for a path that does not exist.
     """
     # By their resolved paths: a folder that is named twice, in two ways, must not count twice.
@@ -246,7 +257,7 @@ def find_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], l
     errors: list[RecordError] = []
     for file in sorted(files):
         try:
-            records.append((file, RunRecord.load(file)))
+            records.append((file, load(file)))
         except RecordError as error:
             errors.append(error)
     return records, errors
@@ -272,7 +283,7 @@ def _field_text(name: str, value: object) -> str:
 
 def _record_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return list(path.rglob(FILE_NAME))
+        return list(files_below(path, FILE_NAME))
     if path.exists():
         return [path]
     raise RecordError(f"{path} does not exist; name a {FILE_NAME} or a folder that holds some")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import METRICS, label_of, split_key
+from sprec.report.latex_escapes import escape_text
 
 
 class Label(str):
@@ -24,9 +25,11 @@ class Label(str):
         label.latex = latex
         return label
 
-    def extended(self, text: str) -> "Label":
-        """Return the label with a text after it; `text` means nothing to LaTeX."""
-        return Label(f"{self}{text}", f"{self.latex}{text}" if self.latex else "")
+    def extended(self, text: str, latex: str = "") -> "Label":
+        """Return the label with a text after it, which LaTeX sets as `latex`, "" for the text, escaped."""
+        if not (self.latex or latex):
+            return Label(f"{self}{text}")
+        return Label(f"{self}{text}", f"{self.latex or escape_text(self)}{latex or escape_text(text)}")
 
 
 # The groups of the main table's rows, in their order, each with its methods in theirs.
@@ -173,7 +176,8 @@ class Labels:
             more = [detail for detail in details if detail not in (*usual_details, "Greedy")]
             return label.extended("".join(f", {DECODINGS.get(detail.lower(), detail)}" for detail in more))
         negatives = self.negatives(recorded)
-        return label.extended(f", {negatives[:1].lower()}{negatives[1:]}")
+        own = f", {negatives.latex}" if negatives.latex else ""
+        return label.extended(f", {negatives[:1].lower()}{negatives[1:]}", own)
 
     def ranking(self, key: str) -> Label:
         """Return the label of what ranks the catalogue."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sprec.records.record_checks import load_checked
 from sprec.records.record_file import RecordError
 from sprec.records.run_record import RunRecord, find_records
 from sprec.report.tables.missing import unrecorded_notes
@@ -34,10 +35,11 @@ def load_records_and_notes(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunR
 def read_records(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunRecord]], list[str]]:
     """Return the runs below these paths, or below the default folders, with the files they come from.
 
-    Beside them stands a note for each record that cannot be read and is left out. `RecordError` where no run
-    is left, or where a path does not exist.
+    Beside them stands a note for each record that cannot be read or shown and is left out (see
+    `check_record`). `RecordError` where no run is left, or where a path does not exist.
     """
-    records, errors = find_records(list(paths) or [folder for folder in DEFAULT_FOLDERS if folder.exists()])
+    places = list(paths) or [folder for folder in DEFAULT_FOLDERS if folder.exists()]
+    records, errors = find_records(places, load_checked)
     if not records and errors:
         raise errors[0]
     if not records:

@@ -55,7 +55,7 @@ def test_an_adapters_card_writes_as_the_run_whatever_its_base_asks_generate_for(
     ],
 )
 def test_a_card_reads_an_answer_as_the_run_does(opened, answer, title, capsys):
-    exec(read_line(opened=opened), {"text": answer})
+    exec(read_line(opened=opened), {"answer": answer})
     assert capsys.readouterr().out == f"{title}\n"
     assert read_title(answer, opened=opened) == title
 

@@ -112,6 +112,14 @@ def test_a_strangers_claim_cannot_act_on_the_terminal(tmp_path):
     assert "\x1b" not in claim.command + claim.error
 
 
+def test_a_claim_of_an_older_version_is_read_without_its_secrets(tmp_path):
+    text = {"command": "sprec api_key=abc", "error": "https://me:abc@host", "choices": ["x.token=a b"]}
+    (tmp_path / CLAIM_FILE).write_text(json.dumps(text))
+    ((_, claim),) = find_unrecorded([tmp_path])
+    assert (claim.command, claim.error) == ("sprec api_key=***", "https://***@host")
+    assert claim.choices == ("x.token=***",)
+
+
 def test_an_unfinished_run_goes_on_with_the_seed_that_it_drew(tmp_path):
     folder = tmp_path / "run"
     assert drawn_rows_seed(folder) is None

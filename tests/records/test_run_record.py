@@ -260,6 +260,25 @@ def test_secrets_stay_out_of_the_file(path):
     assert saved.error == "no answer from https://***@host/x"
 
 
+def test_secrets_that_an_older_version_wrote_are_hidden_as_the_record_is_read(path):
+    url = "https://me:a/b@host/x"
+    old = write(path, config={"api_key": "k1"}, command="sprec userpwd=me:abc", error=url, tracker=url)
+    record = RunRecord.load(old)
+    assert (record.config, record.command) == ({"api_key": "***"}, "sprec userpwd=***")
+    assert record.error == record.tracker == "https://***@host/x"
+
+
+def test_an_address_of_a_tracker_is_saved_without_its_password(path):
+    replace(RECORD, tracker="https://me:abc@wandb.ai/x").save(path)
+    assert json.loads(path.read_text())["tracker"] == "https://***@wandb.ai/x"
+
+
+def test_a_configuration_of_hundreds_of_levels_is_one_line(path):
+    deep = json.loads("[" * 900 + "]" * 900)
+    with pytest.raises(RecordError, match="nested too deeply to be a record"):
+        RunRecord.load(write(path, config={"deep": deep}))
+
+
 @pytest.mark.parametrize("when", ["fsync", "replace"])
 def test_a_save_that_fails_leaves_the_old_record(full, path, monkeypatch, when):
     RECORD.save(path)

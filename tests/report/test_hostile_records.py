@@ -67,6 +67,41 @@ HOSTILE = {
     "a user beyond all rows": at("sampled_users")([{"row": 10**9, "history": [1], "target": 2}]),
     "a schema of tomorrow": at("schema")(10**6),
 }
+DAMAGED = {
+    "a list with an item that nobody describes": (
+        at("evaluations", 1, "lists")(encode_ids(np.full((6, 2), 99))),
+        "evaluation 'iteration_1': the record does not describe item 99",
+    ),
+    "lists of four users": (
+        at("evaluations", 1, "lists")(encode_ids(np.zeros((4, 2), dtype=int))),
+        "has 8 ids in its lists, not 2 for each of 6 users",
+    ),
+    "lists that are no text of lists": (at("evaluations", 1, "lists")("no base64!"), "no encoded lists"),
+    "targets that are no text of lists": (at("targets")("eJwD"), "targets: these are no encoded lists"),
+    "targets of four users": (
+        at("targets")(encode_ids(np.zeros((4, 1), dtype=int))),
+        "4 targets for evaluation 'initial_sft''s 6 users",
+    ),
+    "a score of longer lists": (
+        at("evaluations", 1, "scores", "hr@10")(0.5),
+        "has 12 ids in its lists, not 10 for each of 6 users",
+    ),
+    "scores of nobody": (
+        lambda document: document["evaluations"][1].update(n=0, n_in_catalog=0),
+        "has scores of 0 users",
+    ),
+    "a time without its zone": (at("finished")("2026-01-01T00:10:00"), "field 'finished' is '2026-01-01T"),
+    "last week": (at("started")("last week"), "field 'started' is 'last week'"),
+    "no items": (
+        lambda document: document["items"].update(ids=[], titles=[], popularity=[], genres=[]),
+        "has lists, but the record describes no item",
+    ),
+    "an item's id of 10 to the 12": (
+        at("items", "ids", -1)(10**12),
+        "items have ids from 0 to 1000000000000",
+    ),
+}
+"""Damage beside the reason that the note gives."""
 COMMANDS = {
     "markdown": ["--table", "main"],
     "LaTeX": ["--table", "main", "--format", "latex"],
@@ -141,3 +176,43 @@ def test_each_of_them_is_read_or_refused_by_its_name(make, tmp_path):
             refused[name] = str(file) in str(error) and len(str(error)) < 600
     assert all(refused.values()), refused
     assert {"a schema of tomorrow", "a negative N"} <= set(refused)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("command", ["ablation", "each run", "page"])
+def test_one_damaged_record_is_a_note_beside_the_others_and_a_line_alone(
+    name, command, make, nothing_acts, capsys
+):
+    words = {"ablation": ["--table", "ablation"], "each run": [], "page": ["--output", "page.html"]}[command]
+    verb = ["page"] if command == "page" else []
+    change, reason = DAMAGED[name]
+    full(make, seed=1).save(nothing_acts / "good" / "run.json")
+    file = nothing_acts / "record" / "run.json"
+    full(make).save(file)
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+    assert report([*verb, str(nothing_acts), *words]) == 0
+    out, err = capsys.readouterr()
+    text = (out + err).replace("\\", "")
+    assert f"left out: {file}: " in text
+    assert reason in text
+    assert report([*verb, str(file), *words]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert str(file) in err
+
+
+def test_secrets_of_an_older_record_reach_neither_page_nor_table(make, nothing_acts, capsys):
+    file = nothing_acts / "record" / "run.json"
+    full(make, status="failed").save(file)
+    document = json.loads(file.read_text())
+    for name in ("command", "error", "tracker"):
+        document[name] = f"{name} https://me:hunter/2@host"
+    document["config"]["note"] = "userpwd=me:hunter2"
+    file.write_text(json.dumps(document))
+    assert report(["page", str(file), "--output", "page.html"]) == 0
+    assert report([str(file), "--table", "run"]) == 0
+    out, err = capsys.readouterr()
+    page = (nothing_acts / "page.html").read_text(encoding="utf-8")
+    assert "hunter" not in page + out + err

@@ -13,6 +13,7 @@ from sprec.report.labels import (
     NEGATIVES,
     RANKINGS,
     Label,
+    Labels,
     find_score,
     same_name,
     split_negatives,
@@ -85,6 +86,15 @@ def test_scores_are_typed_by_key_or_label():
 def test_label_with_latex_is_written_as_it_is_and_other_text_escaped():
     assert escape_latex(Label("50% & more")) == r"50\% \& more"
     assert escape_latex(Label("β", r"$\beta$")) == r"$\beta$"
+    longer = Label("Ours & co", r"Ours$^\star$").extended(" (a_b=1%)")
+    assert (str(longer), longer.latex) == ("Ours & co (a_b=1%)", r"Ours$^\star$ (a\_b=1\%)")
+    assert Label("A&B").extended(", x").latex == ""
+
+
+def test_negatives_keep_their_own_latex_beside_a_method():
+    labels = Labels({("negatives", "popular"): Label("Hard & fast", r"\textsc{Hard}")})
+    name = labels.with_negatives(Label("SPRec & co"), "sprec", "Popular")
+    assert (str(name), name.latex) == ("SPRec & co, hard & fast", r"SPRec \& co, \textsc{Hard}")
 
 
 def test_names_are_alike_whatever_their_case_and_hyphens():

@@ -6,7 +6,7 @@ from sprec.evaluation.registry import direction_of, label_of
 from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
 from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart, Panel
-from sprec.report.figures.series import ArmSeries, last_row, mean_score
+from sprec.report.figures.series import ArmSeries, last_differences, mean_score
 from sprec.report.figures.style import VERDICTS
 from sprec.report.tables.columns import headline_keys
 from sprec.report.tables.table import Cell, Difference, Table, format_cell
@@ -18,6 +18,7 @@ INTERVALS = (
     "Holm-corrected over all that is shown, calls better or worse."
 )
 NOT_TESTED = " Records do not hold {} per user: no interval, no test."
+NO_ARM_LISTS = " Some records lack lists, so without a test: {}."
 NO_LISTS = "Differences, {} (small dots are seeds); the records hold no lists, so there are no tests."
 
 Differences = Mapping[tuple[int, str], Difference]
@@ -29,14 +30,14 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
     if not arms:
         return [MissingPart(TITLE, "no run iterates")]
     keys = list(data.columns) or headline_keys([one for arm in arms for one in arm.last])
-    differences = _compare(arms, keys)
+    # Records do not hold the off-catalogue share per user, so that it has no interval.
+    differences = last_differences(arms, [key for key in keys if "@" in key])
     panels = [(key, list(_points(arms, key, differences))) for key in keys]
-    seeds = max(len(arm.last) for arm in arms)
     return [
         Figure(
             "differences",
             TITLE,
-            _caption(keys, differences, seeds),
+            _caption(arms, keys, differences),
             tuple(_panel(key, points, [arm.name for arm in arms]) for key, points in panels if points),
             _table(arms, keys, differences),
             tuple(VERDICTS.values()),
@@ -46,20 +47,16 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
     ]
 
 
-def _caption(keys: Sequence[str], differences: Differences, seeds: int) -> str:
-    means = f"mean over {seeds} seeds" if seeds > 1 else "of one seed"
+def _caption(arms: Sequence[ArmSeries], keys: Sequence[str], differences: Differences) -> str:
+    fewest, most = (count(len(arm.last) for arm in arms) for count in (min, max))
+    span = str(most) if fewest == most else f"{fewest} to {most}"
+    means = f"mean over {span} seeds" if most > 1 else "of one seed"
     if not differences:
         return NO_LISTS.format(means)
-    tested = {key for _, key in differences}
-    others = [label_of(key) for key in keys if key not in tested]
-    return INTERVALS.format(means) + (NOT_TESTED.format(", ".join(others)) if others else "")
-
-
-def _compare(arms: Sequence[ArmSeries], keys: Sequence[str]) -> Differences:
-    from sprec.report.tables.differences import compare_rows
-
-    # Records do not hold the off-catalogue share per user, so that it has no interval.
-    return compare_rows([last_row(arm) for arm in arms], (), [key for key in keys if "@" in key])
+    others = [label_of(key) for key in keys if not any(key == tested for _, tested in differences)]
+    untested = [arm.name for place, arm in enumerate(arms) if not any(place == one for one, _ in differences)]
+    notes = (NOT_TESTED.format(", ".join(others)) if others else "", NO_ARM_LISTS.format("; ".join(untested)))
+    return INTERVALS.format(means) + notes[0] + (notes[1] if untested else "")
 
 
 def _points(arms: Sequence[ArmSeries], key: str, differences: Differences) -> list[Point]:

@@ -18,7 +18,7 @@ OFFSET = 0.07
 NEAR_SPANS = 1.0
 INTERVALS = (
     "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
-    "compared with itself: one that leaves the dotted line out is more than chance between seeds."
+    "compared with itself: one that leaves {} out is more than chance between seeds."
 )
 DIRECTION = {1: "higher is better", -1: "lower is better"}
 
@@ -58,12 +58,18 @@ def _iteration_figure(data: FigureData, k: int) -> Figure:
     # NDCG@1 is HR@1: a second panel would show the same points.
     keys = [metric.key(k) for metric in LIST_METRICS if not (k == 1 and metric.name == "ndcg")]
     keys += [OFF_CATALOG] if k == data.cutoffs[0] else []
-    seeds = max(len(arm.last) for arm in data.series)
-    intervals = INTERVALS.format(seeds) if seeds > 1 else "One seed, so there are no intervals."
+    counts = sorted({len(arm.last) for arm in data.series})
+    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    # Arms that start from different models, or have unequal seeds, share no level.
+    has_level = any(_initial_level(data, key) is not None for key in keys)
+    level, start = (
+        (", the dotted line its level", "the dotted line") if has_level else ("", "the arm's own start")
+    )
+    intervals = INTERVALS.format(seeds, start) if counts[-1] > 1 else "One seed, so there are no intervals."
     return Figure(
         f"iterations_{k}",
         f"Metrics over iterations, lists of {k}",
-        f"Iteration 0 is the initial SFT, the dotted line its level. {intervals}",
+        f"Iteration 0 is the initial SFT{level}. {intervals}",
         tuple(_iteration_panel(data, key) for key in keys),
         _iteration_table(data, keys, k),
         data.styles,

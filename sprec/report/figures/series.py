@@ -24,6 +24,7 @@ from sprec.report.tables.arms import (
     splits_by_history,
 )
 from sprec.report.tables.per_user_values import decode_lists, item_masses
+from sprec.report.tables.table import Difference
 from sprec.report.tables.table_rows import ScoredRun, ScoreRow
 
 # Student's t with 1 to 10 degrees of freedom at 97.5 %.
@@ -132,6 +133,23 @@ def mean_change(before: Sequence[Evaluation], after: Sequence[Evaluation], key: 
     return mean_over_seeds(
         [new.scores.get(key, math.nan) - old.scores.get(key, math.nan) for old, new in pairs]
     )
+
+
+def last_differences(arms: Sequence[ArmSeries], keys: Sequence[str]) -> dict[tuple[int, str], Difference]:
+    """Return by arm and score the difference of the last iteration to the initial SFT, as tables have it.
+
+    One over fewer seeds than the arm has, some of whose records hold no lists, is left out: it would stand
+    beside means of other seeds.
+    """
+    # Reports without tests need none of the arrays that this module brings.
+    from sprec.report.tables.differences import compare_rows
+
+    differences = compare_rows([last_row(arm) for arm in arms], (), keys)
+    return {
+        (place, key): difference
+        for (place, key), difference in differences.items()
+        if len(difference.seeds) == len(arms[place].last)
+    }
 
 
 def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:

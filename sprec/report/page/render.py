@@ -9,6 +9,7 @@ from typing import get_args
 
 from sprec.command_line import CommandParser, run_command
 from sprec.records.output_folder import CLAIM_FILE
+from sprec.records.record_search import files_below
 from sprec.records.run_record import FILE_NAME
 from sprec.report.figures.make import ReportGroup, report_groups
 from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
@@ -64,7 +65,7 @@ def watch(
 def _times_of_files(paths: Sequence[Path]) -> dict[Path, int]:
     # A claim says what ended a run before it had a record.
     folders = [path for path in paths if path.is_dir()]
-    files = [file for folder in folders for name in (FILE_NAME, CLAIM_FILE) for file in folder.rglob(name)]
+    files = [file for folder in folders for file in files_below(folder, FILE_NAME, CLAIM_FILE)]
     files += [path for path in paths if path not in folders]
     times = {}
     for file in files:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sprec.evaluation.registry import direction_of, label_of
-from sprec.report.figures.series import ArmSeries, last_row, mean_score
+from sprec.report.figures.series import ArmSeries, last_differences, mean_score
 from sprec.report.tables.columns import OFF_CATALOG, headline_keys
 from sprec.report.tables.comparison import FEW_RUNS
-from sprec.report.tables.differences import compare_rows
 from sprec.report.tables.per_user_values import cutoffs_of
 from sprec.report.tables.table import Difference
 
@@ -70,7 +69,7 @@ def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     tested = [key for key in keys if key != OFF_CATALOG]
     # One correction for all that the section states at a glance.
     few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
-    differences = compare_rows([last_row(arm) for arm in iterated], (), tested) if few else {}
+    differences = last_differences(iterated, tested) if few else {}
     return [
         _summarize(arm, {key: differences.get((place, key)) for key in keys})
         for place, arm in enumerate(iterated)

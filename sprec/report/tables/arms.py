@@ -7,6 +7,7 @@ from sprec.records.run_record import Evaluation, RunRecord
 from sprec.report.labels import (
     LABELS,
     METHODS,
+    RANKINGS,
     USUAL_OBJECTIVES,
     Labels,
     method_order,
@@ -79,6 +80,11 @@ class Arm:
         return ", ".join(f"{key}={value}" for key, value in self.differing if key not in without)
 
     @property
+    def ranking(self) -> str:
+        """What ranks the arm's lists where that tells it from other arms, else ""."""
+        return str(dict(self.differing).get("ranking", ""))
+
+    @property
     def finished(self) -> tuple[RunRecord, ...]:
         """The runs that ended well, by seed."""
         return tuple(run for run in self.runs if run.status == "finished")
@@ -90,8 +96,11 @@ class Arm:
 
 
 def scored_split(record: RunRecord) -> str:
-    """Return the split whose scores count: "valid" for a run that scored validation rows alone."""
+    """Return the split whose scores count: "valid" for a run that scored, or was to score, only such rows."""
     splits = {evaluation.split for evaluation in record.evaluations}
+    # A run that failed before it was scored stands in the table of the rows that it was to score.
+    if not splits:
+        return "valid" if record.config.get("split") == "valid" else "test"
     return "valid" if splits == {"valid"} else "test"
 
 
@@ -130,6 +139,15 @@ def rankings_of(records: Iterable[RunRecord]) -> tuple[str, ...]:
     """Return the rankings under which arms were scored, in order of appearance."""
     evaluations = (one for record in records for one in scored_evaluations(record))
     return tuple(dict.fromkeys(one.ranking for one in evaluations if one.iteration is not None))
+
+
+def uses_llm(record: RunRecord) -> bool:
+    """Return whether an LLM is part of the run's model, as its rankings say, or else its configuration."""
+    rankings = rankings_of([record])
+    if rankings:
+        return set(rankings) != {BASELINE_RANKING}
+    flat = flatten_config(record.config)
+    return all(value is None for key, value in flat.items() if key.startswith("method.baseline"))
 
 
 def is_shared_sft(record: RunRecord, evaluation: Evaluation) -> bool:
@@ -218,13 +236,29 @@ def _split_variants(
     for run, config in zip(runs, configs, strict=True):
         alike = [one for one in configs if one.get(RANKER) == config.get(RANKER)]
         own = [key for key in sorted(keys) if key.startswith("ranking.") and _varies(key, alike)]
-        ranking = [("ranking", "+".join(rankings_of([run])))] if rankers_vary else []
+        ranking = [("ranking", _ranking_name(run, runs))] if rankers_vary else []
         objective = _unusual_objective(method, negatives, config) if OBJECTIVE not in varying else []
         differing = (*((key, config.get(key)) for key in (*varying, *own)), *objective, *ranking)
         name = repr([(key, _plain(value)) for key, value in differing])
         groups.setdefault(name, []).append(run)
         values.setdefault(name, differing)
     return [_latest_per_seed(method, negatives, values[name], group) for name, group in groups.items()]
+
+
+def _ranking_name(run: RunRecord, others: Sequence[RunRecord]) -> str:
+    """Return what ranked the run's lists; of one without scores, as others with its ranker call theirs."""
+    if rankings := rankings_of([run]):
+        return "+".join(rankings)
+    if not uses_llm(run):
+        return BASELINE_RANKING
+    ranker = run.config.get("ranking")
+    alike = (rankings_of([other]) for other in others if other.config.get("ranking") == ranker)
+    if rankings := next(filter(None, alike), ()):
+        return "+".join(rankings)
+    target = str(flatten_config(run.config).get(RANKER, "unknown")).rpartition(".")[2]
+    # Scores hold the name of a ranker, which for ours is that of its class, without "Ranker".
+    name = target.removesuffix("Ranker").lower()
+    return name if name in RANKINGS else target
 
 
 def _unusual_objective(method: str, negatives: str, config: Mapping[str, object]) -> list[tuple[str, object]]:

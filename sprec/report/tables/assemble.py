@@ -16,7 +16,7 @@ from sprec.report.tables.comparison import Comparison, TableOptions, compare_run
 from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.inconsistencies import inconsistencies
 from sprec.report.tables.main_table import main_tables
-from sprec.report.tables.missing import missing_runs, source_line, unfinished_note
+from sprec.report.tables.missing import missing_runs, scored_records, source_line, unfinished_note
 from sprec.report.tables.reference_values import reported_rows, rows_of_dataset
 from sprec.report.tables.run_names import run_name, run_place
 from sprec.report.tables.table import Cell, Table, transpose
@@ -104,7 +104,7 @@ def _score_table(comparison: Comparison) -> Table:
         title=comparison.title,
         columns=(*names, "seeds", "N", *map(options.labels.score, keys)),
         rows=(*(_cells(row, keys) for row in rows), *below),
-        notes=(*notes, source_line(records)),
+        notes=(*notes, source_line(scored_records(rows, records))),
         names=len(names),
         groups=("",) * first + tuple(map(column_group, keys)),
         arrows=arrows(keys, options.labels),

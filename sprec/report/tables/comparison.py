@@ -103,7 +103,20 @@ class Comparison:
         # Tables without tests need none of the arrays and random draws that this module brings.
         from sprec.report.tables.differences import compare_rows
 
-        return compare_rows(self.rows, self.baselines, self.keys)
+        places = [place for place, row in enumerate(self.rows) if self.is_comparable(row)]
+        differences = compare_rows([self.rows[place] for place in places], self.baselines, self.keys)
+        return {(places[place], key): one for (place, key), one in differences.items()}
+
+    def is_comparable(self, row: ScoreRow) -> bool:
+        """Return whether there is a baseline for the row, or it is one itself.
+
+        A model without an LLM has no initial SFT "of the same base LLM".
+        """
+        return bool(self.baselines) or not self.kind.across_llms or row.uses_llm
+
+    def is_baseline(self, row: ScoreRow) -> bool:
+        """Return whether other rows are compared with this one."""
+        return any(row is one for one in self.baselines) if self.baselines else row.is_initial
 
     @property
     def marks(self) -> dict[tuple[int, int], Mark]:
@@ -143,7 +156,7 @@ class Comparison:
         def leads(place: int, following: int) -> bool:
             """Return whether the row, or the next after the baseline, differs from the baseline."""
             row, other = self.rows[place], self.rows[following]
-            is_baseline = any(row is one for one in self.baselines) if self.baselines else row.is_initial
+            is_baseline = self.is_baseline(row)
             # Each base LLM has an initial SFT of its own; no test compares it with another's rows.
             if is_baseline and not self.baselines and row.base_llms != other.base_llms:
                 return False
@@ -178,16 +191,30 @@ class Comparison:
     def _why_untested(self) -> str:
         from sprec.report.tables.differences import can_compare
 
-        if can_compare(self.rows, self.baselines):
+        if can_compare(list(filter(self.is_comparable, self.rows)), self.baselines):
             return f"there is no test for {', '.join(map(self.options.labels.score, self.keys))}"
         return "no two rows have lists of the same users and seeds in their records"
 
 
 def compare_runs(
-    kind: TableKind, setting: ComparisonSetting, records: Sequence[RunRecord], options: TableOptions
+    kind: TableKind,
+    setting: ComparisonSetting,
+    records: Sequence[RunRecord],
+    options: TableOptions,
+    *,
+    several_rankings: bool | None = None,
 ) -> Comparison:
-    """Return the comparison of these runs; `ValueError` for a baseline or list length that is not there."""
-    rows = score_rows(kind, records, options.labels)
+    """Return the comparison of these runs; `ValueError` for a baseline or list length that is not there.
+
+    Args:
+        kind: the table that it is for.
+        setting: what the runs share.
+        records: the runs.
+        options: what a reader wants of the table.
+        several_rankings: whether rows name their ranking, None where that hangs on these runs alone.
+
+    """
+    rows = score_rows(kind, records, options.labels, several_rankings=several_rankings)
     evaluations = [one for record in records for one in scored_evaluations(record)]
     # Keys by now; one that another setting alone has makes empty cells here.
     keys = list(options.columns) or score_keys(evaluations, options.cutoffs)

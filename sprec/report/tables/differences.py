@@ -84,7 +84,13 @@ def _baseline_run(
     # Its own initial SFT, not the first run's: two runs of one seed may have started from different models.
     others = (one for one in scored_evaluations(run.record) if one is not run.evaluation)
     own = [ScoredRun(run.record, one) for one in others if one.label == INITIAL_LABEL]
-    starts = [row.by_seed[seed] for row in rows if row.is_initial and seed in row.by_seed]
+    # Of several base LLMs each has a start of its own.
+    starts = [
+        start
+        for row in rows
+        if row.is_initial and (start := row.by_seed.get(seed))
+        if start.record.weights == run.record.weights
+    ]
     return _most_alike(run, own or starts)
 
 
@@ -97,7 +103,8 @@ def _most_alike(run: ScoredRun, candidates: Sequence[ScoredRun]) -> ScoredRun | 
 def _same_users(one: ScoredRun, two: ScoredRun, users: PerUserValues) -> bool:
     """Return whether both records hold their lists, and of the same rows."""
     both = all(users.complete(run.record, run.evaluation) for run in (one, two))
-    return both and one.record.targets == two.record.targets
+    # Equal ids may be packed into unequal texts, by other versions of zlib.
+    return both and np.array_equal(users.target(one.record), users.target(two.record))
 
 
 def _common_scores(pairs: Pairs, keys: Sequence[str], users: PerUserValues) -> list[str]:

@@ -3,17 +3,27 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sprec.records.run_record import RunRecord
-from sprec.report.tables.arms import Arm, is_shared_sft, scored_evaluations
+from sprec.report.labels import Label
+from sprec.report.tables.arms import Arm, is_shared_sft, scored_evaluations, uses_llm
 from sprec.report.tables.missing import format_commit, unfinished_note
-from sprec.report.tables.run_settings import changes_results, effective_config
+from sprec.report.tables.run_settings import OF_THE_LLM, changes_results, effective_config
 from sprec.report.tables.table_kinds import TableKind
-from sprec.report.tables.table_rows import ScoredRun, ScoreRow, arms_of
+from sprec.report.tables.table_rows import ScoredRun, ScoreRow, arms_of, unvaried_arms
 
-SHARED = ("budget.", "cutoffs", "prompt.", "objective.")
+SHARED = (
+    *("budget.", "cutoffs", "prompt.", "objective."),
+    *("base_llm.lora.", "trainer.loss_per", "trainer.precision"),
+)
 """Settings that arms of a comparison usually share, unless one of them varies."""
 
 LIBRARIES = ("torch", "transformers", "peft", "lightning", "tokenizers", "numpy")
 """Those whose versions may change a number; others only show it."""
+
+# The lengths of a dataset's histories, and of how many rows there are scores, which captions say.
+BY_DATASET = (
+    *("method.baseline.model.length", "ranking.collaborative.model.length"),
+    *("budget.test_rows", "budget.valid_rows"),
+)
 
 MOST_NAMED = 6
 
@@ -24,6 +34,7 @@ def inconsistencies(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence
         *_different_starts(records),
         *_mixed_starts(records),
         *_mixed_settings(kind, arms_of(rows)),
+        *_left_out(kind, records),
         *(note for arm in arms_of(rows) for note in _arm_notes(arm)),
     ]
 
@@ -31,7 +42,8 @@ def inconsistencies(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence
 def _mixed_settings(kind: TableKind, arms: Sequence[Arm]) -> list[str]:
     """Return a note on settings in which arms differ without saying so in their names.
 
-    Those of the objective count between arms of one objective.
+    Those of the objective count between arms of one objective, those of an adapter between arms of one
+    base LLM, and those that only an LLM has between arms with one.
     """
     configs = [effective_config(arm.runs[0]) for arm in arms]
     keys = {key for config in configs for key in config if key.startswith(SHARED)} - {kind.factor}
@@ -39,15 +51,31 @@ def _mixed_settings(kind: TableKind, arms: Sequence[Arm]) -> list[str]:
     for key in sorted(keys):
         groups: dict[object, set[str]] = {}
         for arm, config in zip(arms, configs, strict=True):
-            if key not in dict(arm.differing):  # there the row says its own value
-                objective = config.get("objective._target_") if key.startswith("objective.") else None
-                groups.setdefault(objective, set()).add(repr(config.get(key)))
+            is_read = uses_llm(arm.runs[0]) or not key.startswith(OF_THE_LLM)
+            if is_read and key not in dict(arm.differing):  # there the row says its own value
+                groups.setdefault(_owner(key, arm, config), set()).add(repr(config.get(key)))
         if any(len(values) > 1 for values in groups.values()):
             mixed.append(key)
     if not mixed:
         return []
     more = f" and {len(mixed) - MOST_NAMED} more" if len(mixed) > MOST_NAMED else ""
     return [f"rows differ in more than their names say: {', '.join(mixed[:MOST_NAMED])}{more}"]
+
+
+def _owner(key: str, arm: Arm, config: Mapping[str, object]) -> object:
+    """Return what an arm must share with another for their values of the setting to be compared."""
+    if key.startswith("objective."):
+        return config.get("objective._target_")
+    return arm.runs[0].weights.digest if key.startswith("base_llm.") else None
+
+
+def _left_out(kind: TableKind, records: Sequence[RunRecord]) -> list[str]:
+    """Return a note on the arms that have no row since nothing varies among their runs."""
+    names = [
+        f"{arm}" + ("" if arm.finished else f" ({arm.missing[0].status})")
+        for arm in unvaried_arms(kind, records)
+    ]
+    return [f"not varied and left out: {', '.join(names)}"] if names else []
 
 
 def _arm_notes(arm: Arm) -> Iterator[str]:
@@ -111,6 +139,42 @@ def _mixed_starts(records: Sequence[RunRecord]) -> list[str]:
         if mixed:
             notes.append(f"the initial SFT of different seeds differs in {', '.join(mixed)}")
     return notes
+
+
+def differing_settings(rows: Mapping[Label, ScoreRow]) -> str:
+    """Return the settings, with their values, in which a row's runs on several datasets differ, else ""."""
+    configs = {of: settings for of, row in rows.items() if (settings := _row_settings(row))}
+    keys = sorted({key for settings in configs.values() for key in settings})
+    values = {key: {of: _text(settings.get(key)) for of, settings in configs.items()} for key in keys}
+    unlike = {key: by_data for key, by_data in values.items() if len(set(by_data.values())) > 1}
+    texts = [
+        f"{key} ({', '.join(f'{of}: {value}' for of, value in by_data.items())})"
+        for key, by_data in unlike.items()
+    ]
+    more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return f"{', '.join(texts[:MOST_NAMED])}{more}"
+
+
+def _text(value: object) -> str:
+    """Return a setting's value as people read it; 1 and 1.0 are one."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _row_settings(row: ScoreRow) -> dict[str, object]:
+    """Return the settings that a row's numbers hang on, but for those that come with its dataset."""
+    is_start = row.is_initial
+    # The most popular items, which are no arm either, hang on the data alone.
+    if not row.by_seed or (row.arm is None and not is_start):
+        return {}
+    record = next(iter(row.by_seed.values())).record
+    llm = uses_llm(record)
+    return {
+        key: value
+        for key, value in effective_config(record).items()
+        if (_is_of_start(key) if is_start else changes_results(key))
+        and (llm or not key.startswith(OF_THE_LLM))
+        and not key.startswith(BY_DATASET)
+    }
 
 
 def _is_of_start(key: str) -> bool:

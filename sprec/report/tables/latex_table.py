@@ -117,7 +117,7 @@ def _head(table: Table, column: int) -> str:
     own = head.latex if isinstance(head, Label) else ""
     # The head of a group "K = 5" says the list length already.
     if table.groups and table.groups[column].startswith("K = "):
-        head, own = head.partition("@")[0], own.rpartition("@")[0] or own
+        head, own = head.rpartition("@")[0] or head, own.rpartition("@")[0] or own
     if arrow:
         head, own = f"{head} {arrow}", f"{own} {escape_latex(arrow)}" if own else ""
     return Label(head, own)

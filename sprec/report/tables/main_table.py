@@ -1,16 +1,16 @@
 """The paper's main table: datasets side by side, methods below each other in groups."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import METHOD_GROUPS, Label, Labels, method_order, number_equal_names
-from sprec.report.tables.arms import group_by_setting, scored_evaluations
+from sprec.report.tables.arms import ComparisonSetting, group_by_setting, names_rankings, scored_evaluations
 from sprec.report.tables.columns import arrows, headline_keys
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell
 from sprec.report.tables.difference_table import difference_table
-from sprec.report.tables.inconsistencies import inconsistencies
-from sprec.report.tables.missing import missing_runs, source_line
+from sprec.report.tables.inconsistencies import differing_settings, inconsistencies
+from sprec.report.tables.missing import missing_runs, scored_records, source_line
 from sprec.report.tables.reference_values import ReportedRow, rows_of_dataset
 from sprec.report.tables.table import Cell, Mark, Table, transpose
 from sprec.report.tables.table_kinds import MAIN
@@ -34,21 +34,32 @@ def main_tables(records: Sequence[RunRecord], options: TableOptions) -> list[Tab
         raise ValueError(
             f"--against {options.against}: nothing is tested in this table; add --tests on for differences"
         )
-    by_llm: dict[tuple[str, str], list[Comparison]] = {}
+    by_llm: dict[tuple[str, str], dict[ComparisonSetting, Sequence[RunRecord]]] = {}
     for setting, runs in group_by_setting(records).items():
-        evaluations = [one for run in runs for one in scored_evaluations(run)]
-        if evaluations:
-            columns = options.columns or tuple(headline_keys(evaluations, options.cutoffs))
-            plain = replace(options, columns=columns)
-            by_llm.setdefault((setting.base_llm, setting.split), []).append(
-                compare_runs(MAIN, setting, runs, plain)
-            )
+        if any(scored_evaluations(run) for run in runs):
+            by_llm.setdefault((setting.base_llm, setting.split), {})[setting] = runs
     tables = []
-    for comparisons in by_llm.values():
+    for groups in by_llm.values():
+        comparisons = _compare_datasets(groups, options)
         tables.append(_main_table(comparisons, options))
         if options.tested:
             tables += [difference_table(one) for one in comparisons if one.differences]
     return [transpose(table) for table in tables] if options.transposed else tables
+
+
+def _compare_datasets(
+    groups: Mapping[ComparisonSetting, Sequence[RunRecord]], options: TableOptions
+) -> list[Comparison]:
+    """Return the comparison of each dataset's runs, with rows that are named as all of them need."""
+    # A row has one name in all datasets, so that each says its ranking where two have different ones.
+    several = names_rankings(run for runs in groups.values() for run in runs)
+    comparisons = []
+    for setting, runs in groups.items():
+        evaluations = [one for run in runs for one in scored_evaluations(run)]
+        columns = options.columns or tuple(headline_keys(evaluations, options.cutoffs))
+        own = replace(options, columns=columns)
+        comparisons.append(compare_runs(MAIN, setting, runs, own, several_rankings=several))
+    return comparisons
 
 
 def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Table:
@@ -72,7 +83,7 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
         title=_caption(comparisons, options),
         columns=("method", *(labels.score(key) for key in keys)),
         rows=(*rows, *reported),
-        notes=tuple(_notes(comparisons, references)),
+        notes=(*_unlike_rows(comparisons, named, labels), *_notes(comparisons, references)),
         groups=("", *(_dataset(comparisons, place, labels) for place, _ in columns)) if several else (),
         arrows=arrows(keys, labels),
         marks=_marks(comparisons, [list(rows) for rows in named], names, columns),
@@ -82,6 +93,24 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
         digits=DIGITS if options.digits is None else options.digits,
         compact=True,
     )
+
+
+def _unlike_rows(
+    comparisons: Sequence[Comparison], named: Sequence[Mapping[Label, ScoreRow]], labels: Labels
+) -> list[str]:
+    """Return a note on rows whose runs on one dataset had other settings than those on another."""
+    data = [_dataset(comparisons, place, labels) for place in range(len(comparisons))]
+    rows_by_note: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for rows in named for name in rows):
+        rows = {of: rows[name] for of, rows in zip(data, named, strict=True) if name in rows}
+        if note := differing_settings(rows):
+            rows_by_note.setdefault(note, []).append(name)
+    return [
+        f"row {names[0]} differs between datasets in {note}"
+        if len(names) == 1
+        else f"rows {'; '.join(names)} differ between datasets in {note}"
+        for note, names in rows_by_note.items()
+    ]
 
 
 def _of(comparison: Comparison) -> str:
@@ -170,9 +199,9 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     *datasets, last = dict.fromkeys(labels.dataset(one.setting.dataset) for one in comparisons)
     data = f"{', '.join(datasets)} and {last}" if datasets else last
     counts = dict.fromkeys(one.setting.n for one in comparisons)
-    seeds = list(dict.fromkeys(max(len(row.by_seed) for row in one.rows) for one in comparisons))
-    listed = " and ".join(map(str, seeds))
-    over = f"means ± standard deviations over {listed} seeds" if max(seeds) > 1 else "one seed"
+    ranges = [_seeds(one.rows) for one in comparisons]
+    listed = " and ".join(dict.fromkeys(ranges))
+    over = "one seed" if set(ranges) == {"1"} else f"means ± standard deviations over {listed} seeds"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
     among = max((one.marked_among for one in comparisons), key=len)
     marks = (
@@ -188,6 +217,12 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     )
 
 
+def _seeds(rows: Sequence[ScoreRow]) -> str:
+    """Return over how many seeds a dataset's rows are, those without numbers aside."""
+    counts = {len(row.by_seed) for row in rows if row.by_seed} or {1}
+    return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
 def _notes(comparisons: Sequence[Comparison], references: Sequence[ReportedRow]) -> Iterator[str]:
     """Yield what is missing or mixed in each dataset, what others report, and where the numbers come from."""
     for one in comparisons:
@@ -201,4 +236,4 @@ def _notes(comparisons: Sequence[Comparison], references: Sequence[ReportedRow])
     for source in sorted({row.source for row in references}):
         yield f"Reported by others, another setting than ours and not tested: {source}"
     for one in comparisons:
-        yield source_line(one.records)
+        yield source_line(scored_records(one.rows, one.records))

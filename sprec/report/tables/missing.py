@@ -8,10 +8,16 @@ from pathlib import Path
 from sprec.records.output_folder import find_unrecorded, fresh_command
 from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS, takes_any_negatives
-from sprec.report.tables.arms import group_into_arms, scored_evaluations, scored_split
-from sprec.report.tables.run_settings import flatten_config
+from sprec.report.tables.arms import Arm, group_into_arms, scored_evaluations, scored_split
+from sprec.report.tables.run_settings import computed_settings, flatten_config
 from sprec.report.tables.table_kinds import TableKind
 from sprec.report.tables.table_rows import ScoreRow, arms_of, is_shared_arm
+
+
+def scored_records(rows: Sequence[ScoreRow], records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return those of the records whose numbers stand in these rows, all of them where none has any."""
+    sources = {id(run.record) for row in rows for run in row.by_seed.values()}
+    return [record for record in records if id(record) in sources] or list(records)
 
 
 def source_line(records: Sequence[RunRecord]) -> str:
@@ -42,7 +48,7 @@ def missing_runs(kind: TableKind, rows: Sequence[ScoreRow], records: Sequence[Ru
     arms = [*arms_of(rows), *hidden]
     seeds = sorted({record.seed for record in records})
     notes = [
-        f"{arm}: no run with seed {seed}; to run it: {rerun_command(arm.runs[0], {'seed': str(seed)})}"
+        f"{arm}: no run with seed {seed}; to run it: {_seed_command(arm, seed)}"
         for arm in arms
         for seed in seeds
         if seed not in {run.seed for run in arm.runs}
@@ -73,6 +79,15 @@ def unrecorded_notes(paths: Sequence[Path], sweep: str | None = None) -> list[st
         for folder, claim in find_unrecorded(paths)
         if sweep is None or claim.sweep == sweep
     ]
+
+
+def _seed_command(arm: Arm, seed: int) -> str:
+    """Return the command that runs the arm at this seed, on whichever machine."""
+    run = arm.runs[0]
+    # "auto" would be another number format, and so another arm, on a machine of another kind.
+    named = dict(arm.differing)
+    formats = {key: _quote(value) for key, value in computed_settings(run).items() if key in named}
+    return rerun_command(run, {"seed": str(seed), **formats})
 
 
 def rerun_command(record: RunRecord, changes: dict[str, str]) -> str:

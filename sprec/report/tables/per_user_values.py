@@ -79,4 +79,8 @@ def item_masses(records: Iterable[RunRecord], selected: Sequence[str]) -> Floats
     for record in records:
         new = (name for name in record.items if int(name) not in genres)
         genres |= {int(name): record.items[name].genres for name in new}
-    return genre_masses([genres.get(item, ()) for item in range(max(genres, default=0) + 1)], selected)
+    genres = genres or {0: ()}
+    # Zeros that nobody writes take no memory: ids may reach far beyond the number of items.
+    masses = np.zeros((max(genres) + 1, len(selected)))
+    masses[list(genres)] = genre_masses(list(genres.values()), selected)
+    return masses

@@ -17,7 +17,8 @@ def run_name(record: RunRecord, labels: Labels = LABELS, among: Sequence[RunReco
     among = [run for run in among if (run.dataset, run.weights) == setting]
     arms = [arm for arm in group_into_arms(among) if any(run is record for run in (*arm.runs, *arm.older))]
     (arm,) = arms or group_into_arms([record])  # one that failed and was run again is no arm's
-    rankings = set(rankings_of([record])) - {BASELINE_RANKING} if names_rankings(among) else ()
+    own = rankings_of([record]) or tuple(filter(None, [arm.ranking]))  # one without scores has its arm's
+    rankings = set(own) - {BASELINE_RANKING} if names_rankings(among) else ()
     return arm.name(labels, " and ".join(labels.ranking(ranking) for ranking in sorted(rankings)))
 
 

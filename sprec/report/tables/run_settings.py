@@ -19,6 +19,14 @@ MEASURED = frozenset(
     for name in ("precision", "inference_precision", "clip_norm", "loss_per", "warmup_from_zero")
 )
 
+# How the keys begin that only a model with an LLM reads; of others they say nothing.
+# "ranking." as a whole is not among them: all lists may leave histories out.
+OF_THE_LLM = (
+    *("base_llm.", "budget.", "decoding.", "embeddings.", "engine."),
+    *("negatives.", "objective.", "prompt.", "trainer."),
+    *(f"ranking.{name}" for name in ("_target_", "alpha", "collaborative", "embedder", "width")),
+)
+
 
 def flatten_config(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return nested settings under dotted keys.
@@ -40,6 +48,12 @@ def changes_results(key: str) -> bool:
     [True, False, True]
     """
     return key in MEASURED or (key != "method.name" and key.split(".")[0] not in NOT_A_SETTING)
+
+
+def computed_settings(record: RunRecord) -> dict[str, object]:
+    """Return the settings that took effect without being what the configuration says, such as "auto"."""
+    flat = flatten_config(record.config)
+    return {key: value for key, value in effective_config(record).items() if flat.get(key) != value}
 
 
 def effective_config(record: RunRecord) -> dict[str, object]:

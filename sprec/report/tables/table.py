@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from sprec.report.labels import Label
@@ -129,9 +130,13 @@ def drop_zeros(text: str) -> str:
 
 def transpose(table: Table) -> Table:
     """Return the table with rows as columns; heads of row groups and of column groups change places."""
-    numbers = range(table.names, len(table.columns))
     groups = list(table.groups) or [""] * len(table.columns)
-    heads = [place for place in numbers if groups[place] and groups[place] != groups[place - 1]]
+    # Those of no group come first: below a group they would seem to be of it.
+    numbers = sorted(range(table.names, len(table.columns)), key=lambda place: groups[place] != "")
+    place_of = {column: row for row, column in enumerate(numbers)}
+    before = dict(pairwise(numbers))
+    starts = {after for one, after in before.items() if groups[one] != groups[after]} | set(numbers[:1])
+    heads = {place_of[place]: groups[place] for place in numbers if place in starts and groups[place]}
     above, group = [], ""
     for row in range(len(table.rows)):
         group = table.row_heads.get(row, group)
@@ -143,10 +148,10 @@ def transpose(table: Table) -> Table:
         rows=tuple((table.heads[place], *(row[place] for row in table.rows)) for place in numbers),
         names=1,
         groups=("", *above) if table.row_heads else (),
-        row_heads={place - table.names: groups[place] for place in heads},
+        row_heads=heads,
         arrows={},
-        marks={(place - table.names, row + 1): mark for (row, place), mark in table.marks.items()},
-        rules=tuple(place - table.names for place in heads if place > table.names),
+        marks={(place_of[place], row + 1): mark for (row, place), mark in table.marks.items()},
+        rules=tuple(row for row in heads if row),
     )
 
 

@@ -20,8 +20,9 @@ from sprec.report.tables.arms import (
     rankings_of,
     scored_evaluations,
     splits_by_history,
+    uses_llm,
 )
-from sprec.report.tables.run_settings import flatten_config
+from sprec.report.tables.run_settings import OF_THE_LLM, flatten_config
 from sprec.report.tables.table_kinds import TableKind
 
 
@@ -72,6 +73,11 @@ class ScoreRow:
         return frozenset(run.list_kind for run in self.by_seed.values())
 
     @property
+    def uses_llm(self) -> bool:
+        """Whether its lists are an LLM's."""
+        return any(run.llm_ranking for run in self.by_seed.values())
+
+    @property
     def base_llms(self) -> frozenset[str]:
         """The digests of the base LLMs of its runs: one, but for what no LLM is part of."""
         return frozenset(run.record.weights.digest for run in self.by_seed.values())
@@ -99,21 +105,41 @@ def name_columns(kind: TableKind) -> tuple[str, ...]:
     return ("method", "negatives", kind.head) if kind.head else ("method", "negatives")
 
 
-def score_rows(kind: TableKind, records: Sequence[RunRecord], labels: Labels = LABELS) -> list[ScoreRow]:
-    """Return the table's rows: what all runs share, then the arms, in the order in which they were run."""
-    rows = _RowMaker(kind, labels, several_rankings=names_rankings(records))
-    if not kind.across_llms:
-        return [*rows.shared(records), *rows.of_arms(records)]
+def score_rows(
+    kind: TableKind,
+    records: Sequence[RunRecord],
+    labels: Labels = LABELS,
+    *,
+    several_rankings: bool | None = None,
+) -> list[ScoreRow]:
+    """Return the table's rows: what all runs share, then the arms, in the order in which they were run.
+
+    `several_rankings` says whether rows name theirs, None where that hangs on these records alone.
+    """
+    named = names_rankings(records) if several_rankings is None else several_rankings
+    rows = _RowMaker(kind, labels, several_rankings=named)
+    if kind.across_llms:
+        return _rows_by_llm(rows, records)
+    return [*rows.shared(records), *rows.of_arms(records)]
+
+
+def _rows_by_llm(rows: "_RowMaker", records: Sequence[RunRecord]) -> list[ScoreRow]:
+    """Return the rows of models without an LLM, each once, and then those of each base LLM."""
     by_llm: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         by_llm.setdefault((record.weights.name, record.weights.digest), []).append(record)
     names = [name for name, _ in by_llm]
-    baselines = [replace(row, names=("–", *row.names)) for row in rows.shared(records) if not row.is_initial]
-    for (name, digest), own in by_llm.items():
+    # A base LLM that was at hand is no part of these, and its settings make no arms of them.
+    bare = [record for record in records if not uses_llm(record)]
+    shared = [row for row in rows.shared(records) if not row.is_initial]
+    baselines = [*shared, *rows.of_arms(bare, ignored=OF_THE_LLM)]
+    by_name = [replace(row, names=("–", *row.names)) for row in baselines]
+    for (name, digest), everything in by_llm.items():
+        own = [record for record in everything if uses_llm(record)]
         of_llm = [*(row for row in rows.shared(own) if row.is_initial), *rows.of_arms(own)]
-        llm = labels.base_llm(name).extended(f" ({digest[:6]})" if names.count(name) > 1 else "")
-        baselines += [replace(row, names=(llm, *row.names)) for row in of_llm]
-    return baselines
+        llm = rows.labels.base_llm(name).extended(f" ({digest[:6]})" if names.count(name) > 1 else "")
+        by_name += [replace(row, names=(llm, *row.names)) for row in of_llm]
+    return by_name
 
 
 def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = LABELS) -> Label:
@@ -149,12 +175,15 @@ class _RowMaker:
             for name, by_seed in shared.items()
         ]
 
-    def of_arms(self, records: Sequence[RunRecord]) -> Iterator[ScoreRow]:
-        """Yield the rows of the arms, but for those that the shared rows show already."""
+    def of_arms(self, records: Sequence[RunRecord], *, ignored: Sequence[str] = ()) -> Iterator[ScoreRow]:
+        """Yield the rows of the arms, but for those that the shared rows show already.
+
+        Settings whose key begins with one of `ignored` make no arms.
+        """
         if self.kind.each_iteration:
             arms = group_into_arms(records, ignored=[ITERATIONS])
         else:
-            arms = _varied_arms(group_into_arms(records), self.kind.factor)
+            arms = _varied_arms(group_into_arms(records, ignored=ignored), self.kind.factor)
         for arm in arms:
             if not is_shared_arm(arm):
                 yield from self._iterations(arm) if self.kind.each_iteration else self._last(arm)
@@ -163,7 +192,7 @@ class _RowMaker:
         """Yield the arm's last iteration, under each ranking that it was scored with."""
         factor = self.kind.factor
         value = (_setting(arm, factor),) if factor else ()
-        for ranking in rankings_of(arm.runs) or ("",):
+        for ranking in rankings_of(arm.runs) or (arm.ranking,):
             by_seed = {
                 run.seed: ScoredRun(run, last)
                 for run in arm.finished
@@ -183,7 +212,7 @@ class _RowMaker:
                 names = (*self._names(arm, ranking, ITERATIONS), str(iteration))
                 yield _arm_row(arm, names, by_seed)
         if not arm.finished:
-            yield _arm_row(arm, (*self._names(arm, "", ITERATIONS), "–"), {})
+            yield _arm_row(arm, (*self._names(arm, arm.ranking, ITERATIONS), "–"), {})
 
     def _names(self, arm: Arm, ranking: str, shown_elsewhere: str) -> tuple[str, str]:
         is_named = self.several_rankings and ranking not in ("", BASELINE_RANKING)
@@ -210,6 +239,13 @@ def is_shared_arm(arm: Arm) -> bool:
     shared = {one.label for one in evaluations if one.iteration is None}
     is_start = arm.method == "sft" and not arm.differing
     return bool(evaluations) and (is_start or arm.method in shared)
+
+
+def unvaried_arms(kind: TableKind, records: Sequence[RunRecord]) -> list[Arm]:
+    """Return the arms that a table over a factor has no row of, since they were run with one value of it."""
+    arms = group_into_arms(records) if kind.factor else []
+    varied = {id(arm) for arm in _varied_arms(arms, kind.factor)}
+    return [arm for arm in arms if id(arm) not in varied and not is_shared_arm(arm)]
 
 
 def _label_of_row(by_seed: Mapping[int, ScoredRun]) -> str:

@@ -95,6 +95,16 @@ def test_what_records_do_not_hold_per_user_is_called_untested(records):
     assert figure.caption.endswith("Records do not hold off-catalogue per user: no interval, no test.")
 
 
+def test_an_arm_whose_records_lack_lists_is_named_and_seeds_are_counted(records):
+    bare = [
+        replace(run, method="without_sft", evaluations=tuple(replace(e, lists="") for e in run.evaluations))
+        for run in records[:1]
+    ]
+    figure = figure_of([*records, *bare], ["OR@5"])
+    assert "mean over 1 to 2 seeds" in figure.caption
+    assert figure.caption.endswith("Some records lack lists, so without a test: without SFT, sampler00.")
+
+
 def test_a_long_name_stands_whole_in_the_figure_however_many_lines_it_takes(make, tmp_path):
     target, rng = targets(), np.random.default_rng(0)
     lists = [ranked(rng, 200, skew=1.2, target=target, hits=0.05) for _ in range(2)]

@@ -66,6 +66,13 @@ def test_records_without_lists_are_not_tested(make):
     assert {change.verdict for change in summary.changes} == {"not tested"}
 
 
+def test_a_difference_over_fewer_seeds_than_the_means_is_no_test_of_them(make):
+    bare = tuple(replace(one, lists="") for one in evaluated(1))
+    (summary,) = summarize_arms(arm_series([full(make), full(make, seed=1, evaluations=bare)]))
+    assert summary.seeds == 2
+    assert {(change.difference, change.verdict) for change in summary.changes} == {(None, "not tested")}
+
+
 def test_single_model_has_no_change(make):
     assert summarize_arms(arm_series([make("sft", evaluations=evaluations()[:2])])) == []
 

@@ -1,6 +1,12 @@
 import pytest
 
-from sprec.report.tables.arms import group_by_setting, group_into_arms, last_evaluation, rankings_of
+from sprec.report.tables.arms import (
+    group_by_setting,
+    group_into_arms,
+    last_evaluation,
+    rankings_of,
+    uses_llm,
+)
 from tests.report.conftest import evaluation, evaluations
 
 
@@ -144,3 +150,59 @@ def test_an_objective_that_a_methods_name_does_not_stand_for_is_named(make):
     assert name("sprec", "dpo", "SelfPlay Greedy") == "SPRec"
     assert name("sprec", "rosepo", "SelfPlay Greedy").startswith("SPRec (objective")
     assert name("sft", "sdpo", "none") == "SFT"
+
+
+@pytest.mark.parametrize("status", ["failed", "running"])
+def test_a_run_without_scores_counts_for_the_split_that_it_was_to_score(make, status):
+    chosen = make(evaluations=(evaluation("iteration_1", 1, 0.5, split="valid"),))
+    lost = make("dpo", config=config(0, split="valid"), status=status, evaluations=())
+    groups = group_by_setting([make(), chosen, lost])
+    assert [(setting.split, lost in runs) for setting, runs in groups.items()] == [
+        ("test", False),
+        ("valid", True),
+    ]
+
+
+def ranked(make, seed, target, name=None, **ranker):
+    """Return a run with this ranker, scored under a ranking of this name, or failed before it was scored."""
+    scored = (evaluation("iteration_1", 1, 0.4, ranking=name),) if name else ()
+    ranking = {"_target_": target} | ranker
+    status = "finished" if name else "failed"
+    return make(seed=seed, status=status, config=config(seed, ranking=ranking), evaluations=scored)
+
+
+def test_a_failed_run_is_of_the_arm_of_those_with_its_ranker(make):
+    records = [
+        ranked(make, 0, "rankers.BeamRanker", "beam"),
+        ranked(make, 1, "mine.Special", "special"),
+        ranked(make, 1, "rankers.BeamRanker"),
+        ranked(make, 2, "mine.Special"),
+    ]
+    assert variants(records) == [("ranking=beam", [0, 1]), ("ranking=special", [1, 2])]
+
+
+def test_a_ranking_that_nobody_scored_is_named_by_its_class(make):
+    records = [
+        ranked(make, 0, "mine.Special", "special"),
+        ranked(make, 1, "rankers.BeamRanker"),
+        ranked(make, 2, "mine.Other"),
+    ]
+    assert variants(records) == [("ranking=special", [0]), ("ranking=beam", [1]), ("ranking=Other", [2])]
+
+
+def test_a_model_without_an_llm_that_failed_ranks_as_such_models_do(make):
+    own = {"method": {"baseline": {"_target_": "sasrec"}}}
+    records = [
+        make(
+            "sasrec",
+            "none",
+            config=config(0, ranking={"_target_": name}, **own),
+            evaluations=scored,
+            seed=seed,
+        )
+        for seed, (name, scored) in enumerate(
+            [("Beam", (evaluation("sasrec", 0, 0.4, ranking="all items"),)), ("Grounded", ())]
+        )
+    ]
+    assert variants(records) == [("ranking=all items", [0, 1])]
+    assert [uses_llm(record) for record in (*records, make())] == [False, False, True]

@@ -1,5 +1,7 @@
 """What rows of a table are compared with, from lists counted by hand."""
 
+import zlib
+from base64 import b64encode
 from dataclasses import replace
 
 import numpy as np
@@ -189,6 +191,20 @@ def test_scores_without_a_test_are_called_that_and_not_lists_of_other_users(both
     options = TableOptions(columns=("off_catalog",), tested=True)
     made = compare_runs(TABLE_KINDS["ablation"], setting, runs, options)
     assert made.test_note() == "No intervals and tests: there is no test for off-catalogue"
+
+
+def test_equal_targets_are_compared_however_they_are_packed_and_other_ones_are_said(make):
+    records = [record(make, "sprec", "beam", 0, 1), record(make, "without_sft", "beam", 0, 2)]
+    raw = np.zeros((USERS, 1), dtype="<i4").tobytes()
+    packed = b64encode(zlib.compress(raw, 0)).decode()
+    assert packed != records[1].targets
+    same = difference_table(compare([records[0], replace(records[1], targets=packed)], "sprec"))
+    assert [row[0] for row in same.rows] == ["initial SFT", "without SFT"]
+    assert len(same.notes) == 1
+    other = encode_ids(np.ones((USERS, 1), dtype=int))
+    table = difference_table(compare([records[0], replace(records[1], targets=other)], "sprec"))
+    assert "without SFT" not in [row[0] for row in table.rows]
+    assert table.notes[0] == "not compared, for want of lists of the same users: without SFT × Self-play"
 
 
 def test_a_row_that_shares_fewer_seeds_with_its_baseline_says_over_which(make):

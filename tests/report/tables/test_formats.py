@@ -5,7 +5,9 @@ from io import StringIO
 
 from rich.console import Console
 
+from sprec.report.tables.columns import arrows
 from sprec.report.tables.formats import csv, markdown, print_table
+from sprec.report.tables.marks import mark_best
 from sprec.report.tables.table import Difference, MeanStd, Table, transpose
 
 TABLE = Table(
@@ -100,6 +102,21 @@ def test_csv_rows_of_one_name_have_the_head_that_they_stand_under():
     table = Table("t", ("method", "HR@5", "OR@5", "HR@5"), (("SPRec", 0.1, 0.2, 0.3),), groups=groups)
     rows = list(standard.reader(StringIO(csv(transpose(table)))))[2:]
     assert rows == [["MovieLens HR@5", "0.1"], ["OR@5", "0.2"], ["Goodreads HR@5", "0.3"]]
+
+
+def test_columns_of_no_group_stand_above_the_groups_of_a_transposed_table():
+    groups = ("", "K = 5", "", "K = 1")
+    heads = ("method", "HR@5", "off-catalogue", "OR@1")
+    turned = transpose(Table("t", heads, (("SPRec", 0.1, 0.2, 0.3),), groups=groups, marks={(0, 3): "best"}))
+    assert [row[0] for row in turned.rows] == ["off-catalogue", "HR@5", "OR@1"]
+    assert dict(turned.row_heads) == {1: "K = 5", 2: "K = 1"}
+    assert turned.rules == (1, 2)
+    assert turned.marks == {(2, 1): "best"}
+
+
+def test_a_score_that_nobody_knows_has_no_better_side():
+    assert arrows(["novelty@5", "or_ratio@5"]) == {"OR@5": "↓"}
+    assert mark_best([0.1, 0.3], "novelty@5") == {}
 
 
 def shown(table, width):

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from sprec.records.run_record import WeightsEntry
 from sprec.report.tables.assemble import score_tables
 from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.table_kinds import ABLATION, TABLE_KINDS
+from tests.report.conftest import evaluation
 
 PLAIN = TableOptions(tested=False)
 
@@ -64,3 +66,28 @@ def test_seeds_that_were_run_under_other_conditions_are_called_so(make, changes,
     first = make(config=config(), versions={"torch": "2.13", "polars": "1.0"}, engine={"engine": "fast"})
     second = replace(first, seed=1, **changes)
     assert notes([first, second]) == (["SPRec: its seeds were run at different " + note] if note else [])
+
+
+def test_number_formats_losses_and_adapters_are_called_so(make):
+    def other(formats="bf16", **changes):
+        return [make(config=config()), make("dpo", config=config(**changes), precision=formats)]
+
+    start = "rows differ in more than their names say: "
+    assert notes(other("float32")) == [start + "trainer.precision"]
+    assert notes(other(trainer={"loss_per": "row"})) == [start + "trainer.loss_per"]
+    assert notes(other(base_llm={"lora": {"rank": 8}})) == [start + "base_llm.lora.rank"]
+    assert notes(other(trainer={"threads": 2})) == []
+
+
+def test_what_only_an_llm_has_is_not_compared_with_models_without_one(make):
+    scored = (evaluation("sasrec", 0, 0.2, ranking="all items"),)
+    bare = make("sasrec", "none", config=config(64), precision="float32", evaluations=scored)
+    assert notes([make(config=config()), bare]) == []
+
+
+def test_base_llms_have_adapters_of_their_own(make):
+    records = [
+        make(config=config(base_llm={"lora": {"rank": rank}}), weights=WeightsEntry(name, name))
+        for name, rank in (("one", 0), ("two", 8))
+    ]
+    assert notes(records, TABLE_KINDS["base_llm"]) == []

@@ -38,3 +38,9 @@ def test_an_attempt_that_failed_before_the_run_has_a_name_too(make):
     run = ranked(make, "beam")
     failed = replace(run, status="failed", evaluations=())
     assert run_name(failed, among=[failed, run]) == "SPRec"
+
+
+def test_a_run_that_failed_is_named_by_its_ranker(make):
+    runs = [ranked(make, "beam"), ranked(make, "grounded"), ranked(make, "beam", seed=1)]
+    failed = replace(runs[2], status="failed", evaluations=())
+    assert run_name(failed, among=[*runs[:2], failed]) == "SPRec (beam search)"

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sprec.records.run_record import WeightsEntry
@@ -13,6 +14,7 @@ from sprec.report.tables.missing import rerun_command
 from sprec.report.tables.table_kinds import MAIN, TABLE_KINDS
 from sprec.report.tables.table_rows import score_rows
 from tests.report.conftest import evaluation, evaluations
+from tests.report.random_lists import ranked, with_lists
 
 
 def config(seed=0, beta=0.1, iterations=1, size=256, **changes):
@@ -193,3 +195,101 @@ def test_the_command_of_an_arm_that_was_never_run_leaves_its_negatives_to_the_me
     assert "negatives=beams negatives.count=3" in missing["without SFT"]
     # Another seed of the same arm keeps what was typed.
     assert "negatives.count=3" in rerun_command(replace(made, method="random_negatives"), {"seed": "1"})
+
+
+def test_a_failed_run_has_the_row_of_its_ranking(make):
+    def ranked(seed, name, **changes):
+        scored = (evaluation("iteration_1", 1, 0.2, ranking=name),)
+        target = {"ranking": {"_target_": f"rankers.{name}"}}
+        return make(seed=seed, **{"config": {"seed": seed} | target, "evaluations": scored} | changes)
+
+    lost = {"status": "failed", "error": "OSError: disk full", "evaluations": ()}
+    records = [ranked(0, "beam"), ranked(0, "grounded"), ranked(1, "beam", **lost), ranked(1, "grounded")]
+    made = table("main", records)
+    assert [row[0] for row in made.rows] == ["SPRec (beam search)", "SPRec (grounding)"]
+    assert [note for note in made.notes if "failed" in note or "no run" in note] == [
+        "SPRec (ranking=beam), seed 1: failed (OSError: disk full); "
+        "to run it again: python -m sprec.run method=sprec seed=1"
+    ]
+    alone = table("ablation", [*records[:2], ranked(1, "guided", **lost)])
+    assert [row[0] for row in alone.rows][-1] == "SPRec (guided beam search)"
+
+
+def without_llm(make, seed=0, **changes):
+    scored = (evaluation("most_popular", None, 0.03, ranking="popularity"),)
+    scored += (evaluation("sasrec", 0, 0.2, ranking="all items"),)
+    return make("sasrec", "none", seed=seed, **{"evaluations": scored} | changes)
+
+
+def test_models_without_an_llm_stand_once_among_base_llms(make):
+    tiny = {"weights": WeightsEntry("tiny", "00"), "precision": "float32"}
+    settings = {"base_llm": {"name": "tiny", "lora": {"rank": 0}}, "budget": {"iterations": 1}}
+    first = without_llm(make, config=config())
+    records = [make(), first, without_llm(make, 1, config=config(1, beta=0.5) | settings, **tiny)]
+    made = table("base_llm", [*records, make(**tiny)])
+    assert [row[:4] for row in made.rows] == [
+        ("–", "most popular", "–", 2),
+        ("–", "SASRec", "–", 2),
+        ("SmolLM2-135M-Instruct", "initial SFT", "–", 1),
+        ("SmolLM2-135M-Instruct", "SPRec", "Self-play", 1),
+        ("tiny Llama", "initial SFT", "–", 1),
+        ("tiny Llama", "SPRec", "Self-play", 1),
+    ]
+
+
+def test_a_model_without_an_llm_has_no_difference_to_the_start_of_a_base_llm(make):
+    rng, users = np.random.default_rng(0), 50
+    start, own, popular = (ranked(rng, users, skew=skew) for skew in (1.4, 0.7, 3.0))
+    trained = [("most_popular", None, popular), ("initial_sft", 0, start), ("iteration_1", 1, own)]
+    records = [
+        with_lists(make(), trained, users=users),
+        with_lists(make(weights=WeightsEntry("tiny", "00")), trained, users=users),
+        with_lists(make("sasrec", "none"), [trained[0], ("sasrec", 0, own)], users=users),
+    ]
+    tables = [
+        score_tables(TABLE_KINDS["base_llm"], records, TableOptions(tested=True, against=against))[1]
+        for against in (None, "SmolLM2-135M-Instruct × SPRec × Self-play")
+    ]
+    assert [[row[:2] for row in one.rows] for one in tables] == [
+        [("SmolLM2-135M-Instruct", "SPRec"), ("tiny Llama", "SPRec")],
+        [
+            *(("–", "most popular"), ("–", "SASRec"), ("SmolLM2-135M-Instruct", "initial SFT")),
+            *(("tiny Llama", "initial SFT"), ("tiny Llama", "SPRec")),
+        ],
+    ]
+
+
+def test_arms_that_a_table_over_a_factor_leaves_out_are_named(make):
+    varied = [make(config=config(beta=beta)) for beta in (0.1, 1.0)]
+    lost = make("without_sft", config=config(), status="failed", error="OSError: x", evaluations=())
+    start = make("sft", "none", config=config(), evaluations=evaluations())
+    made = table("beta", [*varied, make("dpo", "Random", config=config()), lost, start])
+    assert "not varied and left out: DPO, without SFT (failed)" in made.notes
+    assert not any("left out" in note for note in table("beta", varied).notes)
+
+
+def test_the_command_of_an_arm_says_the_number_format_that_it_is_named_by(make):
+    auto = {"trainer": {"precision": "auto"}}
+    records = [
+        make(seed=seed, config=config(seed) | auto, precision=formats)
+        for seed, formats in ((0, "bf16"), (1, "bf16"), (0, "float32"))
+    ]
+    assert (
+        "SPRec (trainer.precision=float32): no run with seed 1; "
+        "to run it: python -m sprec.run method=sprec seed=1 trainer.precision=float32"
+    ) in table("ablation", records).notes
+    (note,) = [
+        note
+        for note in table("ablation", [*records[:2], make("dpo", config=config())]).notes
+        if "no run" in note
+    ]
+    assert note.endswith("method=dpo seed=1")
+
+
+def test_numbers_come_from_the_runs_that_rows_show(make):
+    old = make(commit="old", started="2025-01-01T00:00:00+00:00", evaluations=evaluations()[2:])
+    lost = make(seed=2, commit="lost", status="failed", error="OSError: x", evaluations=())
+    old = replace(old, evaluations=(evaluation("iteration_1", 1, 0.5),))
+    for kind in ("main", "ablation"):
+        assert "; seeds 0; commit abcdef0123; dataset" in table(kind, [old, make(), lost]).notes[-1]
+    assert "seeds 2; commit lost" in table("ablation", [lost]).notes[-1]
