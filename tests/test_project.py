@@ -21,7 +21,7 @@ from tests.conftest import SLOW_MODULES
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sprec").rglob("*.py"))
-LEAVES = {"boundaries", "caches", "progress", "seeds"}
+LEAVES = {"boundaries", "caches", "command_line", "progress", "seeds"}
 """Modules of one idea that everybody may import."""
 ALLOWED = {
     "store": set(),
@@ -38,6 +38,7 @@ ALLOWED = {
     "report": {"records", "evaluation", "store"},
     "boundaries": set(),
     "caches": set(),
+    "command_line": set(),
     "progress": set(),
     "seeds": set(),
     "algorithm": {"training", "negatives", "generation"},
