@@ -16,6 +16,7 @@ from sprec.report.__main__ import main as main_of_report
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
 ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
+ITERATIONS = "results/movielens_smollm2_iterations"
 BY_BEAMS = sorted(
     str(folder.relative_to(ROOT))
     for pattern in ("*-beam-*", "sasrec-*")
@@ -38,6 +39,7 @@ TABLES = {
         "docs/results.md",
         (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "off_catalog"),
     ),
+    "iterations": ("docs/results.md", (ITERATIONS, "--table", "iterations", "--columns", *COLUMNS)),
     **{
         f"rejected-titles-against-{word}": (
             "docs/results.md",

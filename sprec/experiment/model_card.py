@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from sprec.experiment.reload import ReloadedRun, TunedModel
 from sprec.llm.base_models import plain_generation
 from sprec.llm.language_model import LanguageModel
@@ -70,6 +72,7 @@ def write_card(
         *write_lines(model, base),
         "```",
         "",
+        *rounding_lines(model, base),
         "## Scores",
         "",
         *_score_lines(run, state),
@@ -115,6 +118,18 @@ def write_lines(model: LanguageModel, base: AdapterBase | None) -> list[str]:
         "[0, ids.shape[1]:]",
         "answer = tokenizer.decode(ids, skip_special_tokens=True)",
         read_line(opened=model.tokens.opened),
+    ]
+
+
+def rounding_lines(model: LanguageModel, base: AdapterBase | None) -> list[str]:
+    """Return what a reader of an adapter in half precision must know, no line for other models."""
+    if base is None or model.dtype == torch.float32:
+        return []
+    number_format = str(model.dtype).removeprefix("torch.")
+    return [
+        f"The run merged these adapters before it wrote. Beside their base, in {number_format}, sums round "
+        "otherwise, and now and then another title wins; `--merged` exports what the run wrote with.",
+        "",
     ]
 
 

@@ -9,7 +9,7 @@ import torch
 from sprec.data.examples import Example
 from sprec.data.prompts import read_title
 from sprec.experiment import prepare
-from sprec.experiment.model_card import AdapterBase, load_lines, read_line, write_lines
+from sprec.experiment.model_card import AdapterBase, load_lines, read_line, rounding_lines, write_lines
 from sprec.export import _write_model
 from sprec.generation.rankers import write_greedily
 
@@ -58,6 +58,12 @@ def test_a_card_reads_an_answer_as_the_run_does(opened, answer, title, capsys):
     exec(read_line(opened=opened), {"answer": answer})
     assert capsys.readouterr().out == f"{title}\n"
     assert read_title(answer, opened=opened) == title
+
+
+def test_an_adapter_in_half_precision_says_that_it_rounds_otherwise():
+    half, whole = (SimpleNamespace(dtype=kind) for kind in (torch.bfloat16, torch.float32))
+    assert "Beside their base, in bfloat16, sums round" in rounding_lines(half, HUB)[0]
+    assert rounding_lines(whole, HUB) == rounding_lines(half, None) == []
 
 
 def test_a_base_of_the_hub_is_loaded_in_the_runs_revision(tuned, tmp_path, monkeypatch):
