@@ -97,13 +97,15 @@ def label_of(key: str) -> str:
 
 
 def direction_of(key: str) -> int:
-    """Return 1 where more of a score is better, −1 where less is.
+    """Return 1 where more of a score is better, −1 where less is, 0 for a score that nobody here knows.
 
-    >>> direction_of("hr@1"), direction_of("or_ratio@1")
-    (1, -1)
+    >>> direction_of("hr@1"), direction_of("or_ratio@1"), direction_of("novelty@1")
+    (1, -1, 0)
     """
     name, _ = split_key(key)
-    return 1 if name not in METRICS or METRICS[name].higher_is_better else -1
+    if name not in METRICS:
+        return 0
+    return 1 if METRICS[name].higher_is_better else -1
 
 
 def _of_items(compute: Callable[[ScoredLists], float]) -> Compute:

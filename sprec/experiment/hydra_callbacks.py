@@ -86,8 +86,8 @@ def _check_direction(config: DictConfig) -> None:
     goal, direction = config.get("goal"), config.hydra.sweeper.get("direction")
     if not goal or not isinstance(direction, str):
         return
-    best = "maximize" if direction_of(goal) > 0 else "minimize"
-    if direction != best:
+    best = {1: "maximize", -1: "minimize"}.get(direction_of(goal))  # an unknown goal is refused elsewhere
+    if best and direction != best:
         raise ValueError(
             f"goal={goal} with hydra.sweeper.direction={direction} looks for the worst; add "
             f"hydra.sweeper.direction={best}"

@@ -140,7 +140,7 @@ class BeamRanker(Ranker):
     @property
     def work(self) -> ModelWork:
         """The beam search."""
-        return ModelWork(beam_widths={self.width: 1.0})
+        return self.work_for(self.width)
 
     def work_for(self, k: int) -> ModelWork:
         """Return the beam search for a list of k, which is as wide as the list is long."""

@@ -22,10 +22,10 @@ _UNITS = {"": DAY, "d": DAY, "h": 3600.0, "m": 60.0}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """List the stages, or remove those that all given conditions hold for; return 0, or 2 after one line."""
-    return run_command(_parser(), arguments, _explained, StoreError)
+    return run_command(_parser(), arguments, _run, StoreError)
 
 
-def _explained(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     with explain_store_errors(options.root, "written"):
         _list_or_prune(options)
 

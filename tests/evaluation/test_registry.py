@@ -26,7 +26,7 @@ def test_names_labels_and_descriptions_are_distinct():
         ("tail_hr@5", ("tail_hr", 5), "tail HR@5", 1),
         ("dgu@1", ("dgu", 1), "DGU@1", -1),
         ("off_catalog", ("off_catalog", None), "off-catalogue", -1),
-        ("novelty@5", ("novelty", 5), "novelty@5", 1),
+        ("novelty@5", ("novelty", 5), "novelty@5", 0),
     ],
 )
 def test_keys_are_read_as_metric_and_list_length(key, parts, label, direction):

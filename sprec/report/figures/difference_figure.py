@@ -7,9 +7,9 @@ from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
 from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart, Panel
 from sprec.report.figures.series import ArmSeries, last_differences, mean_score
-from sprec.report.figures.style import VERDICTS
+from sprec.report.figures.style import DIRECTION, VERDICTS
 from sprec.report.tables.columns import headline_keys
-from sprec.report.tables.table import Cell, Difference, Table, format_cell
+from sprec.report.tables.table import Cell, Difference, Table, format_cell, format_range
 
 TITLE = "Differences to the initial SFT"
 INTERVALS = (
@@ -48,15 +48,15 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
 
 
 def _caption(arms: Sequence[ArmSeries], keys: Sequence[str], differences: Differences) -> str:
-    fewest, most = (count(len(arm.last) for arm in arms) for count in (min, max))
-    span = str(most) if fewest == most else f"{fewest} to {most}"
-    means = f"mean over {span} seeds" if most > 1 else "of one seed"
+    seeds = format_range(len(arm.last) for arm in arms)
+    means = "of one seed" if seeds == "1" else f"mean over {seeds} seeds"
     if not differences:
         return NO_LISTS.format(means)
     others = [label_of(key) for key in keys if not any(key == tested for _, tested in differences)]
     untested = [arm.name for place, arm in enumerate(arms) if not any(place == one for one, _ in differences)]
-    notes = (NOT_TESTED.format(", ".join(others)) if others else "", NO_ARM_LISTS.format("; ".join(untested)))
-    return INTERVALS.format(means) + notes[0] + (notes[1] if untested else "")
+    without_test = NOT_TESTED.format(", ".join(others)) if others else ""
+    without_lists = NO_ARM_LISTS.format("; ".join(untested)) if untested else ""
+    return f"{INTERVALS.format(means)}{without_test}{without_lists}"
 
 
 def _points(arms: Sequence[ArmSeries], key: str, differences: Differences) -> list[Point]:
@@ -88,7 +88,7 @@ def _rounded(value: float) -> float:
 
 
 def _verdict(key: str, difference: Difference | None) -> str:
-    if difference is None or not difference.significant:
+    if difference is None or not difference.significant or not direction_of(key):
         return "unclear"
     return "better" if difference.mean * direction_of(key) > 0 else "worse"
 
@@ -96,7 +96,7 @@ def _verdict(key: str, difference: Difference | None) -> str:
 def _panel(key: str, points: Sequence[Point], names: Sequence[str]) -> Panel:
     means = [point for point in points if point["low"] is not None]
     texts = [f"{point['arm']}: {_words(point)}" for point in means]
-    direction = "higher is better" if direction_of(key) > 0 else "lower is better"
+    direction = DIRECTION[direction_of(key)]
     chart = charts.difference_chart(points, names, title=label_of(key), subtitle=direction)
     return Panel(chart, f"{label_of(key)}, difference to the initial SFT, {direction}. {'; '.join(texts)}.")
 

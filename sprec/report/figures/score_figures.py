@@ -8,9 +8,9 @@ from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
 from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart, Panel, describe_series
 from sprec.report.figures.series import ArmSeries, SeedMean, mean_change, mean_score
-from sprec.report.figures.style import INITIAL, MUTED, ModelStyle
+from sprec.report.figures.style import DIRECTION, INITIAL, MUTED, ModelStyle
 from sprec.report.tables.columns import LIST_METRICS, OFF_CATALOG
-from sprec.report.tables.table import Cell, Table
+from sprec.report.tables.table import Cell, Table, format_range
 
 # Iterations by which the arms' marks stand apart, so that intervals do not hide each other.
 OFFSET = 0.07
@@ -20,8 +20,6 @@ INTERVALS = (
     "Means over {} seeds; a bar is the 95\u00a0%\u00a0t interval of the change since iteration 0, each seed "
     "compared with itself: one that leaves {} out is more than chance between seeds."
 )
-DIRECTION = {1: "higher is better", -1: "lower is better"}
-
 # The score across and the score up of a plane.
 ScorePair = tuple[str, str]
 
@@ -58,14 +56,13 @@ def _iteration_figure(data: FigureData, k: int) -> Figure:
     # NDCG@1 is HR@1: a second panel would show the same points.
     keys = [metric.key(k) for metric in LIST_METRICS if not (k == 1 and metric.name == "ndcg")]
     keys += [OFF_CATALOG] if k == data.cutoffs[0] else []
-    counts = sorted({len(arm.last) for arm in data.series})
-    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    seeds = format_range(len(arm.last) for arm in data.series)
     # Arms that start from different models, or have unequal seeds, share no level.
     has_level = any(_initial_level(data, key) is not None for key in keys)
     level, start = (
         (", the dotted line its level", "the dotted line") if has_level else ("", "the arm's own start")
     )
-    intervals = INTERVALS.format(seeds, start) if counts[-1] > 1 else "One seed, so there are no intervals."
+    intervals = INTERVALS.format(seeds, start) if seeds != "1" else "One seed, so there are no intervals."
     return Figure(
         f"iterations_{k}",
         f"Metrics over iterations, lists of {k}",

@@ -28,6 +28,9 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
+# By `direction_of`.
+DIRECTION = {1: "higher is better", -1: "lower is better", 0: "which way is better is unknown"}
+
 # Pixels of a panel's plot: with its axis it fits a phone that is 390 px wide.
 WIDTH, HEIGHT = 236, 176
 # Pixels that names of models take at most on an axis.

@@ -82,6 +82,5 @@ def is_better(key: str, one: float, two: float) -> bool:
 
 def arrows(keys: Iterable[str], labels: Labels = LABELS) -> dict[str, str]:
     """Return for each score's label the arrow to its better side."""
-    # Of a score that nobody here knows, nobody can say which way is better.
-    known = (key for key in keys if split_key(key)[0] in METRICS)
-    return {labels.score(key): "↑" if direction_of(key) > 0 else "↓" for key in known}
+    directions = {key: direction_of(key) for key in keys}
+    return {labels.score(key): "↑" if way > 0 else "↓" for key, way in directions.items() if way}

@@ -12,7 +12,7 @@ from sprec.report.tables.difference_table import difference_table
 from sprec.report.tables.inconsistencies import differing_settings, inconsistencies
 from sprec.report.tables.missing import missing_runs, scored_records, source_line
 from sprec.report.tables.reference_values import ReportedRow, rows_of_dataset
-from sprec.report.tables.table import Cell, Mark, Table, transpose
+from sprec.report.tables.table import Cell, Mark, Table, format_range, transpose
 from sprec.report.tables.table_kinds import MAIN
 from sprec.report.tables.table_rows import ScoreRow
 
@@ -219,8 +219,7 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
 
 def _seeds(rows: Sequence[ScoreRow]) -> str:
     """Return over how many seeds a dataset's rows are, those without numbers aside."""
-    counts = {len(row.by_seed) for row in rows if row.by_seed} or {1}
-    return str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return format_range({len(row.by_seed) for row in rows if row.by_seed} or {1})
 
 
 def _notes(comparisons: Sequence[Comparison], references: Sequence[ReportedRow]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from sprec.evaluation.registry import METRICS, direction_of, split_key
+from sprec.evaluation.registry import direction_of
 from sprec.report.tables.columns import is_better
 from sprec.report.tables.table import Mark
 
@@ -21,8 +21,8 @@ def mark_best(
     >>> mark_best([0.1, 0.3, 0.3, 0.2], "or_ratio@5", lambda row, following: row == 0)
     {0: 'best'}
     """
-    known = split_key(key)[0] in METRICS  # else nobody can say which way is better
-    numbers = {value for value in values if known and not math.isnan(value)}
+    # Where nobody knows which way is better, no value is.
+    numbers = {value for value in values if direction_of(key) and not math.isnan(value)}
     order = sorted(numbers, key=lambda value: -direction_of(key) * value)
     marked: dict[int, Mark] = {}
     names: tuple[Mark, Mark] = ("best", "second")

@@ -1,9 +1,8 @@
 """What a table is, whatever it is written as."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from sprec.report.labels import Label
@@ -119,6 +118,16 @@ def format_signed(value: float, digits: int = 4) -> str:
     return text[1:] if float(f"{value:.{digits}f}") == 0 else text
 
 
+def format_range(counts: Iterable[int]) -> str:
+    """Return whole numbers as the one that they all are, or as their range.
+
+    >>> format_range([3, 3]), format_range([2, 1, 3])
+    ('3', '1 to 3')
+    """
+    numbers = sorted(counts)
+    return f"{numbers[0]}" if numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
+
+
 def drop_zeros(text: str) -> str:
     """Return a text whose numbers have no 0 before the point.
 
@@ -134,9 +143,12 @@ def transpose(table: Table) -> Table:
     # Those of no group come first: below a group they would seem to be of it.
     numbers = sorted(range(table.names, len(table.columns)), key=lambda place: groups[place] != "")
     place_of = {column: row for row, column in enumerate(numbers)}
-    before = dict(pairwise(numbers))
-    starts = {after for one, after in before.items() if groups[one] != groups[after]} | set(numbers[:1])
-    heads = {place_of[place]: groups[place] for place in numbers if place in starts and groups[place]}
+    before = [None, *numbers]
+    heads = {
+        row: groups[place]
+        for row, (one, place) in enumerate(zip(before, numbers, strict=False))
+        if groups[place] and (one is None or groups[one] != groups[place])
+    }
     above, group = [], ""
     for row in range(len(table.rows)):
         group = table.row_heads.get(row, group)
