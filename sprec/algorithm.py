@@ -4,13 +4,13 @@ What a step computes is in `sprec.training.stages`, DPO's loss in `sprec.trainin
 titles come from in `sprec.negatives`, and how a model is tested in `sprec.training.ranking_stages`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from sprec.generation.decoding import Decoding
 from sprec.generation.rankers import Baseline, Ranker
@@ -21,6 +21,9 @@ from sprec.training.ranking_stages import RankingStages
 from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
 from sprec.training.stages import Stages
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

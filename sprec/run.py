@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.boundaries import InputError, describe
+from sprec.deferred_imports import defer_import
 from sprec.experiment.config import Node, Settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
 from sprec.experiment.hydra_callbacks import SweepTable, to_settings
@@ -105,6 +106,8 @@ def _run(settings: Settings, folder: Path) -> float | None:
         return None
     refuse_other_record(folder, settings.model_dump())
     _log_place_in_sweep()
+    for library in ("torch", "transformers"):
+        defer_import(library)
     from sprec.experiment.session import Session
 
     session = Session(settings, folder, command=_command(), sweep=_sweep().sweep)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,9 +101,22 @@ def test_second_run_reuses_every_stage(first, tmp_path):
     assert record(tmp_path)["evaluations"] == record(folder)["evaluations"]
 
 
+def test_stored_run_imports_neither_torch_nor_transformers(first, tmp_path):
+    home, _, _ = first
+    libraries = "{'torch._C', 'transformers.utils'}"
+    code = f"import sys; from sprec import run; run.main(); print({libraries} & {{*sys.modules}})"
+    arguments = [*places("sprec.run", tmp_path), *SMALL]
+    environment = {**os.environ, "SPREC_HOME": str(home)}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert all(stage["reused"] for stage in record(tmp_path)["stages"])
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_same_command_on_an_empty_store_gives_identical_predictions(first, tmp_path):
     home, folder, _ = first
-    sprec(tmp_path / "home", tmp_path / "out", *SMALL)
+    # Fresh: libraries are imported, and set up, when something is first computed.
+    sprec(tmp_path / "home", tmp_path / "out", *SMALL, fresh=True)
     assert record(tmp_path / "out")["evaluations"] == record(folder)["evaluations"]
     for path in home.glob("stages/evaluate/*/predictions.parquet"):
         twin = tmp_path / "home" / path.relative_to(home)

@@ -1,16 +1,21 @@
 """Recommenders without an LLM, as arms: from a dataset and rows to ranked items."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 from numpy.random import Generator
 
-from sprec.baselines.sequential import FitSettings, NextItemModel, fit, rank_items
 from sprec.data.dataset import Dataset
 from sprec.data.examples import Examples
 from sprec.evaluation.metrics import without_history
+
+if TYPE_CHECKING:
+    from sprec.baselines.sequential import FitSettings, NextItemModel
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class SequentialRecommender:
         self, dataset: Dataset, rows: Examples, *, k: int, rng: Generator
     ) -> Int[np.ndarray, "users k"]:
         """Return the k items that the trained model scores highest."""
+        from sprec.baselines.sequential import fit, rank_items  # its classes need torch
+
         model = self.model(len(dataset.catalog), rng=rng)
         fit(model, dataset.split.train, dataset.split.valid, self.settings, rng=rng)
         return rank_items(model, rows.frame["history"].to_list(), k, exclude_history=self.exclude_history)

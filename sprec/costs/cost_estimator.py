@@ -1,14 +1,15 @@
 """The stages of a method with what they cost: nothing is computed but the lengths of a sample of rows."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from sprec.costs import pass_costs
 from sprec.costs.machine_speed import MachineSpeed
@@ -25,6 +26,9 @@ from sprec.training.ranking_stages import RankingStages
 from sprec.training.row_sampling import RowSampling
 from sprec.training.row_weights import RowWeighting
 from sprec.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE_ROWS = 256
 """Rows whose tokens are counted; a stage with more rows costs so many times as much."""

@@ -1,5 +1,7 @@
 """How fast the machine is, by three short measurements: products, memory, and calls of small operations."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,5 +1,7 @@
 """Rows of tokens without a loaded model: for counting, not for training."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 

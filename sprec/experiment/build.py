@@ -1,10 +1,13 @@
 """Configuration → objects: beside run.py and hydra_callbacks.py the only place that knows Hydra."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from sprec.boundaries import InputError, describe
 from sprec.caches import default_store
 from sprec.data.dataset import DatasetReader
 from sprec.data.prompts import PromptLayout
+from sprec.deferred_imports import when_imported
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.generation.grounding import Embedder
@@ -50,14 +54,17 @@ class Components:
 
 
 def build_components(settings: Settings) -> Components:
-    """Return the run's objects and set torch up; `ValueError` for an unknown device or option."""
-    silence_libraries()
+    """Return the run's objects; `ValueError` for an unknown device or option.
+
+    PyTorch is set up as soon as it is imported.
+    """
+    when_imported("transformers", silence_libraries)
     device = _resolve_device(settings.trainer.device)
     _check_device_count(settings.trainer.devices, device)
     _check_sharding(settings)
     if settings.base_llm.weights.get("source") == "???":  # checked here, before data are read
         raise ValueError("base_llm=folder reads a folder; name it with base_llm.weights.source=DIR")
-    _set_up_torch(settings, device)
+    when_imported("torch", partial(_set_up_torch, settings, device))
     weights = instantiate_node("base_llm.weights", settings.base_llm.weights)
     if isinstance(weights, TinyLlama) and settings.base_llm.lora.rank:
         log.warning(
@@ -119,10 +126,15 @@ def _resolve_precision(settings: Settings, device: str) -> Precision:
 
 
 def _resolve_device(name: str) -> str:
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    device = ("cuda" if _has_cuda() else "cpu") if name == "auto" else name
+    if device.startswith("cuda") and not _has_cuda():
         raise ValueError(f"trainer.device={name}: no CUDA device here; use trainer.device=cpu")
     return device
+
+
+def _has_cuda() -> bool:
+    # PyTorch's builds for the CPU alone say so in their version, so that nothing need be imported.
+    return not version("torch").endswith("+cpu") and torch.cuda.is_available()
 
 
 def _check_device_count(processes: int, device: str) -> None:

@@ -1,20 +1,24 @@
 """Beam search over the catalogue's titles: exact scores, with a forward pass only where there is a choice."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from sprec.generation.guidance import PromptGuidance
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.engines.interface import DecodingState
 from sprec.llm.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ScoredItems = list[tuple[float, int]]  # score, item
 
@@ -85,7 +89,7 @@ class _Logits:
     normaliser: Float[np.ndarray, " rows"]
 
     @classmethod
-    def of(cls, logits: Float[Tensor, "rows vocabulary"]) -> "_Logits":
+    def of(cls, logits: Float[Tensor, "rows vocabulary"]) -> _Logits:
         """Return the logits of the model, with their normaliser."""
         return cls(logits.cpu().numpy(), logits.logsumexp(-1).cpu().double().numpy())
 

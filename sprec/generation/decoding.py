@@ -1,15 +1,16 @@
 """Writing titles: one per prompt, greedily or sampled, and the k best of the catalogue by beam search."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.random import Generator
-from torch import Tensor
 
 from sprec.generation.beam_search import search_prompts
 from sprec.generation.finished_groups import compute_group
@@ -19,6 +20,9 @@ from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import microbatches
 from sprec.llm.tokenization import TitleState
 from sprec.progress import track
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TokenPrompts = Sequence[tuple[int, ...]]
 BEAM_TOKENS = 8
@@ -88,7 +92,6 @@ class Sampled:
         return torch.searchsorted(cumulative, targets, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
-@torch.no_grad()
 def write_titles(
     model: LanguageModel,
     prompts: TokenPrompts,
@@ -115,7 +118,7 @@ def write_titles(
     longest = model.tokens.longest_title if max_tokens is None else max_tokens
     uniforms = torch.tensor(decoding.uniforms(len(prompts), longest, rng), device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
-    with model.merged_adapters(), model.autocast():
+    with torch.no_grad(), model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
             tokens, cut = compute_group(
@@ -155,7 +158,6 @@ def _write_group(
     return answers, len(unfinished)
 
 
-@torch.no_grad()
 def search_titles(
     model: LanguageModel,
     prompts: TokenPrompts,
@@ -186,7 +188,7 @@ def search_titles(
     excluded = [sorted(set(items)) for items in excluded] if excluded else [()] * len(prompts)
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
-    with model.merged_adapters(), model.autocast():
+    with torch.no_grad(), model.merged_adapters(), model.autocast():
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.for_prompts(group, trie.sum_by_node) if guidance else [UNGUIDED] * len(group)

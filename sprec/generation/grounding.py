@@ -1,5 +1,7 @@
 """From a written title to catalogue items: nearest titles by embedding (Gao et al. 2025; BIGRec)."""
 
+from __future__ import annotations
+
 import logging
 import zlib
 from collections import Counter
@@ -81,7 +83,6 @@ class SentenceModel:
         """Return the digest of the encoder's files."""
         return fingerprint("sentence", source=self.source.digest(), folder=self.folder)
 
-    @torch.no_grad()
     def embed(self, titles: Sequence[str]) -> Float[np.ndarray, "titles size"]:
         """Return unit vectors in float32; titles of the same tokens have the same vector, to the last bit."""
         from transformers import AutoModel, AutoTokenizer  # takes seconds, and n-grams do without it
@@ -96,7 +97,8 @@ class SentenceModel:
         vectors = []
         for batch in track(batches, "embedding titles", len(batches)):
             ids = torch.tensor(batch)
-            hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            with torch.no_grad():
+                hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
             vectors.append(torch.nn.functional.normalize(hidden.mean(1), dim=-1).numpy())
         row = {ids: number for number, ids in enumerate(ids for batch in batches for ids in batch)}
         return np.concatenate(vectors)[[row[ids] for ids in tokens]]

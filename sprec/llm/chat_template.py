@@ -1,5 +1,7 @@
 """The chat template that an instruction-tuned base LLM expects."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

@@ -1,16 +1,16 @@
 """The language model: a base LLM, its adapters and its tokenizer, computed by one of two engines."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from sprec.data.prompts import Prompt, Step
 from sprec.llm.adapters import Lora, add_adapters, merged_adapters, without_input_casting
@@ -20,6 +20,9 @@ from sprec.llm.engines.plain import PlainEngine
 from sprec.llm.precision import quantization_options
 from sprec.llm.token_rows import PredictedTokens, TokenRow
 from sprec.llm.tokenization import PromptTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 TUNED_FILE = "tuned.safetensors"
 
@@ -105,14 +108,18 @@ class LanguageModel:
 
     def save(self, folder: Path) -> None:
         """Write the tuned weights as safetensors."""
+        from safetensors.torch import save_file  # imports torch
+
         weights = {name: weight.cpu().contiguous() for name, weight in self.tuned_weights().items()}
         save_file(weights, folder / TUNED_FILE)
 
-    def load(self, folder: Path | None) -> "LanguageModel":
+    def load(self, folder: Path | None) -> LanguageModel:
         """Set the tuned weights to a folder's, or to the initial ones for None; returns itself.
 
         The counts of truncated prompts and titles start at 0 again.
         """
+        from safetensors.torch import load_file  # imports torch
+
         self.tokens.reset_counts()
         self.set_tuned_weights(load_file(folder / TUNED_FILE) if folder else self._initial)
         return self

@@ -1,8 +1,12 @@
 """Number formats: of matrix products, of base weights, and of the copy that only infers."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +14,9 @@ import transformers
 
 log = logging.getLogger(__name__)
 QUANTISER = "bitsandbytes"
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_UNITS = frozenset({"avx512_bf16", "amx_bf16"})
+"""Flags of processors that multiply bfloat16 matrices in hardware."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,16 @@ def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Private to torch, so a later version may do without them.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return not BF16_UNITS.isdisjoint(_processor_flags())
+
+
+@cache
+def _processor_flags() -> frozenset[str]:
+    """Return what this processor can do in Linux's words; none elsewhere."""
+    if not CPU_INFO.is_file():
+        return frozenset()
+    lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    return frozenset(next((line.split() for line in lines if line.startswith("flags")), []))
 
 
 def resolve_precision(products: str, quantise: str, inference: str, *, device: str, rank: int) -> Precision:

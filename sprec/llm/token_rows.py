@@ -1,12 +1,17 @@
 """Token rows: one prompt and the answers to it as token ids, grouped so that passes waste little padding."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class PredictedTokens:
     labels: Int[Tensor, " predicted"]
 
     @classmethod
-    def of(cls, rows: Sequence[TokenRow], device: torch.device | str) -> "PredictedTokens":
+    def of(cls, rows: Sequence[TokenRow], device: torch.device | str) -> PredictedTokens:
         """Return what these rows predict; `ValueError` where they have unequal numbers of answers."""
         if len({len(row.answers) for row in rows}) != 1:
             counts = [len(row.answers) for row in rows]

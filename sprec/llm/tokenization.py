@@ -1,5 +1,7 @@
 """Prompts and titles as tokens: tokenised apart they are the tokens of the whole text."""
 
+from __future__ import annotations
+
 import logging
 import re
 from collections.abc import Sequence
@@ -8,15 +10,17 @@ from enum import IntEnum
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from jaxtyping import Int8
-from torch import Tensor
 
 from sprec.data.prompts import Prompt, Side, Step, read_title
 from sprec.llm.token_rows import TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 TokenIds = tuple[int, ...]
@@ -69,7 +73,7 @@ class PromptTokenizer:
             )
 
     @classmethod
-    def load(cls, folder: Path, prompt: Prompt, *, cutoff_tokens: int) -> "PromptTokenizer":
+    def load(cls, folder: Path, prompt: Prompt, *, cutoff_tokens: int) -> PromptTokenizer:
         """Return the tokenizer of a base LLM's folder; logs how many titles it does not reproduce."""
         tokenizer = cls(
             transformers.AutoTokenizer.from_pretrained(folder), prompt, cutoff_tokens=cutoff_tokens
@@ -154,7 +158,7 @@ class PromptTokenizer:
         texts = self.tokenizer.batch_decode(ordinary, clean_up_tokenization_spaces=False)
         return [read_title(text, opened=self.opened) for text in texts]
 
-    def stop_rule(self, vocabulary: int, device: torch.device) -> "StopRule":
+    def stop_rule(self, vocabulary: int, device: torch.device) -> StopRule:
         """Return the rule that says where a written title ends, for logits of this many tokens."""
         if (vocabulary, device) in self._rules:
             return self._rules[vocabulary, device]
@@ -264,7 +268,7 @@ class StopRule:
     @classmethod
     def of(
         cls, pieces: Sequence[str], ends: frozenset[int], start: TitleState, device: torch.device
-    ) -> "StopRule":
+    ) -> StopRule:
         """Return the rule for a vocabulary of these texts, of which the tokens `ends` end a text."""
         rows = [
             [TitleState.ENDED if i in ends else advance(state, piece) for i, piece in enumerate(pieces)]

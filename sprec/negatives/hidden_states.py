@@ -1,5 +1,7 @@
 """How alike two answers to one prompt are to the model itself: by its last hidden states."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +13,6 @@ from sprec.llm.token_rows import TokenRow, microbatches
 from sprec.progress import track
 
 
-@torch.no_grad()
 def mean_hidden_states(
     model: LanguageModel, rows: Sequence[TokenRow], *, batch_tokens: int
 ) -> Float[np.ndarray, "rows answers size"]:
@@ -21,7 +22,8 @@ def mean_hidden_states(
     means = np.zeros((len(rows), len(rows[0].answers), size), dtype=np.float32)
     groups = microbatches([row.width for row in rows], batch_tokens)
     for group in track(groups, "hidden states", len(groups)):
-        means[group] = _means(model, [rows[i] for i in group])
+        with torch.no_grad():
+            means[group] = _means(model, [rows[i] for i in group])
     return means
 
 

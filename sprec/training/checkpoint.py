@@ -1,5 +1,7 @@
 """What a killed stage goes on from: weights, optimiser, schedule, curve and random state of its last step."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Mapping

@@ -3,15 +3,20 @@
 "Causality-Enhanced Behavior Sequence Modeling in LLMs for Personalized Recommendation", arXiv 2410.22809.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
 
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -79,4 +84,4 @@ def _label_log_probs(
     logits: Float[Tensor, "tokens vocabulary"], labels: Int[Tensor, " tokens"]
 ) -> Float[Tensor, " tokens"]:
     """Return log p(label) in nats."""
-    return -nn.functional.cross_entropy(logits, labels, reduction="none")
+    return -torch.nn.functional.cross_entropy(logits, labels, reduction="none")

@@ -1,23 +1,27 @@
 """What the processes that train together share; with one process each function is the identity."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from sprec.llm.token_rows import microbatches
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def rank() -> int:
     """Return the number of this process, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 def world_size() -> int:
     """Return how many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def own_microbatches(widths: Sequence[int], tokens: int, *, even: bool = False) -> list[list[int]]:
@@ -41,7 +45,7 @@ def _microbatches(rows: Sequence[int], widths: Sequence[int], tokens: int) -> li
 def sum_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the sum of equally shaped tensors over the processes, computed in place."""
     if world_size() > 1:
-        dist.all_reduce(values)
+        torch.distributed.all_reduce(values)
     return values
 
 

@@ -1,18 +1,22 @@
 """Log-probabilities of many rows, without gradients: DPO's reference, and the validation loss."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.progress import track
 from sprec.training import distributed
 
-AnswerScorer: TypeAlias = Callable[[Sequence[int]], Float[Tensor, "batch answers"]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AnswerScorer: TypeAlias = "Callable[[Sequence[int]], Float[Tensor, 'batch answers']]"
 """From numbers of rows to a score of each answer, in nats."""
 
 

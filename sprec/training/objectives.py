@@ -5,11 +5,15 @@ answer, Δ_l for the rejected ones. Where every Δ is 0, `dpo`, `rosepo` and `dm
 rejected answers is log(1 + k), whatever `beta` is. CFT is `sft` on the score of `Counterfactual`.
 """
 
-from typing import Protocol
+from __future__ import annotations
 
-import torch.nn.functional as F
+from typing import TYPE_CHECKING, Protocol
+
+import torch
 from jaxtyping import Float
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Objective(Protocol):
@@ -40,7 +44,7 @@ def dpo(
     reference and its answers as rejected ones.
     """
     # In float32 log(sigmoid(x)) would be minus infinity where x is below −104.
-    return -F.logsigmoid(beta * _margins(policy, reference)).mean(1)
+    return -torch.nn.functional.logsigmoid(beta * _margins(policy, reference)).mean(1)
 
 
 def sdpo(
@@ -51,7 +55,7 @@ def sdpo(
     With one rejected answer it is `dpo`. The hardest negative, of highest Δ_l, has the largest gradient.
     """
     # In float32 a plain sum would overflow where an exponent passes 88.
-    return -F.logsigmoid(-(-beta * _margins(policy, reference)).logsumexp(1))
+    return -torch.nn.functional.logsigmoid(-(-beta * _margins(policy, reference)).logsumexp(1))
 
 
 def dmpo(
@@ -67,7 +71,7 @@ def dmpo(
     """
     # Δ_w is the same in all margins, so their mean is Δ_w less the mean of Δ_l.
     margins = _margins(policy, reference)
-    return -F.logsigmoid(beta * (margins.sum(1) if scaled_by_count else margins.mean(1)))
+    return -torch.nn.functional.logsigmoid(beta * (margins.sum(1) if scaled_by_count else margins.mean(1)))
 
 
 def rosepo(
@@ -84,7 +88,8 @@ def rosepo(
     """
     # The paper has an ε per pair, from an oracle of preferences; a constant one is its simple form.
     margin = beta * _margins(policy, reference)
-    return -((1 - epsilon) * F.logsigmoid(margin) + epsilon * F.logsigmoid(-margin)).mean(1)
+    log_sigmoid = torch.nn.functional.logsigmoid
+    return -((1 - epsilon) * log_sigmoid(margin) + epsilon * log_sigmoid(-margin)).mean(1)
 
 
 def _margins(

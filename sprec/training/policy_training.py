@@ -1,17 +1,18 @@
 """What SFT and preference tuning have in common: from texts to a trained policy and its files."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from sprec.data.prompts import Step
 from sprec.llm.adapters import without_dropout
@@ -27,6 +28,9 @@ from sprec.training.objectives import Objective
 from sprec.training.row_sampling import HistoryWithAnswers, encode_rows, with_targets
 from sprec.training.schedule import Schedule
 from sprec.training.training_rows import TrainingRows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CURVE, DROPS = "curve.parquet", "drops.json"
 """Files of a stage: its losses per step, and how many rows or titles it dropped."""

@@ -1,14 +1,17 @@
 """How long and how fast a stage trains: epochs, batches, optimiser, learning rate, the order of rows."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.random import Generator
-from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,11 @@ class Schedule:
 
     def build_optimizer(
         self, weights: Sequence[Tensor], steps: int
-    ) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
         """Return the optimiser and its learning rate over `steps` optimiser steps."""
         optimizer = OPTIMIZERS[self.optimizer](weights, self.learning_rate)
-        return optimizer, LambdaLR(optimizer, lambda step: self.rate_factor(step, steps))
+        rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate_factor(step, steps))
+        return optimizer, rate
 
     def rate_factor(self, step: int, steps: int) -> float:
         """Return the share of `learning_rate` at a step, counted from 0, of `steps`."""

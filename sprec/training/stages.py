@@ -1,15 +1,16 @@
 """The stages that tune: each is computed once and stored under the key of all it depends on."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
@@ -27,6 +28,9 @@ from sprec.training.policy_training import train_policy, write_drops
 from sprec.training.row_sampling import RowSampling, with_targets
 from sprec.training.row_weights import ItemGenres, RowWeighting
 from sprec.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 PAIRS = "pairs.parquet"

@@ -1,14 +1,19 @@
 """The rows that a stage trains on, and what weighs and divides their losses."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from sprec.llm.token_rows import TokenRow
 from sprec.training.log_probs import AnswerScorer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sprec.baselines import guided_ranker, recommenders
+from sprec.baselines import guided_ranker
 from sprec.baselines.guided_ranker import CollaborativeModel
 from sprec.baselines.recommenders import SequentialRecommender
 from sprec.baselines.sasrec import sasrec
@@ -22,7 +22,7 @@ def refuse(model, train, valid, *rest, **more):
 
 
 def test_a_recommender_fits_training_rows_and_stops_on_validation_rows(monkeypatch):
-    monkeypatch.setattr(recommenders, "fit", refuse)
+    monkeypatch.setattr("sprec.baselines.sequential.fit", refuse)
     data = toy_dataset()
     recommender = SequentialRecommender(partial(sasrec, width=16), FitSettings())
     with pytest.raises(Fitted) as fitted:

@@ -93,7 +93,7 @@ def test_a_hub_model_counts_by_its_commit_and_is_read_at_it(tokenizer, tmp_path,
     """A branch moves on, and another machine may have an older one."""
     heads = iter(["a" * 40, "b" * 40])
     place = "/cache/models--org--model/snapshots/{}/config.json"
-    monkeypatch.setattr(base_models, "cached_file", lambda *_, **how: place.format(next(heads)))
+    monkeypatch.setattr("transformers.utils.hub.cached_file", lambda *_, **how: place.format(next(heads)))
     digests = [Pretrained("m", "org/model").digest([]) for _ in range(2)]
     assert digests[0] != digests[1]
     pinned = Pretrained("m", "org/model", revision="b" * 40)  # asks nobody
@@ -114,7 +114,7 @@ def test_a_revision_that_nobody_knows_is_one_line(monkeypatch):
     def unknown(*_, **how):
         raise OSError("We couldn't connect\nto the hub")
 
-    monkeypatch.setattr(base_models, "cached_file", unknown)
+    monkeypatch.setattr("transformers.utils.hub.cached_file", unknown)
     with pytest.raises(ValueError, match=r"couldn't connect.*weights.revision to a commit of it") as e:
         Pretrained("m", "org/model").digest([])
     assert "\n" not in str(e.value)

@@ -1,19 +1,23 @@
 """Which engine computes a model: the fast one only where it was seen to agree with the plain one."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from sprec.llm.engines import fast
 from sprec.llm.engines.interface import ModelEngine
 from sprec.llm.engines.plain import PlainEngine
 from sprec.llm.token_rows import TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 TOLERANCE_NATS = 1e-3

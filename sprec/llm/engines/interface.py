@@ -1,18 +1,22 @@
 """What an engine does for a language model: one meaning, however it is computed."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from sprec.llm.token_rows import PredictedTokens, TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DecodingState(Protocol):
     """Rows that continue prompts; all have read equally many tokens since their prompts."""
 
-    def select_rows(self, rows: Int[Tensor, " selected"]) -> "DecodingState":
+    def select_rows(self, rows: Int[Tensor, " selected"]) -> DecodingState:
         """Return these rows, in this order and as often as named; this state stays as it is."""
         ...
 

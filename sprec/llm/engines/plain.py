@@ -4,17 +4,21 @@ It is what every test compares with. Rows are padded on the right: in a causal m
 reaches a token, so that neither padding nor the other rows can change what is computed for it.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 from inspect import signature
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
 
 from sprec.llm.engines.interface import DecodingState, group_equal, sum_by_answer
 from sprec.llm.token_rows import PredictedTokens, TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Tokens = tuple[int, ...]
 
@@ -40,7 +44,9 @@ class PlainEngine:
     def log_probs(self, rows: Sequence[TokenRow]) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats."""
         tokens = PredictedTokens.of(rows, self._device)
-        by_token = -nn.functional.cross_entropy(self.token_logits(rows), tokens.labels, reduction="none")
+        by_token = -torch.nn.functional.cross_entropy(
+            self.token_logits(rows), tokens.labels, reduction="none"
+        )
         return sum_by_answer(by_token, tokens)
 
     def token_logits(self, rows: Sequence[TokenRow]) -> Float[Tensor, "predicted vocabulary"]:
@@ -110,7 +116,7 @@ class _RereadState:
     def __init__(self, engine: PlainEngine, sequences: Sequence[Tokens]) -> None:
         self._engine, self._sequences = engine, list(sequences)
 
-    def select_rows(self, rows: Int[Tensor, " selected"]) -> "_RereadState":
+    def select_rows(self, rows: Int[Tensor, " selected"]) -> _RereadState:
         """Return these rows, in this order and as often as named."""
         return _RereadState(self._engine, [self._sequences[row] for row in rows.tolist()])
 
@@ -132,7 +138,7 @@ class _RereadState:
             TokenRow((*sequence, row[0]), ((*row[1:length], 0),))  # the last token is predicted, not read
             for sequence, row, length in zip(self._sequences, tokens.tolist(), lengths, strict=True)
         ]
-        return -nn.functional.cross_entropy(self._engine.token_logits(rows), labels, reduction="none")
+        return -torch.nn.functional.cross_entropy(self._engine.token_logits(rows), labels, reduction="none")
 
 
 class _CachedState:
@@ -145,7 +151,7 @@ class _CachedState:
     @classmethod
     def of(
         cls, base_model: Any, prompts: Sequence[Tokens], device: torch.device
-    ) -> tuple["_CachedState", Float[Tensor, "prompts vocabulary"]]:
+    ) -> tuple[_CachedState, Float[Tensor, "prompts vocabulary"]]:
         """Read the prompts, padded on the left so that all of them end in the last column."""
         width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
@@ -154,7 +160,7 @@ class _CachedState:
         state = cls(base_model, None, real[:, :0])
         return state, state._read(ids, real, keep=1)[:, -1].float()
 
-    def select_rows(self, rows: Int[Tensor, " selected"]) -> "_CachedState":
+    def select_rows(self, rows: Int[Tensor, " selected"]) -> _CachedState:
         """Return these rows, in this order and as often as named."""
         # Layers with a recurrent state write into it in place, so that rows shared by two states need copies.
         cache = copy.deepcopy(self._cache)
@@ -173,7 +179,7 @@ class _CachedState:
     ) -> Float[Tensor, " real"]:
         """Return log p of the label after each real token, in nats."""
         logits = self._read(tokens, real.long(), keep=tokens.shape[1])[real]
-        return -nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        return -torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
 
     def _read(self, tokens: Tensor, real: Tensor, *, keep: int) -> Float[Tensor, "rows kept vocabulary"]:
         """Return the logits after the last `keep` of these tokens; some models give all."""
