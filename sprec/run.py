@@ -38,6 +38,7 @@ from sprec.records.output_folder import (
     fresh_command,
     refuse_other_record,
 )
+from sprec.records.provenance import package_versions
 from sprec.records.redaction import redact_text, redact_word
 from sprec.records.run_record import utc_now
 
@@ -106,8 +107,9 @@ def _run(settings: Settings, folder: Path) -> float | None:
         return None
     refuse_other_record(folder, settings.model_dump())
     _log_place_in_sweep()
-    for library in ("torch", "transformers"):
-        defer_import(library)
+    defer_import("torch")
+    # W&B looks for its version whenever a run begins.
+    defer_import("transformers", __version__=package_versions().get("transformers"))
     from sprec.experiment.session import Session
 
     session = Session(settings, folder, command=_command(), sweep=_sweep().sweep)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from sprec.deferred_imports import defer_import, when_imported
+from sprec.deferred_imports import defer_import, import_deferred, when_imported
 
 ROOT = Path(__file__).parents[1]
 WITH_NETWORKS = {f"sprec.baselines.{name}" for name in ("sasrec", "gru4rec", "sequential", "guided_ranker")}
@@ -82,6 +82,29 @@ def test_imported_and_missing_libraries_are_left_alone(library):
     assert sys.modules["counting"] is module
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("not_installed_anywhere")
+
+
+def test_failed_import_tells_its_reason_again_and_leaves_no_half(library, tmp_path):
+    (tmp_path / "failing.py").write_text("value = 1\nraise OSError('no such library')\n")
+    done = []
+    defer_import("failing", __version__="3")
+    module = importlib.import_module("failing")
+    when_imported("failing", lambda: done.append(1))
+    for _ in range(2):
+        with pytest.raises(OSError, match="no such library"):
+            _ = module.value
+    assert (module.__version__, done) == ("3", [])
+    (tmp_path / "failing.py").write_text("value = 22222\n")
+    importlib.invalidate_caches()
+    assert (module.value, done) == (22222, [1])
+    del sys.modules["failing"]
+
+
+def test_all_that_waits_is_executed_on_demand(library):
+    defer_import("counting")
+    import_deferred()
+    import_deferred()
+    assert library.times == 1
 
 
 def targets(node):

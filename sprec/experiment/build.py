@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from sprec.boundaries import InputError, describe
 from sprec.caches import default_store
 from sprec.data.dataset import DatasetReader
 from sprec.data.prompts import PromptLayout
-from sprec.deferred_imports import when_imported
+from sprec.deferred_imports import import_deferred, when_imported
 from sprec.experiment.config import Node, Settings, StoreSettings, Tuning
 from sprec.experiment.nodes import check_node, with_local_folder
 from sprec.generation.grounding import Embedder
@@ -30,6 +29,7 @@ from sprec.llm.language_model import silence_libraries
 from sprec.llm.precision import Precision, resolve_precision
 from sprec.records.provenance import describe_maker
 from sprec.records.tracking import Tracker
+from sprec.store.code_digest import library_versions
 from sprec.store.store import Store
 from sprec.training.counterfactual import Counterfactual
 from sprec.training.schedule import Schedule
@@ -116,7 +116,10 @@ def _set_up_torch(settings: Settings, device: str) -> None:
 
 def _build_store(store: StoreSettings) -> Store:
     root = Path(store.path).expanduser() if store.path else default_store()
-    return Store(root, store.lock, accept=store.accept, describe_maker=describe_maker)
+    # Prepared, or the first stage that is computed would seem to take the time of the imports too.
+    return Store(
+        root, store.lock, accept=store.accept, describe_maker=describe_maker, prepare=import_deferred
+    )
 
 
 def _resolve_precision(settings: Settings, device: str) -> Precision:
@@ -134,7 +137,7 @@ def _resolve_device(name: str) -> str:
 
 def _has_cuda() -> bool:
     # PyTorch's builds for the CPU alone say so in their version, so that nothing need be imported.
-    return not version("torch").endswith("+cpu") and torch.cuda.is_available()
+    return not library_versions(("torch",))["torch"].endswith("+cpu") and torch.cuda.is_available()
 
 
 def _check_device_count(processes: int, device: str) -> None:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from inspect import Parameter, signature
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sprec.boundaries import InputError, suggest
@@ -18,7 +19,7 @@ def check_settings(target: Callable[..., object], settings: Node, key: str) -> N
     """
     parameters = signature(target).parameters
     takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
-    hints = _hints(target)
+    hints = typed_parameters(target)
     for name, value in settings.items():
         if name.startswith("_"):
             continue
@@ -80,9 +81,13 @@ def type_name(hint: Any) -> str:
     return names.get(hint, str(hint))
 
 
-def _hints(target: Callable[..., object]) -> dict[str, Any]:
+def typed_parameters(target: Callable[..., object]) -> dict[str, Any]:
+    """Return the types that the constructor names, as far as they are imported where it is defined."""
     constructor: Any = vars(target).get("__init__", target) if isinstance(target, type) else target
-    try:
-        return get_type_hints(constructor)
-    except (NameError, TypeError):  # a class of another package may name types that are not imported
-        return {}
+    names = getattr(constructor, "__globals__", {})
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(constructor, "__annotations__", {}).items():
+        # One by one: a class that is imported for type checkers alone must not hide plain types beside it.
+        with suppress(NameError, TypeError):
+            hints |= get_type_hints(SimpleNamespace(__annotations__={name: annotation}), names)
+    return hints

@@ -81,7 +81,11 @@ class ModuleSource:
             # A decorator of ours may register what it decorates, and a lookup by text cannot be followed.
             names = [name for decorator in statement.decorator_list for name in _names(decorator)]
             return any(name in self.definitions or name in self.imports for name in names)
-        if isinstance(statement, ast.Import | ast.ImportFrom) or is_text(statement):
+        if (
+            isinstance(statement, ast.Import | ast.ImportFrom)
+            or is_text(statement)
+            or _is_for_types(statement)
+        ):
             return False
         return not _defined_names(statement)
 
@@ -257,6 +261,13 @@ def is_text(statement: object) -> bool:
     """Return whether a statement is a docstring, be it of a module, function, class or constant."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    """Return whether a statement is for type checkers alone, so that importing the module does none of it."""
+    # What it imports is followed all the same: annotations say whose methods are called.
+    test = statement.test if isinstance(statement, ast.If) else None
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
 def _statements_below(body: list[ast.stmt]) -> Iterator[ast.stmt]:

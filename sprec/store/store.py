@@ -60,6 +60,7 @@ class Store:
         lock: How processes agree on who computes a stage.
         accept: Whether stages that other code made are reused too.
         describe_maker: Returns what `stage.json` says about who makes a stage now.
+        prepare: Called before a stage is computed; what it takes is not part of the stage's seconds.
         lease_seconds: How long an untouched lease is respected.
     """
 
@@ -70,10 +71,11 @@ class Store:
         *,
         accept: Accept = "same_code",
         describe_maker: Callable[[], Mapping[str, JSON]] = dict,
+        prepare: Callable[[], None] = lambda: None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.root, self.lock, self.lease_seconds = root, lock, lease_seconds
-        self.accept, self.describe_maker = accept, describe_maker
+        self.accept, self.describe_maker, self.prepare = accept, describe_maker, prepare
         self._verified: set[Path] = set()
         self._cleaned = False
         self._read_only = False
@@ -165,6 +167,7 @@ class Store:
 
     def _compute(self, stage: Stage, work: Callable[[Path], None]) -> StageResult:
         """Fill a partial folder and rename it to the final one; the caller holds the lock of the key."""
+        self.prepare()
         # First, since a rename onto a damaged folder would fail, and that after all the work.
         self._remove_leftovers(stage)
         partial = self._make_partial_folder(stage)

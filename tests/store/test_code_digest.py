@@ -17,8 +17,12 @@ from sprec.store.module_source import Symbol, is_followed
 FILES = {
     "__init__.py": "from kit.losses import dpo as dpo\n",
     "losses.py": '''"""Losses."""
+from typing import TYPE_CHECKING
+
 from kit import numbers
-from kit.shapes import Pair
+
+if TYPE_CHECKING:
+    from kit.shapes import Pair
 
 SCALE = 2.0
 """How much."""

@@ -210,7 +210,9 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     baselines = dict.fromkeys(one.baseline_name for one in comparisons if one.differences)
     if not options.plain:
         tested = f"{marks} where a corrected paired test against {' and '.join(baselines)} says so"
-        marks = tested if baselines else "Nothing is marked, since nothing was tested"
+        many = next((one for one in comparisons if not one.is_tested and options.tested is None), None)
+        reason = f" ({len(many.records)} runs at once; --tests on)" if many else ""
+        marks = tested if baselines else f"Nothing is marked, since nothing was tested{reason}"
     return (
         f"Methods on {data} with {llm}: {over}, N = {' and '.join(map(str, counts))} "
         f"{rows} rows. {marks}; ↑ more is better, ↓ less is better."

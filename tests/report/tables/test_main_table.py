@@ -11,7 +11,7 @@ from sprec.records.encoded_ids import decode_ids
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report.labels import Label, Labels
 from sprec.report.tables.assemble import score_tables
-from sprec.report.tables.comparison import TableOptions
+from sprec.report.tables.comparison import FEW_RUNS, TableOptions
 from sprec.report.tables.formats import csv, markdown
 from sprec.report.tables.html_table import html
 from sprec.report.tables.latex_table import latex
@@ -261,3 +261,9 @@ def test_differences_are_turned_with_their_table(records):
     options = replace(PLAIN, tested=True, transposed=True)
     table, *differences = score_tables(MAIN, records, options)
     assert [one.columns[0] for one in differences] == [table.columns[0]] * len(differences)
+
+
+def test_the_caption_says_why_so_many_runs_are_not_tested(make):
+    runs = [make(seed=seed) for seed in range(FEW_RUNS + 1)]
+    (table,) = score_tables(MAIN, runs, TableOptions(columns=("HR@5",)))
+    assert f"since nothing was tested ({FEW_RUNS + 1} runs at once; --tests on); ↑" in table.title
