@@ -84,10 +84,10 @@ class Comparison:
         if first is None and self.kind.across_llms:
             kinds = {row.list_kinds for row in starts}
             return f"the {INITIAL} of the same base LLM" + (
-                ", lists of the same kind" if len(kinds) > 1 else ""
+                ", under the same ranking" if len(kinds) > 1 else ""
             )
         name = first.arm.name(labels, None) if first and first.arm else labels.method("initial_sft")
-        return f"{name} with lists of the same kind, else {first or starts[0]}"
+        return f"{name} under the same ranking, else {first or starts[0]}"
 
     @property
     def is_tested(self) -> bool:
@@ -150,7 +150,7 @@ class Comparison:
     @property
     def marked_among(self) -> str:
         """What a caption adds on marks where the rows' lists are of several kinds."""
-        return " among lists of one kind" if len(self.contests) > 1 else ""
+        return " under each ranking" if len(self.contests) > 1 else ""
 
     def _leads_on(self, key: str) -> Callable[[int, int], bool]:
         def leads(place: int, following: int) -> bool:

@@ -65,7 +65,7 @@ def test_a_row_is_compared_with_the_baseline_of_its_own_ranking(both_rankings):
         "without SFT (beam search) × Self-play": 0.25,
         "without SFT (grounding) × Self-play": 0.25,
     }
-    assert made.baseline_name == "SPRec with lists of the same kind, else SPRec (beam search) × Self-play"
+    assert made.baseline_name == "SPRec under the same ranking, else SPRec (beam search) × Self-play"
 
 
 def test_the_start_of_another_ranking_is_no_ones_start(both_rankings):
@@ -74,7 +74,7 @@ def test_the_start_of_another_ranking_is_no_ones_start(both_rankings):
         "without SFT (beam search) × Self-play": 0.25,
         "without SFT (grounding) × Self-play": 0.25,
     }
-    assert made.baseline_name == "initial SFT with lists of the same kind, else initial SFT (beam search)"
+    assert made.baseline_name == "initial SFT under the same ranking, else initial SFT (beam search)"
 
 
 def test_one_baseline_serves_all_rows_and_is_named_with_its_ranking(both_rankings):
@@ -111,7 +111,7 @@ def test_the_best_is_marked_within_each_ranking(both_rankings):
     assert marks == dict.fromkeys(
         (f"without SFT ({ranking}) × Self-play" for ranking in ("beam search", "grounding")), "best"
     )
-    assert among == " among lists of one kind"
+    assert among == " under each ranking"
 
 
 def test_with_one_ranking_the_best_is_marked_among_all_rows_baselines_too(make, both_rankings):
@@ -163,7 +163,7 @@ def test_the_baseline_of_two_rankings_is_named_with_its_negatives(make):
     ]
     other = [record(make, "without_sft", ranking, 0, 2) for ranking in ("beam", "grounded")]
     assert compare([*both, *other], "sprec").baseline_name == (
-        "SPRec, own best catalogue titles with lists of the same kind, "
+        "SPRec, own best catalogue titles under the same ranking, "
         "else SPRec (beam search) × Own best catalogue titles"
     )
 
