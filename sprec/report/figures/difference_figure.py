@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sprec.evaluation.registry import direction_of, label_of
 from sprec.report.figures import charts
 from sprec.report.figures.charts import Point
-from sprec.report.figures.figure_kinds import Figure, FigureData, MissingPart, Panel
+from sprec.report.figures.figure_kinds import DIFFERENCES, Figure, FigureData, MissingPart, Panel
 from sprec.report.figures.series import ArmSeries, last_differences, mean_score
 from sprec.report.figures.style import DIRECTION, VERDICTS
 from sprec.report.tables.columns import headline_keys
@@ -35,7 +35,7 @@ def difference_figure(data: FigureData) -> list[Figure | MissingPart]:
     panels = [(key, list(_points(arms, key, differences))) for key in keys]
     return [
         Figure(
-            "differences",
+            DIFFERENCES,
             TITLE,
             _caption(arms, keys, differences),
             tuple(_panel(key, points, [arm.name for arm in arms]) for key, points in panels if points),

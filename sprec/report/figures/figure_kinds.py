@@ -10,6 +10,8 @@ from sprec.report.figures.series import ArmSeries
 from sprec.report.figures.style import ModelStyle
 from sprec.report.tables.table import Table
 
+DIFFERENCES = "differences"
+"""The name of the figure that says most in least room."""
 LegendMarks: TypeAlias = Literal["line", "mark", "both"]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sprec.records.run_record import RunRecord
-from sprec.report.figures.figure_kinds import Figure, MissingPart
+from sprec.report.figures.figure_kinds import DIFFERENCES, Figure, MissingPart
 from sprec.report.figures.make import ReportGroup
 from sprec.report.figures.series import arm_series
 from sprec.report.labels import LABELS
@@ -26,6 +26,7 @@ class DetailLevel:
     run_tables: bool
     runs: bool
     left_out: str = ""
+    figures: bool = True
 
 
 # From the fullest page to the emptiest: the first that is small enough is written.
@@ -34,6 +35,11 @@ DETAIL_LEVELS = (
     DetailLevel(False, True, True, "the runs' configurations"),
     DetailLevel(False, False, True, "the runs' configurations and single tables"),
     DetailLevel(False, False, False, "the runs' details and single tables"),
+    DetailLevel(
+        *(False, False, False),
+        "the runs' details, single tables, and all figures but the differences (--figures DIR writes them)",
+        figures=False,
+    ),
 )
 
 
@@ -141,6 +147,7 @@ def _section(
     examples = user_examples(series, users)
     missing = [part for part in (*group.figures, examples) if isinstance(part, MissingPart)]
     tables = (run_table(record, among=records) for record in records) if level.run_tables else ()
+    figures = [part for part in group.figures if isinstance(part, Figure)]
     return PageSection(
         key=key,
         title=title,
@@ -149,7 +156,7 @@ def _section(
         summaries=tuple(summaries),
         tables=tuple(score_tables(_table_kind(records), records)),
         run_tables=tuple(table for table in tables if table.rows),
-        figures=tuple(figure for figure in group.figures if isinstance(figure, Figure)),
+        figures=tuple(part for part in figures if level.figures or part.name == DIFFERENCES),
         examples=None if isinstance(examples, MissingPart) else examples,
         missing=tuple(missing),
     )

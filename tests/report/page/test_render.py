@@ -11,7 +11,9 @@ from sprec.records.output_folder import Claim, claim_folder
 from sprec.records.run_record import DatasetEntry, RowCounts
 from sprec.report import __main__ as report
 from sprec.report.figures import write_figures
+from sprec.report.figures.figure_kinds import Figure
 from sprec.report.page import render as page_module
+from sprec.report.page.parts import DETAIL_LEVELS
 from sprec.report.page.render import main, page_that_fits, report_groups, watch
 from tests.report.conftest import evaluations
 from tests.report.hostile_records import TITLES, full
@@ -204,6 +206,22 @@ def test_page_that_is_too_long_leaves_configurations_out_first(make, monkeypatch
     monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="name fewer folders"):
         page_that_fits(scenes, title="t")
+
+
+@pytest.mark.usefixtures("without_drawings")
+def test_emptiest_page_keeps_the_figure_of_differences_and_says_where_others_are(make, monkeypatch):
+    scenes = report_groups([full(make)])
+    titles = {
+        figure.name: figure.title
+        for scene in scenes
+        for figure in scene.figures
+        if isinstance(figure, Figure)
+    }
+    assert len(titles) > 3
+    monkeypatch.setattr(page_module, "DETAIL_LEVELS", DETAIL_LEVELS[-1:])
+    text = page_that_fits(scenes, title="t")
+    assert [name for name, title in titles.items() if f">{title}</h" in text] == ["differences"]
+    assert "all figures but the differences (--figures DIR writes them)." in text
 
 
 @pytest.mark.slow
