@@ -7,14 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, SourceError, find_file
+from sprec.data.download.sources import SourceError, find_file
 from sprec.data.formats import movielens_items as movies
 from sprec.data.formats.delimited import cast_columns, read_ratings
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 
 FIELDS = InteractionFields("user", "item", "time", "rating", epoch_time(1))
 CSV = {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"}
@@ -27,31 +26,20 @@ RECBOLE = {
 
 
 @dataclass(frozen=True)
-class MovieLens:
+class MovieLens(RawReader):
     """Reads `edition` "100k", "1m", "10m", "25m" or "latest-small" from a source's folder.
 
     Interactions rated below `min_rating` are dropped and counted; 0 keeps all, as released.
     `duplicates` says what becomes of movies of one title: "merged" or "numbered" by a number.
     """
 
-    source: Source
     edition: str
     min_rating: float = 0.0
-    duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
+        super().__post_init__()
         if self.edition not in EDITIONS:
             raise ValueError(f"no MovieLens edition {self.edition!r}; choose one of {', '.join(EDITIONS)}")
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {
-            "edition": self.edition,
-            "min_rating": float(self.min_rating),
-            "duplicates": self.duplicates,
-        }
-        return fingerprint("movielens", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
         """Return all interactions in file order, without movies that have no title.
