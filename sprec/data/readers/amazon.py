@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -74,18 +74,11 @@ class Amazon(RawReader):
     """
 
     category: str
-    format: int
+    format: Literal[2014, 2018, 2023]
     min_rating: float = 0.0
     words_max: int = 20
     drop_html: bool = True
     ignored_genres: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.format not in FORMATS:
-            raise ValueError(
-                f"no Amazon format {self.format!r}; choose one of {', '.join(map(str, FORMATS))}"
-            )
 
     def read(self) -> Interactions:
         """Return all reviews in file order.

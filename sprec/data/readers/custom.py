@@ -53,9 +53,6 @@ class Custom(RawReader):
     min_rating: float = 0.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.time_unit not in UNITS_PER_SECOND:
-            raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(UNITS_PER_SECOND)}")
         # Ids may be the titles themselves; no other column has two roles.
         for roles in (("user", "item", "time", "rating"), ("title", "genres"), ("item", "genres")):
             columns = [name for role in roles if (name := getattr(self, role))]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -33,13 +34,8 @@ class MovieLens(RawReader):
     `duplicates` says what becomes of movies of one title: "merged" or "numbered" by a number.
     """
 
-    edition: str
+    edition: Literal["100k", "1m", "10m", "25m", "latest-small"]
     min_rating: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.edition not in EDITIONS:
-            raise ValueError(f"no MovieLens edition {self.edition!r}; choose one of {', '.join(EDITIONS)}")
 
     def read(self) -> Interactions:
         """Return all interactions in file order, without movies that have no title.

@@ -1,8 +1,8 @@
 """What the readers of published raw files share: a source, and a digest of their settings."""
 
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
-from sprec.data.catalog import check_duplicates_option
 from sprec.data.digests import fingerprint
 from sprec.data.download.sources import Source
 
@@ -15,10 +15,7 @@ class RawReader:
     """
 
     source: Source
-    duplicates: str = field(default="merged", kw_only=True)
-
-    def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
+    duplicates: Literal["merged", "numbered"] = field(default="merged", kw_only=True)
 
     def digest(self) -> str:
         """Return the SHA-256 hex of the source's digest and this reader's settings."""
