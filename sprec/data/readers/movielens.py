@@ -42,30 +42,18 @@ class MovieLens(RawReader):
 
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
-        tables = EDITIONS[self.edition](self.source.fetch())
-        return tables.to_interactions(min_rating=self.min_rating, duplicates=self.duplicates)
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """The two tables of an edition, the ratings as text."""
-
-    items_file: Path
-    items: Iterator[ItemRow]
-    ratings_file: Path
-    ratings: pl.DataFrame
-
-    def to_interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
-        """Return the interactions with their catalogue; users keep their numbers."""
-        items = build_item_table(self.items_file, self.items, duplicates=duplicates)
-        ratings = cast_columns(
-            self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating"
-        )
+        items_file, rows, ratings_file, texts = EDITIONS[self.edition](self.source.fetch())
+        items = build_item_table(items_file, rows, duplicates=self.duplicates)
+        ratings = cast_columns(ratings_file, texts, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating")
         # Both files of an edition come together: a movie that is not listed means that two are mixed.
         reader = InteractionTableReader(
-            self.ratings_file, FIELDS, items, min_rating, numbered_users=True, all_listed=True
+            ratings_file, FIELDS, items, self.min_rating, numbered_users=True, all_listed=True
         )
         return reader.read([ratings])
+
+
+_Tables = tuple[Path, Iterator[ItemRow], Path, pl.DataFrame]
+"""The files of movies and ratings, each with its rows; the ratings are text."""
 
 
 def _read_100k(folder: Path) -> _Tables:
@@ -76,22 +64,22 @@ def _read_100k(folder: Path) -> _Tables:
     if events.name.startswith("ml-100k.inter"):
         items = find_file(folder, "ml-100k.item")
         ratings = read_ratings(events, separator="\t", names=RECBOLE)
-        return _Tables(items, movies.read_recbole_movies(items), events, ratings)
+        return items, movies.read_recbole_movies(items), events, ratings
     items = find_file(folder, "u.item")
     ratings = read_ratings(events, separator="\t")
-    return _Tables(items, movies.read_flag_movies(items), events, ratings)
+    return items, movies.read_flag_movies(items), events, ratings
 
 
 def _read_csv(folder: Path) -> _Tables:
     items, events = find_file(folder, "movies.csv"), find_file(folder, "ratings.csv")
     ratings = read_ratings(events, separator=",", names=CSV)
-    return _Tables(items, movies.read_csv_movies(items), events, ratings)
+    return items, movies.read_csv_movies(items), events, ratings
 
 
 def _read_double_colon(folder: Path, *, encoding: str) -> _Tables:
     items, events = find_file(folder, "movies.dat"), find_file(folder, "ratings.dat")
     table = movies.read_double_colon_movies(items, encoding=encoding)
-    return _Tables(items, table, events, read_ratings(events, separator="::"))
+    return items, table, events, read_ratings(events, separator="::")
 
 
 EDITIONS: Mapping[str, Callable[[Path], _Tables]] = {
