@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sprec-bench-") as place:
         model = _model(args, Path(place))
         if args.checkpointing:
-            model.checkpoint_activations()
+            model.engine.checkpoint_activations()
         steps = time_all_steps(model, args.repeats)
     peak = product_peak(model.device, 8192 if model.device.type == "cuda" else 1024)
     name = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "CPU"

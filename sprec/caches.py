@@ -1,4 +1,4 @@
-"""Where this package keeps what it downloads and computes."""
+"""Where this package keeps what it downloads and computes, and where its own options are."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,10 @@ def cache_home() -> Path:
 def default_store() -> Path:
     """Return the folder of the stage store if nothing else is chosen."""
     return cache_home() / "stages"
+
+
+def conf_folder() -> Path:
+    """Return the folder of the options that this installation offers."""
+    package = Path(__file__).resolve().parent
+    # A wheel has the folder inside the package, a checkout beside it.
+    return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sprec.boundaries import InputError, describe
+from sprec.caches import conf_folder
 from sprec.deferred_imports import defer_import
 from sprec.experiment.config import Node, Settings
 from sprec.experiment.config_errors import describe_config_error, describe_failure, flatten_keys
@@ -56,8 +57,7 @@ EXPERIMENT = "+experiment="
 POOL_LAUNCHER = "JoblibLauncher"
 """Ends the name of the launcher that loses all jobs when one process of its pool is killed."""
 
-HERE = Path(__file__).resolve().parent
-CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
+CONF = conf_folder()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

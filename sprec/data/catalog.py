@@ -138,9 +138,3 @@ def _next_free_title(name: str, numbers: Iterator[int], used: set[str]) -> str:
 
 CatalogBuilder = Callable[[Iterable[str], Iterable[Iterable[str]]], tuple[Catalog, list[int], int]]
 DUPLICATES: Mapping[str, CatalogBuilder] = {"merged": merge_titles, "numbered": number_duplicate_titles}
-
-
-def check_duplicates_option(name: str) -> None:
-    """Raise `ValueError` unless `name` is a key of `DUPLICATES`: a way to treat items of one title."""
-    if name not in DUPLICATES:
-        raise ValueError(f"duplicates = {name!r}; choose one of {', '.join(DUPLICATES)}")

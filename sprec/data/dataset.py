@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -162,10 +162,9 @@ class FromInteractions:
     """A dataset of sliding windows over a reader's interactions, by default split by time as in BIGRec.
 
     `genres` are the selected ones (None: the commonest of the data), `filters` say which interactions
-    count. `split` is a key of `SPLITTERS`; `ratios` are the shares of train, valid and test of the
-    chronological one. With `drop_repeats`, rows whose target is in their history are dropped and counted;
-    with `drop_duplicates`, interactions of one user, item, time and rating are one (they are counted
-    either way).
+    count. `ratios` are the shares of train, valid and test of the chronological split. With `drop_repeats`,
+    rows whose target is in their history are dropped and counted; with `drop_duplicates`, interactions of
+    one user, item, time and rating are one (they are counted either way).
     """
 
     name: str
@@ -175,14 +174,12 @@ class FromInteractions:
     history_min: int = 10
     history_max: int = 10
     ratios: Sequence[int] = (8, 1, 1)
-    split: str = "chronological"
+    split: Literal["chronological", "leave_one_out"] = "chronological"
     drop_repeats: bool = False
     drop_duplicates: bool = False
     filters: Filters = NO_FILTERS
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITTERS:
-            raise ValueError(f"split = {self.split!r}; choose one of {', '.join(SPLITTERS)}")
         check_ratios(self.ratios)
 
     def digest(self) -> str:

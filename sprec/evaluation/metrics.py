@@ -180,22 +180,10 @@ def without_history(
         raise ValueError(f"k = {k} does not fit lists of {ranked.shape[1]}; rank more items or lower k")
     if len(ranked) != len(histories):
         raise ValueError(f"{len(ranked)} lists but {len(histories)} histories; give one per list")
-    in_history = _in_own_history(ranked, histories) & (ranked >= 0)
+    listed = [np.isin(items, history) for items, history in zip(ranked, histories, strict=True)]
+    in_history = np.array(listed, dtype=bool).reshape(ranked.shape) & (ranked >= 0)
     order = np.argsort(in_history, axis=1, kind="stable")[:, :k]
     remaining: Int[np.ndarray, "users k"] = np.take_along_axis(
         np.where(in_history, -1, ranked), order, axis=1
     )
     return remaining
-
-
-def _in_own_history(
-    ranked: Int[np.ndarray, "users wide"], histories: Lists
-) -> Bool[np.ndarray, "users wide"]:
-    """Return which places hold an item of the same user's history, in memory linear in both."""
-    users = np.arange(len(ranked))
-    items = np.fromiter(chain.from_iterable(histories), dtype=int)
-    owners = np.repeat(users, [len(history) for history in histories])
-    # One range of numbers per user makes one membership test do for all. It leaves room for -1, so that
-    # one user's empty place never equals another user's item.
-    stride = max(ranked.max(initial=0), items.max(initial=0)) + 2
-    return np.isin(ranked + stride * users[:, None], items + stride * owners)

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+from sprec.caches import conf_folder
+
 _TARGET = re.compile(r"_target_:\s*([\w.]+)")
 _DOWNLOADS = ("Archive", "Wheel")
 """Sources whose settings decide what is fetched, and from where."""
@@ -18,12 +18,14 @@ def check_offered(config: Mapping[str, Any]) -> None:
     A record is data: it may choose among what this installation offers, and name no other code to run.
     """
     # Hydra resolves interpolations as it builds: `${oc.env:TOKEN}` would read this machine's secrets.
-    for where, value in _texts(config):
-        if "${" in value:
+    for where, value in _walk(config):
+        if isinstance(value, str) and "${" in value:
             raise ValueError(f"{where} is {value[:80]!r}; a record holds values and no interpolations")
     text = _conf_text()
     offered = set(_TARGET.findall(text))
-    for where, node in _nodes(config, ""):
+    for where, node in _walk(config):
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            continue
         target = node["_target_"]
         # Arguments without a name would get past the check of downloads below.
         if not isinstance(target, str) or target not in offered or "_args_" in node:
@@ -42,32 +44,17 @@ def check_offered(config: Mapping[str, Any]) -> None:
                     )
 
 
-def _texts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each text with its dotted key."""
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _texts(inner, f"{where}.{name}" if where else str(name))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from _texts(inner, f"{where}[{number}]")
-
-
-def _nodes(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each mapping that names an object, with its dotted key."""
+def _walk(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a value and all that it holds, each with its dotted key."""
+    yield where, value
     if isinstance(value, Mapping):
-        if "_target_" in value:
-            yield where, value
         for name, inner in value.items():
-            yield from _nodes(inner, f"{where}.{name}" if where else str(name))
+            yield from _walk(inner, f"{where}.{name}" if where else str(name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            yield from _nodes(inner, f"{where}[{number}]")
+            yield from _walk(inner, f"{where}[{number}]")
 
 
 @cache
 def _conf_text() -> str:
-    # A wheel has the folder inside the package, a checkout beside it.
-    conf = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(conf.rglob("*.yaml")))
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(conf_folder().rglob("*.yaml")))

@@ -156,7 +156,7 @@ def _load_model(
         seed=derive_seed(settings.seed, "adapter"),
     )
     if settings.trainer.checkpointing:
-        model.checkpoint_activations()
+        model.engine.checkpoint_activations()
     return model
 
 

@@ -19,6 +19,7 @@ from sprec.experiment.config import Settings, validate_settings
 from sprec.experiment.offered_targets import check_offered
 from sprec.experiment.prepare import base_model_digest, build_context, load_or_build_dataset
 from sprec.generation.rankers import Ranker, RankingTask, write_greedily
+from sprec.llm.adapters import merged_adapters
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import TokenRow
 from sprec.records.output_folder import DRAWN_ROWS_SEED
@@ -194,7 +195,7 @@ class ReloadedRun:
         prompt = model.encode([titles[i] for i in example.history]).prompt
         row = TokenRow(prompt, tuple(model.encode_answer(titles[i]) for i in ids))
         model.network.eval()
-        with torch.no_grad(), model.merged_adapters():
+        with torch.no_grad(), merged_adapters(model.network):
             log_probs: Float[np.ndarray, " k"] = model.log_probs([row])[0].float().cpu().numpy()
         return log_probs
 

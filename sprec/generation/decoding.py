@@ -16,6 +16,7 @@ from sprec.generation.beam_search import search_prompts
 from sprec.generation.finished_groups import compute_group
 from sprec.generation.guidance import UNGUIDED, Guidance
 from sprec.generation.title_trie import TitleTrie
+from sprec.llm.adapters import merged_adapters
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.token_rows import microbatches
 from sprec.llm.tokenization import TitleState
@@ -118,7 +119,7 @@ def write_titles(
     longest = model.tokens.longest_title if max_tokens is None else max_tokens
     uniforms = torch.tensor(decoding.uniforms(len(prompts), longest, rng), device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
-    with torch.no_grad(), model.merged_adapters(), model.autocast():
+    with torch.no_grad(), merged_adapters(model.network), model.autocast():
         groups = microbatches([len(prompt) for prompt in prompts], batch_tokens)
         for group in track(groups, "writing titles", len(groups)):
             tokens, cut = compute_group(
@@ -188,7 +189,7 @@ def search_titles(
     excluded = [sorted(set(items)) for items in excluded] if excluded else [()] * len(prompts)
     ids = np.full((len(prompts), k), -1)
     scores = np.full((len(prompts), k), -np.inf)
-    with torch.no_grad(), model.merged_adapters(), model.autocast():
+    with torch.no_grad(), merged_adapters(model.network), model.autocast():
         groups = microbatches([len(prompt) + BEAM_TOKENS * k for prompt in prompts], batch_tokens)
         for group in track(groups, "beam search", len(groups)):
             guides = guidance.for_prompts(group, trie.sum_by_node) if guidance else [UNGUIDED] * len(group)

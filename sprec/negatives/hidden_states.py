@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from sprec.llm.language_model import LanguageModel
-from sprec.llm.token_rows import TokenRow, microbatches
+from sprec.llm.token_rows import PredictedTokens, TokenRow, microbatches
 from sprec.progress import track
 
 
@@ -45,7 +45,7 @@ def ches_scores(means: Float[np.ndarray, "rows answers size"]) -> Float[np.ndarr
 def _means(model: LanguageModel, rows: Sequence[TokenRow]) -> Float[np.ndarray, "rows answers size"]:
     """Return the means of these rows, read in one pass."""
     # In half precision the sum over a title would lose digits.
-    hidden, tokens = model.hidden_states(rows).float(), model.predicted_tokens(rows)
+    hidden, tokens = model.hidden_states(rows).float(), PredictedTokens.of(rows, model.device)
     place = (tokens.rows, tokens.answers)
     shape = (len(rows), len(rows[0].answers))
     sums = hidden.new_zeros(*shape, hidden.shape[-1]).index_put_(place, hidden, accumulate=True)

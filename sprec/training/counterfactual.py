@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from sprec.llm.language_model import LanguageModel
-from sprec.llm.token_rows import TokenRow
+from sprec.llm.token_rows import PredictedTokens, TokenRow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class Counterfactual:
         in_title = _in_title([len(row.answers[0]) for row in rows], title_tokens).to(model.device)
         count = len(in_title)
         both = [*rows, *without_history]
-        logits, predicted = model.token_logits(both), model.predicted_tokens(both)
+        logits, predicted = model.token_logits(both), PredictedTokens.of(both, model.device)
         log_probs = _label_log_probs(logits[:count], predicted.labels[:count])
         # Both are in the order of rows and then of title tokens, so they can be subtracted as they stand.
         effect = _label_log_probs(logits[:count][in_title] - logits[count:], predicted.labels[count:])

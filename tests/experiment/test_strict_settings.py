@@ -48,6 +48,11 @@ def test_every_plain_setting_of_an_option_has_a_type_that_it_is_held_to(name):
         ("sprec.training.objectives.dmpo", "scaled_by_count", "no"),
         ("sprec.baselines.recommenders.SequentialRecommender", "exclude_history", "no"),
         ("sprec.baselines.recommenders.MostPopular", "exclude_history", 1),
+        ("sprec.data.dataset.FromInteractions", "split", "random"),
+        ("sprec.data.readers.amazon.Amazon", "format", 2020),
+        ("sprec.data.readers.custom.Custom", "time_unit", "h"),
+        ("sprec.data.readers.movielens.MovieLens", "edition", "25k"),
+        ("sprec.data.readers.steam.Steam", "duplicates", "kept"),
     ],
 )
 def test_a_setting_of_another_type_is_refused_by_its_key(target, setting, value):

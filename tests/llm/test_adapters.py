@@ -14,6 +14,7 @@ from transformers import (
     OPTForCausalLM,
 )
 
+from sprec.generation import decoding
 from sprec.generation.decoding import Greedy, write_titles
 from sprec.llm.adapters import (
     ALL_LINEAR,
@@ -48,7 +49,7 @@ def test_merged_log_probs_are_those_of_the_adapters_and_the_base_comes_back(tune
     before = {name: value.clone() for name, value in tuned.network.state_dict().items()}
     with torch.no_grad():
         apart = tuned.log_probs(batch)
-        with tuned.merged_adapters():
+        with merged_adapters(tuned.network):
             together = tuned.log_probs(batch)
         with tuned.network.disable_adapter():
             without = tuned.log_probs(batch)
@@ -68,7 +69,7 @@ def test_titles_of_merged_weights_are_those_of_the_adapters(tuned, catalog, monk
         )
 
     merged = titles()
-    monkeypatch.setattr(tuned, "merged_adapters", nullcontext)
+    monkeypatch.setattr(decoding, "merged_adapters", nullcontext)
     assert titles() == merged
 
 

@@ -4,7 +4,7 @@ import logging
 import pytest
 import torch
 
-from sprec.llm.adapters import Lora
+from sprec.llm.adapters import Lora, merged_adapters
 from sprec.llm.language_model import LanguageModel
 from sprec.llm.precision import Precision, quantization_options, resolve_precision
 
@@ -97,7 +97,7 @@ def test_the_copy_that_reads_in_fp16_takes_tuned_weights_and_scores_alike(make, 
         fp16=True,
     ).load(tmp_path)
     row = [tuned.encode(catalog.titles[:3], catalog.titles[5:7])]
-    with torch.no_grad(), half.merged_adapters():
+    with torch.no_grad(), merged_adapters(half.network):
         scores = half.log_probs(row)
     assert {weight.dtype for weight in half.base_model.model.embed_tokens.parameters()} == {torch.float16}
     assert {weight.dtype for weight in half.tuned_weights().values()} == {torch.float32}

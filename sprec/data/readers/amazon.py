@@ -3,19 +3,18 @@
 import ast
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, find_file
+from sprec.data.download.sources import find_file
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 from sprec.data.repairs import repair_entities
 
 
@@ -65,7 +64,7 @@ FORMATS: Mapping[int, AmazonFormat] = {
 
 
 @dataclass(frozen=True)
-class Amazon:
+class Amazon(RawReader):
     """Reads the reviews and the metadata of a `category` such as "CDs_and_Vinyl" from a source's folder.
 
     `format` is the year of the release: 2014, 2018 or 2023. HTML entities in titles and genres are
@@ -74,28 +73,12 @@ class Amazon:
     does (Bao et al. 2024). An item's genres are its categories without `ignored_genres`.
     """
 
-    source: Source
     category: str
-    format: int
+    format: Literal[2014, 2018, 2023]
     min_rating: float = 0.0
     words_max: int = 20
     drop_html: bool = True
     ignored_genres: Sequence[str] = ()
-    duplicates: str = "merged"
-
-    def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
-        if self.format not in FORMATS:
-            raise ValueError(
-                f"no Amazon format {self.format!r}; choose one of {', '.join(map(str, FORMATS))}"
-            )
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {key: value for key, value in asdict(self).items() if key != "source"}
-        # 4 and 4.0 are one setting, but not the same JSON.
-        settings |= {"min_rating": float(self.min_rating), "ignored_genres": list(self.ignored_genres)}
-        return fingerprint("amazon", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
         """Return all reviews in file order.

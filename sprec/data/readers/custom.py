@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, find_file
+from sprec.data.download.sources import find_file
 from sprec.data.formats.delimited import cast_columns, check_width, find_columns, read_csv_records
 from sprec.data.formats.interactions_table import (
     ISO_TIME,
@@ -21,6 +19,7 @@ from sprec.data.formats.interactions_table import (
 )
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 
 WHOLE_NUMBER = r"^(-?\d+)\.0+$"  # as tables with a missing value write whole numbers
 RECORDS_PER_FRAME = 2_000  # few enough to stay in the processor's cache: more take twice as long
@@ -29,7 +28,7 @@ UNITS_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000}
 
 
 @dataclass(frozen=True)
-class Custom:
+class Custom(RawReader):
     r"""Reads two tables, each CSV with a header (`.csv`, `.csv.gz`) or Parquet, from a source's folder.
 
     `interactions` and `items` are the files. `user`, `item`, `time` and `rating` (None: no ratings)
@@ -40,7 +39,6 @@ class Custom:
     more fields than the header is refused, since a decimal comma would move all that follows it.
     """
 
-    source: Source
     interactions: str = "interactions.csv"
     items: str = "items.csv"
     user: str = "user"
@@ -53,12 +51,8 @@ class Custom:
     separator: str = ","
     genre_separator: str = "|"
     min_rating: float = 0.0
-    duplicates: str = "merged"
 
     def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
-        if self.time_unit not in UNITS_PER_SECOND:
-            raise ValueError(f"time_unit = {self.time_unit!r}; choose one of {', '.join(UNITS_PER_SECOND)}")
         # Ids may be the titles themselves; no other column has two roles.
         for roles in (("user", "item", "time", "rating"), ("title", "genres"), ("item", "genres")):
             columns = [name for role in roles if (name := getattr(self, role))]
@@ -74,13 +68,6 @@ class Custom:
                 f"dataset.reader.separator = {self.separator!r} is not one character; give that which stands "
                 f"between the fields, {TYPED_TAB} for a tab"
             )
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {key: value for key, value in asdict(self).items() if key != "source"}
-        # 4 and 4.0 are one setting, but not the same JSON.
-        settings["min_rating"] = float(self.min_rating)
-        return fingerprint("custom", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
         """Return all interactions in file order.

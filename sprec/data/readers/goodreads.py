@@ -8,13 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, find_file
+from sprec.data.download.sources import find_file
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, text_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 
 DATES = text_time("%a %b %d %H:%M:%S %z %Y", example="Fri Jan 10 12:01:47 -0800 2014")
 FIELDS = InteractionFields(
@@ -23,7 +22,7 @@ FIELDS = InteractionFields(
 
 
 @dataclass(frozen=True)
-class Goodreads:
+class Goodreads(RawReader):
     """Reads goodreads_books.json, goodreads_book_genres_initial.json and goodreads_interactions_dedup.json.
 
     A book's genres are the labels of its entry in the second file. A book on a shelf that was never
@@ -31,17 +30,7 @@ class Goodreads:
     (often editions) of one title: "merged" or "numbered" by a number.
     """
 
-    source: Source
     min_rating: float = 0.0
-    duplicates: str = "merged"
-
-    def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {"min_rating": float(self.min_rating), "duplicates": self.duplicates}
-        return fingerprint("goodreads", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
         """Return all interactions in file order.

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, SourceError, find_file
+from sprec.data.download.sources import SourceError, find_file
 from sprec.data.formats import movielens_items as movies
 from sprec.data.formats.delimited import cast_columns, read_ratings
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, epoch_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 
 FIELDS = InteractionFields("user", "item", "time", "rating", epoch_time(1))
 CSV = {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"}
@@ -27,61 +27,33 @@ RECBOLE = {
 
 
 @dataclass(frozen=True)
-class MovieLens:
+class MovieLens(RawReader):
     """Reads `edition` "100k", "1m", "10m", "25m" or "latest-small" from a source's folder.
 
     Interactions rated below `min_rating` are dropped and counted; 0 keeps all, as released.
     `duplicates` says what becomes of movies of one title: "merged" or "numbered" by a number.
     """
 
-    source: Source
-    edition: str
+    edition: Literal["100k", "1m", "10m", "25m", "latest-small"]
     min_rating: float = 0.0
-    duplicates: str = "merged"
-
-    def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
-        if self.edition not in EDITIONS:
-            raise ValueError(f"no MovieLens edition {self.edition!r}; choose one of {', '.join(EDITIONS)}")
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        settings = {
-            "edition": self.edition,
-            "min_rating": float(self.min_rating),
-            "duplicates": self.duplicates,
-        }
-        return fingerprint("movielens", source=self.source.digest(), **settings)
 
     def read(self) -> Interactions:
         """Return all interactions in file order, without movies that have no title.
 
         Raises `ValueError` (`SourceError` where a file is missing) naming file, line and field.
         """
-        tables = EDITIONS[self.edition](self.source.fetch())
-        return tables.to_interactions(min_rating=self.min_rating, duplicates=self.duplicates)
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """The two tables of an edition, the ratings as text."""
-
-    items_file: Path
-    items: Iterator[ItemRow]
-    ratings_file: Path
-    ratings: pl.DataFrame
-
-    def to_interactions(self, *, min_rating: float, duplicates: str) -> Interactions:
-        """Return the interactions with their catalogue; users keep their numbers."""
-        items = build_item_table(self.items_file, self.items, duplicates=duplicates)
-        ratings = cast_columns(
-            self.ratings_file, self.ratings, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating"
-        )
+        items_file, rows, ratings_file, texts = EDITIONS[self.edition](self.source.fetch())
+        items = build_item_table(items_file, rows, duplicates=self.duplicates)
+        ratings = cast_columns(ratings_file, texts, {**FIELDS.dtypes(), "user": pl.Int64()}, rating="rating")
         # Both files of an edition come together: a movie that is not listed means that two are mixed.
         reader = InteractionTableReader(
-            self.ratings_file, FIELDS, items, min_rating, numbered_users=True, all_listed=True
+            ratings_file, FIELDS, items, self.min_rating, numbered_users=True, all_listed=True
         )
         return reader.read([ratings])
+
+
+_Tables = tuple[Path, Iterator[ItemRow], Path, pl.DataFrame]
+"""The files of movies and ratings, each with its rows; the ratings are text."""
 
 
 def _read_100k(folder: Path) -> _Tables:
@@ -92,22 +64,22 @@ def _read_100k(folder: Path) -> _Tables:
     if events.name.startswith("ml-100k.inter"):
         items = find_file(folder, "ml-100k.item")
         ratings = read_ratings(events, separator="\t", names=RECBOLE)
-        return _Tables(items, movies.read_recbole_movies(items), events, ratings)
+        return items, movies.read_recbole_movies(items), events, ratings
     items = find_file(folder, "u.item")
     ratings = read_ratings(events, separator="\t")
-    return _Tables(items, movies.read_flag_movies(items), events, ratings)
+    return items, movies.read_flag_movies(items), events, ratings
 
 
 def _read_csv(folder: Path) -> _Tables:
     items, events = find_file(folder, "movies.csv"), find_file(folder, "ratings.csv")
     ratings = read_ratings(events, separator=",", names=CSV)
-    return _Tables(items, movies.read_csv_movies(items), events, ratings)
+    return items, movies.read_csv_movies(items), events, ratings
 
 
 def _read_double_colon(folder: Path, *, encoding: str) -> _Tables:
     items, events = find_file(folder, "movies.dat"), find_file(folder, "ratings.dat")
     table = movies.read_double_colon_movies(items, encoding=encoding)
-    return _Tables(items, table, events, read_ratings(events, separator="::"))
+    return items, table, events, read_ratings(events, separator="::")
 
 
 EDITIONS: Mapping[str, Callable[[Path], _Tables]] = {

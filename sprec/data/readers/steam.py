@@ -7,13 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
-from sprec.data.catalog import check_duplicates_option
-from sprec.data.digests import fingerprint
-from sprec.data.download.sources import Source, find_file
+from sprec.data.download.sources import find_file
 from sprec.data.formats.interactions_table import InteractionFields, InteractionTableReader, text_time
 from sprec.data.formats.item_table import ItemRow, build_item_table
 from sprec.data.formats.json_lines import TEXT, TEXTS, read_frames
 from sprec.data.interactions import Interactions
+from sprec.data.readers.raw_reader import RawReader
 from sprec.data.repairs import repair_entities
 
 FIELDS = InteractionFields(
@@ -27,23 +26,13 @@ GAMES: dict[str, pl.DataType] = {"id": TEXT, "app_name": TEXT, "title": TEXT, "g
 
 
 @dataclass(frozen=True)
-class Steam:
+class Steam(RawReader):
     """Reads steam_reviews.json and steam_games.json, a Python dict per line.
 
     A game's title is its `app_name`, or its `title` where it has none; HTML entities are replaced.
     Reviews have a day and no hour: those of one user and day keep the file's order. `duplicates` says
     what becomes of games of one title.
     """
-
-    source: Source
-    duplicates: str = "merged"
-
-    def __post_init__(self) -> None:
-        check_duplicates_option(self.duplicates)
-
-    def digest(self) -> str:
-        """Return the SHA-256 hex of the source's digest and this reader's settings."""
-        return fingerprint("steam", source=self.source.digest(), duplicates=self.duplicates)
 
     def read(self) -> Interactions:
         """Return all reviews in file order, without ratings.

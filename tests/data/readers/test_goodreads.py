@@ -113,5 +113,3 @@ def test_every_setting_changes_the_digest(tmp_path):
     source = write(tmp_path, [event("u", "11")]).source
     digests = {Goodreads(source).digest(), Goodreads(source, 1).digest()}
     assert len(digests | {Goodreads(source, duplicates="numbered").digest()}) == 3
-    with pytest.raises(ValueError, match="duplicates = 'kept'; choose one of merged, numbered"):
-        Goodreads(source, duplicates="kept")

@@ -299,13 +299,6 @@ def test_a_folder_without_the_edition_says_what_is_wanted_and_what_is_there(tmp_
         MovieLens(Folder(tmp_path), "100k").read()
 
 
-def test_an_unknown_edition_names_the_known_ones(tmp_path):
-    with pytest.raises(
-        ValueError, match="no MovieLens edition '25k'; choose one of 100k, 1m, 10m, latest-small"
-    ):
-        MovieLens(Folder(tmp_path), "25k")
-
-
 def test_a_million_double_colon_ratings_read_in_seconds(tmp_path):
     reader = double_colon(tmp_path)
     rows = 1_000_000

@@ -5,6 +5,7 @@ import torch
 from sprec.generation.decoding import Greedy, search_titles, write_titles
 from sprec.generation.title_trie import TitleTrie
 from sprec.llm.engines.plain import PlainEngine
+from sprec.llm.token_rows import PredictedTokens
 from tests.llm.architectures import gradient, reference_log_prob, reference_title
 
 
@@ -49,7 +50,7 @@ def test_logits_and_hidden_states_are_those_of_single_rows(model, catalog):
         torch.testing.assert_close(logits, model.base_model(tokens).logits[0, end:], atol=1e-4, rtol=1e-4)
         hidden = model.base_model.model(tokens).last_hidden_state[0, end:]
         torch.testing.assert_close(model.hidden_states([row])[start:], hidden, atol=1e-4, rtol=1e-4)
-    assert model.predicted_tokens([row]).labels.tolist() == [*row.answers[0], *row.answers[1]]
+    assert PredictedTokens.of([row], model.device).labels.tolist() == [*row.answers[0], *row.answers[1]]
 
 
 def test_titles_are_those_of_a_loop_without_cache(model, catalog):

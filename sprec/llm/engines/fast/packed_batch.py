@@ -1,5 +1,6 @@
 """One sequence without padding that stands for a batch of rows, and the ways between the two."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,8 @@ def pad_rows(
     tokens: Float[Tensor, "tokens *size"], packed: PackedBatch
 ) -> Float[Tensor, "batch width *size"]:
     """Return the padded rows of a sequence, zeros where there is no token."""
-    apply: Any = _Pad.apply
-    rows: Tensor = apply(tokens, packed)
+    apply: Any = _LookUp.apply
+    rows: Tensor = apply(tokens, packed, _pad, _unpad)
     return rows
 
 
@@ -88,37 +89,27 @@ def unpad_rows(
     rows: Float[Tensor, "batch width *size"], packed: PackedBatch
 ) -> Float[Tensor, "tokens *size"]:
     """Return the real tokens of padded rows, one after the other, and zeros for the idle ones."""
-    apply: Any = _Unpad.apply
-    tokens: Tensor = apply(rows, packed)
+    apply: Any = _LookUp.apply
+    tokens: Tensor = apply(rows, packed, _unpad, _pad)
     return tokens
 
 
-# Each real token stands in exactly one place, so that the gradient of one way is the other way: a look-up.
-# Autograd would make a scatter of it, which is several times slower.
-class _Pad(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, tokens: Tensor, packed: PackedBatch) -> Tensor:
-        """Return the padded rows."""
-        ctx.packed = packed
-        return _pad(tokens, packed)
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient by the tokens."""
-        return _unpad(gradient[0], ctx.packed), None
+_Way = Callable[[Tensor, PackedBatch], Tensor]
 
 
-class _Unpad(torch.autograd.Function):
+class _LookUp(torch.autograd.Function):
+    # Each real token stands in exactly one place, so that the gradient of one way is the other way: a
+    # look-up. Autograd would make a scatter of it, which is several times slower.
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, packed: PackedBatch) -> Tensor:
-        """Return the tokens."""
-        ctx.packed = packed
-        return _unpad(rows, packed)
+    def forward(ctx: Any, values: Tensor, packed: PackedBatch, way: _Way, way_back: _Way) -> Tensor:
+        """Return the values in their other places."""
+        ctx.packed, ctx.way_back = packed, way_back
+        return way(values, packed)
 
     @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient by the padded rows."""
-        return _pad(gradient[0], ctx.packed), None
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient in the places where the values were."""
+        return ctx.way_back(gradient[0], ctx.packed), None, None, None
 
 
 def _pad(tokens: Float[Tensor, "tokens *size"], packed: PackedBatch) -> Float[Tensor, "batch width *size"]:
