@@ -33,7 +33,6 @@ def load_renames(path: Path, records: Sequence[RunRecord] = ()) -> Labels:
 
 
 def _parse_names(document: Mapping[str, object], recorded: Names) -> Renamed:
-    """Return the labels by kind and key."""
     renamed: dict[tuple[Kind, str], Label] = {}
     typed: dict[tuple[Kind, str], str] = {}
     for kinds, name, value in _entries(document):

@@ -179,7 +179,6 @@ def _shorten(values: Iterable[object]) -> str:
 
 
 def _unfinished(record: RunRecord, among: Sequence[RunRecord]) -> str:
-    """Return the warning about a run that did not finish."""
     state = "has not finished" if record.status == "running" else "failed"
     reason = f": {record.error.splitlines()[0]}" if record.error else ""
     return f"{run_title(record, among)} {state}{reason}"

@@ -69,7 +69,6 @@ _WAYS_TO_NAME: Sequence[Callable[[str, ScoreRow, str], bool]] = (
 
 
 def _explain(row: ScoreRow, key: str, setting: str, paths: Mapping[int, Path]) -> str:
-    """Return the number, and each run that it comes from."""
     scores = dict.fromkeys(name for run in row.by_seed.values() for name in run.evaluation.scores)
     key = find_score(key, scores) if row.by_seed else key
     value = format_cell(score_cell(row, key)) if row.by_seed else row.state

@@ -151,8 +151,6 @@ def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = L
 
 @dataclass(frozen=True)
 class _RowMaker:
-    """Makes the rows of one table."""
-
     kind: TableKind
     labels: Labels
     several_rankings: bool
