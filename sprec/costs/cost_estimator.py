@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sprec.costs import pass_costs
+from sprec.costs.flops import ModelShape
 from sprec.costs.machine_speed import MachineSpeed
 from sprec.costs.pass_costs import NO_COST, Cost
-from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.examples import Examples
 from sprec.generation.decoding import Decoding
 from sprec.llm.token_rows import TokenRow, microbatches, with_loss_on
+from sprec.llm.tokenization import PromptTokenizer
 from sprec.negatives import ModelWork, NegativeSampler
 from sprec.store.store import Stage, Store
 from sprec.training.context import ModelState, StageContext, TestSetup
@@ -58,7 +59,8 @@ class CostModel:
     each of its answers.
     """
 
-    tokens: RowTokenizer
+    tokens: PromptTokenizer
+    shape: ModelShape
     speed: MachineSpeed
     devices: int = 1
     checkpointing: bool = False
@@ -171,7 +173,7 @@ class CostEstimator(RankingStages):
         titles = self.context.dataset.catalog.titles
         start = time.perf_counter()
         encoded = [
-            model.tokens.row(
+            model.tokens.encode(
                 [titles[item] for item in example.history],
                 [titles[examples[(place + other) % count].target] for other in range(answers)],
             )
@@ -182,7 +184,7 @@ class CostEstimator(RankingStages):
 
     def _training(self, model: CostModel, rows: Examples, schedule: Schedule, *, negatives: int) -> Cost:
         """Return the cost of the reference's pass, where there are negatives, and of all optimiser steps."""
-        shape, size = model.tokens.shape, schedule.batch_rows
+        shape, size = model.shape, schedule.batch_rows
         speed = replace(model.speed, devices=model.devices)
         sample = self._sample(model, rows, answers=1 + negatives)
         predicted = with_loss_on(sample.rows, schedule.loss_on)
@@ -205,7 +207,7 @@ class CostEstimator(RankingStages):
         return self._forward(model, sample.rows) * (sample.times * -(-steps // every))
 
     def _forward(self, model: CostModel, rows: Sequence[TokenRow]) -> Cost:
-        shape, passes = model.tokens.shape, model.passes(rows, self.context.eval_batch_tokens)
+        shape, passes = model.shape, model.passes(rows, self.context.eval_batch_tokens)
         return sum((pass_costs.forward_pass(shape, batch, model.speed) for batch in passes), NO_COST)
 
     def _generation(self, model: CostModel, rows: Examples, work: ModelWork) -> Cost:
@@ -226,7 +228,7 @@ class CostEstimator(RankingStages):
         for batch in split_into_passes(sample.rows, self.context.eval_batch_tokens // beams):
             lengths = [len(row.answers[0]) for row in batch]
             prompts = [row.prompt for row in batch]
-            cost += pass_costs.write_titles(model.tokens.shape, prompts, lengths, model.speed, beams=beams)
+            cost += pass_costs.write_titles(model.shape, prompts, lengths, model.speed, beams=beams)
         return cost * sample.times + pass_costs.timed(sample.seconds)
 
     def _embedding(self, titles: float) -> Cost:

@@ -48,7 +48,7 @@ Compute = Callable[[ScoredLists], Values | float | None]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. `compute` returns a value per user where `per_user` is set, else one for the set of lists.
+    """One metric. `compute` returns a value per user, whose mean is the score, or one for the set of lists.
 
     None instead of a value says that the metric is undefined for these lists; it is left out then.
     `compute` itself is None for what a run measures on generated titles and not on lists. `in_tables` says
@@ -61,7 +61,6 @@ class Metric:
     description: str
     compute: Compute | None = None
     higher_is_better: bool = True
-    per_user: bool = False
     in_tables: bool = False
     has_cutoff: bool = True
     needs_popularity: bool = False
@@ -127,15 +126,15 @@ def _group_hit_rate(lists: ScoredLists, group: Bool[np.ndarray, " items"]) -> fl
 _ALL = (
     Metric(
         "hr", "HR", "users whose list holds the target, of all rows",
-        lambda lists: metrics.hit(lists.ranked, lists.target), per_user=True, in_tables=True,
+        lambda lists: metrics.hit(lists.ranked, lists.target), in_tables=True,
     ),
     Metric(
         "ndcg", "NDCG", "1 / log2(rank + 2) of the target, ranks from 0, mean over all rows",
-        lambda lists: metrics.ndcg(lists.ranked, lists.target), per_user=True, in_tables=True,
+        lambda lists: metrics.ndcg(lists.ranked, lists.target), in_tables=True,
     ),
     Metric(
         "mrr", "MRR", "1 / place of the target, places from 1, mean over all rows",
-        lambda lists: metrics.reciprocal_rank(lists.ranked, lists.target), per_user=True,
+        lambda lists: metrics.reciprocal_rank(lists.ranked, lists.target),
     ),
     Metric(
         "div_ratio", "Div", "distinct recommended items / (K · N')",

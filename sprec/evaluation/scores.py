@@ -1,4 +1,4 @@
-"""Everything that a table states about one model, and the values per user behind it."""
+"""Everything that a table states about one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,13 @@ from sprec.evaluation.registry import METRICS, ScoredLists, label_of
 class Scores:
     """Metrics of one model on one set of rows, keyed as in `ndcg@5` (see `sprec.evaluation.registry`).
 
-    `n` counts the rows (N), `n_in_catalog` those whose target is in the catalogue (N'); `per_user` holds
-    one value per row of the metrics that are means over users, in the order of the rows. `undefined` are
-    the keys that have no value for these lists, see `explain_undefined`.
+    `n` counts the rows (N), `n_in_catalog` those whose target is in the catalogue (N'). `undefined` are the
+    keys that have no value for these lists, see `explain_undefined`.
     """
 
     values: dict[str, float]
     n: int
     n_in_catalog: int
-    per_user: dict[str, Float[np.ndarray, " users"]]
     undefined: tuple[str, ...] = ()
 
     def explain_undefined(self) -> str:
@@ -69,7 +67,6 @@ def score_lists(
     history_share = genre_share(histories, masses)
     counts = np.zeros(0, dtype=int) if popularity is None else popularity
     values: dict[str, float] = {}
-    per_user: dict[str, Float[np.ndarray, " users"]] = {}
     undefined = []
     for k in cutoffs:
         lists = ScoredLists(ranked[:, :k], target, masses, history_share, counts)
@@ -77,15 +74,12 @@ def score_lists(
             if metric.compute is None or (metric.needs_popularity and popularity is None):
                 continue
             value = metric.compute(lists)
-            if isinstance(value, np.ndarray):
-                per_user[metric.key(k)] = value
-                value = value.mean()
             if value is None:
                 undefined.append(metric.key(k))
             else:
-                values[metric.key(k)] = float(value)
+                values[metric.key(k)] = float(np.mean(value))
     n_in_catalog = int((target >= 0).sum())
-    return Scores(values, len(target), n_in_catalog, per_user, tuple(undefined))
+    return Scores(values, len(target), n_in_catalog, tuple(undefined))
 
 
 def _check_rows(

@@ -1,6 +1,6 @@
 """Whether one model is better than another: a paired test of means, corrected for many comparisons.
 
-A comparison starts from the per-user values of two models on the same rows (`Scores.per_user`). Which
+A comparison starts from the per-user values of two models on the same rows. Which
 units are drawn decides what is asked. Users with the seeds averaged: do *these trained models*
 differ on other users? Seeds: does *the method* differ when trained again? With three seeds the second
 question has no answer below p = 1/4, so an interval over both belongs beside every mark.

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import transformers
 from rich.console import Console
 
 from sprec.algorithm import BaselineAlgorithm
 from sprec.caches import cache_home
 from sprec.costs.cost_estimator import CostEstimator, CostModel, PlannedStage
+from sprec.costs.flops import ModelShape
 from sprec.costs.machine_speed import MachineSpeed, fastest, measure_speed
 from sprec.costs.pass_costs import NO_COST, Cost
-from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.experiment.build import Components
 from sprec.experiment.config import Settings
 from sprec.experiment.prepare import build_prompt, build_row_sampling, store_base_model
+from sprec.llm.tokenization import PromptTokenizer
 from sprec.progress import format_seconds
 from sprec.records.from_json import decode_json
 from sprec.store.atomic_files import write_atomically
@@ -66,14 +68,17 @@ def _measure_costs(components: Components, settings: Settings, context: StageCon
         log.warning("no estimates: %s", " ".join(str(error).split()))
         return None
     prompt = build_prompt(components, dataset, folder, llm.name)
-    tokens = RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokens = PromptTokenizer(tokenizer, prompt, cutoff_tokens=llm.cutoff_tokens)
+    shape = ModelShape.of(transformers.AutoConfig.from_pretrained(folder), llm.lora.rank)
     bf16 = components.precision.bf16
-    speed = measure_speed(tokens.shape, components.device, bf16=bf16)
+    speed = measure_speed(shape, components.device, bf16=bf16)
     machine = f"{platform.node()}, {components.device}, {settings.trainer.cpu_threads} threads"
-    shape = f"{tokens.shape.hidden} × {tokens.shape.inner}, {8 * speed.width} bits"
-    speed = update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {shape}", speed)
+    sizes = f"{shape.hidden} × {shape.inner}, {8 * speed.width} bits"
+    speed = update_speed_profile(cache_home() / SPEED_PROFILE, f"{machine}: {sizes}", speed)
     return CostModel(
         tokens,
+        shape,
         speed,
         settings.trainer.world_size,
         checkpointing=settings.trainer.checkpointing,

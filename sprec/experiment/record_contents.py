@@ -66,7 +66,7 @@ def thin_curve(path: Path) -> Mapping[str, tuple[float, ...]]:
     columns = [column.drop_nulls() for column in pl.read_parquet(path)]
     places = [_spaced_evenly(len(column), CURVE_POINTS) for column in columns]
     return {
-        column.name: tuple(map(_round, column[rows].to_list()))
+        column.name: tuple(float(f"{value:.{CURVE_DIGITS}g}") for value in column[rows].to_list())
         for column, rows in zip(columns, places, strict=True)
     }
 
@@ -87,10 +87,6 @@ def prediction_table(
         for row, written, ranked in zip(rows, shown["written"], shown["ranked"].to_list(), strict=False)
     ]
     return ["history", "target", "written", "recommended"], lines
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.{CURVE_DIGITS}g}")
 
 
 def _spaced_evenly(count: int, most: int) -> list[int]:

@@ -41,13 +41,11 @@ def read_provenance() -> Provenance:
     return Provenance(commit=commit, dirty=dirty, versions=package_versions())
 
 
-@cache
-def process_provenance() -> Provenance:
-    """Return what `read_provenance` returned when this process first asked.
+process_provenance = cache(read_provenance)
+"""Returns what `read_provenance` returned when this process first asked.
 
-    Code that is edited, committed or checked out after the process has started is not what runs.
-    """
-    return read_provenance()
+Code that is edited, committed or checked out after the process has started is not what runs.
+"""
 
 
 def describe_maker() -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from sprec.records.run_record import RunRecord
 from sprec.report.labels import LABELS
 from sprec.report.load_records import DEFAULT_FOLDERS, read_records
 from sprec.report.renames import load_renames
-from sprec.report.tables.arms import Arm, group_by_setting, group_into_arms
-from sprec.report.tables.assemble import run_table, score_tables, several_settings
+from sprec.report.tables.arms import group_by_setting, group_into_arms
+from sprec.report.tables.assemble import run_table, score_tables
 from sprec.report.tables.comparison import TableOptions
 from sprec.report.tables.explain import explain_cell
 from sprec.report.tables.formats import FORMATS
@@ -120,14 +120,10 @@ def _refuse_duplicates(records: Records) -> None:
         for arm in group_into_arms(runs):
             for old in arm.older:
                 new = next(run for run in arm.runs if run.seed == old.seed)
-                raise ValueError(_run_twice(arm, paths[id(old)], paths[id(new)], old.seed))
-
-
-def _run_twice(arm: Arm, old: Path, new: Path, seed: int) -> str:
-    return (
-        f"{arm}, seed {seed} was run twice: {old} and {new}; leave one out, or take the newest "
-        "with --duplicates newest"
-    )
+                raise ValueError(
+                    f"{arm}, seed {old.seed} was run twice: {paths[id(old)]} and {paths[id(new)]}; "
+                    "leave one out, or take the newest with --duplicates newest"
+                )
 
 
 def _note_several_settings(records: Records, options: argparse.Namespace) -> None:
@@ -137,7 +133,11 @@ def _note_several_settings(records: Records, options: argparse.Namespace) -> Non
         return
     settings = group_by_setting([record for _, record in records], across_llms=kind.across_llms)
     if len(settings) > 1:
-        sys.stderr.write(f"sprec.report: {several_settings(list(settings))}\n")
+        listed = "; ".join(map(str, settings))
+        sys.stderr.write(
+            f"sprec.report: these runs are not one comparison but {len(settings)} "
+            f"(each needs a table of its own): {listed}\n"
+        )
 
 
 def _refuse_beside_explain(options: argparse.Namespace) -> None:

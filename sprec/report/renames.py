@@ -33,7 +33,6 @@ def load_renames(path: Path, records: Sequence[RunRecord] = ()) -> Labels:
 
 
 def _parse_names(document: Mapping[str, object], recorded: Names) -> Renamed:
-    """Return the labels by kind and key."""
     renamed: dict[tuple[Kind, str], Label] = {}
     typed: dict[tuple[Kind, str], str] = {}
     for kinds, name, value in _entries(document):
@@ -66,12 +65,23 @@ def _parse_label(name: str, value: object, default: str) -> Label:
 
 def _find_target(name: str, kinds: Sequence[Kind], recorded: Names) -> tuple[Kind, str]:
     """Return the kind and the key of what has this key or label."""
-    targets = [(kind, key) for kind in kinds for key in _keys_named(name, kind, recorded)]
+    metric, cutoff = split_key(name)
+    targets: list[tuple[Kind, str]] = []
+    known: list[str] = []
+    for kind in kinds:
+        for key in dict.fromkeys([*REGISTRIES[kind], *recorded.get(kind, ())]):
+            words = key, _default_text(kind, key)
+            known += words
+            if any(same_name(name, word) for word in words):
+                targets.append((kind, key))
+            has_cutoff = kind == "metric" and (key not in METRICS or METRICS[key].has_cutoff)
+            # A score of one list length; the metric's own new name is for all others.
+            if cutoff is not None and has_cutoff and any(same_name(metric, word) for word in words):
+                targets.append((kind, f"{key}@{cutoff}"))
     if len(targets) > 1:
         choices = " or ".join(f"{kind}.{key}" for kind, key in targets)
         raise ValueError(f"{name} is a name of {len(targets)} things; write {choices}")
     if not targets:
-        known = [word for kind in kinds for key in _keys(kind, recorded) for word in _words(kind, key)]
         near = suggest(name, list(dict.fromkeys(known)))
         raise ValueError(
             f"nothing is called {name!r}{near or '; write a key or label of ours, or one in these records'}"
@@ -79,39 +89,10 @@ def _find_target(name: str, kinds: Sequence[Kind], recorded: Names) -> tuple[Kin
     return targets[0]
 
 
-def _keys_named(name: str, kind: Kind, recorded: Names) -> Iterator[str]:
-    keys = _keys(kind, recorded)
-    yield from (key for key in keys if any(same_name(name, word) for word in _words(kind, key)))
-    metric, cutoff = split_key(name)
-    if kind == "metric" and cutoff is not None:
-        # A score of one list length; the metric's own new name is for all others.
-        scored = (key for key in keys if key not in METRICS or METRICS[key].has_cutoff)
-        yield from (
-            f"{key}@{cutoff}" for key in scored if any(same_name(metric, word) for word in _words(kind, key))
-        )
-
-
-def _keys(kind: Kind, recorded: Names) -> list[str]:
-    return list(dict.fromkeys([*REGISTRIES[kind], *recorded.get(kind, ())]))
-
-
-def _words(kind: Kind, key: str) -> tuple[str, str]:
-    """Return what a reader may type for a key: itself and its label."""
-    return key, _default_text(kind, key)
-
-
 def _default_text(kind: Kind, key: str) -> str:
     """Return what people read for a key that is not renamed."""
-    labels = Labels()
-    find = {
-        "method": labels.method,
-        "negatives": labels.negatives,
-        "ranking": labels.ranking,
-        "dataset": labels.dataset,
-        "base_llm": labels.base_llm,
-        "metric": labels.score,
-    }
-    return find[kind](key)
+    text: str = getattr(Labels(), "score" if kind == "metric" else kind)(key)
+    return text
 
 
 def _refuse_equal_texts(renamed: Renamed, recorded: Names) -> None:

@@ -32,8 +32,9 @@ def explain_store_errors(root: Path, act: str) -> Iterator[None]:
         if number is None:
             raise
         reason = os.strerror(number) if number else str(error)
+        free = f"{_free_bytes(root) / 1e9:.1f} GB free"
         raise StoreError(
-            f"the stage store {root} cannot be {act} ({reason}; {_free_space(root)}); {_remedy(number)}"
+            f"the stage store {root} cannot be {act} ({reason}; {free}); {_remedy(number)}"
         ) from error
 
 
@@ -59,10 +60,6 @@ def _remedy(number: int) -> str:
     if number in _FULL:
         return "make room (python -m sprec.store lists and prunes stages), or set SPREC_HOME or store.path"
     return "set SPREC_HOME or store.path to a folder that can"
-
-
-def _free_space(root: Path) -> str:
-    return f"{_free_bytes(root) / 1e9:.1f} GB free"
 
 
 def _free_bytes(root: Path) -> int:

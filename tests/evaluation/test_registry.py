@@ -10,7 +10,6 @@ def test_every_metric_is_computed_under_its_name():
     scores = score_lists(lists, target, [[0], [1]], np.eye(3), (1, 2), popularity=popularity)
     of_lists = [metric for metric in METRICS.values() if metric.compute]
     assert list(scores.values) == [metric.key(k) for k in (1, 2) for metric in of_lists]
-    assert set(scores.per_user) == {metric.key(k) for k in (1, 2) for metric in of_lists if metric.per_user}
 
 
 def test_names_labels_and_descriptions_are_distinct():

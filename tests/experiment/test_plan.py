@@ -5,14 +5,15 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+import transformers
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
 
 from sprec.costs.cost_estimator import CostEstimator, CostModel
+from sprec.costs.flops import ModelShape
 from sprec.costs.machine_speed import MachineSpeed
 from sprec.costs.pass_costs import training_pass
-from sprec.costs.row_tokenizer import RowTokenizer
 from sprec.data.prompts import Prompt
 from sprec.experiment import plan
 from sprec.experiment.build import build_components
@@ -25,6 +26,7 @@ from sprec.experiment.prepare import (
     store_base_model,
 )
 from sprec.llm.chat_template import apply_chat_template
+from sprec.llm.tokenization import PromptTokenizer
 from sprec.run import CONF
 from sprec.training.context import TestSetup
 
@@ -51,16 +53,17 @@ def prepared(*overrides):
     return settings, components, *build_context(components, settings, load_or_build_dataset(components))
 
 
-def tokens(settings, components, shared):
+def tokens_and_shape(settings, components, shared):
     llm, folder = settings.base_llm, store_base_model(components, shared.dataset)
-    prompt = Prompt(shared.dataset.wording)
-    return RowTokenizer(folder, prompt, cutoff_tokens=llm.cutoff_tokens, rank=llm.lora.rank)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokens = PromptTokenizer(tokenizer, Prompt(shared.dataset.wording), cutoff_tokens=llm.cutoff_tokens)
+    return tokens, ModelShape.of(transformers.AutoConfig.from_pretrained(folder), llm.lora.rank)
 
 
 def priced(*overrides, speed=SPEED, devices=1, k=5, **more):
     """Return the cost of each stage by its label, on a machine of a given speed."""
     settings, components, shared, base = prepared(*overrides)
-    gauge = CostModel(tokens(settings, components, shared), speed, devices, **more)
+    gauge = CostModel(*tokens_and_shape(settings, components, shared), speed, devices, **more)
     stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
     list(components.method.train_and_rank(stages, base, TestSetup(components.ranker, "test", k)))
     return {each.label: each.cost for each in stages.planned}
@@ -76,26 +79,26 @@ def printed(*overrides):
 def test_rows_without_a_model_are_those_that_the_model_reads():
     settings, components, shared, _ = prepared()
     titles = shared.dataset.catalog.titles
-    assert tokens(settings, components, shared).row(titles[:3], titles[3:5]) == shared.model.encode(
-        titles[:3], titles[3:5]
-    )
+    tokens, _ = tokens_and_shape(settings, components, shared)
+    assert tokens.encode(titles[:3], titles[3:5]) == shared.model.encode(titles[:3], titles[3:5])
 
 
 def test_a_prompt_over_the_cutoff_is_counted_without_its_oldest_titles():
     settings, components, shared, _ = prepared("base_llm.cutoff_tokens=20")
-    row, titles = tokens(settings, components, shared).row, shared.dataset.catalog.titles
-    assert row(titles[:5], ["x"]) == row(titles[4:5], ["x"])
+    tokens, _ = tokens_and_shape(settings, components, shared)
+    titles = shared.dataset.catalog.titles
+    assert tokens.encode(titles[:5], ["x"]) == tokens.encode(titles[4:5], ["x"])
 
 
 def test_sft_costs_the_passes_that_training_will_take():
     settings, components, shared, _ = prepared()
-    gauge = CostModel(tokens(settings, components, shared), SPEED)
+    gauge = CostModel(*tokens_and_shape(settings, components, shared), SPEED)
     stages = CostEstimator(shared, components.store, build_row_sampling(settings), model=gauge)
     schedule = replace(components.method.sft, batch_rows=8, batch_tokens=10**6, epochs=3)
     rows = stages.rows(1)
     titles = shared.dataset.catalog.titles
     encoded = [shared.model.encode([titles[i] for i in row.history], [titles[row.target]]) for row in rows]
-    expected = [training_pass(gauge.tokens.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
+    expected = [training_pass(gauge.shape, encoded[at : at + 8], SPEED) for at in (0, 8)]
     assert stages._training(gauge, rows, schedule, negatives=0).flops == 3 * sum(c.flops for c in expected)
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, ValueType
+from hydra.errors import HydraException
 
 from sprec.boundaries import suggest
 from sprec.command_line import CommandParser, run_command
@@ -24,10 +27,6 @@ SWEEPS = CONF / "sweep"
 PROGRAM = "sprec.run"
 # Agents of several machines may start jobs in the same second, so that the time alone names no folder.
 FOLDER = "hydra.run.dir=outputs/wandb/${oc.env:WANDB_RUN_ID}"
-
-# Hydra's own parser would do, but only the commands that compose a configuration may import Hydra.
-_ITEM = re.compile(r"""(?:[^,\[\](){}'"]|\[[^\]]*\]|\((?:[^()]|\([^()]*\))*\)|\{[^}]*\}|'[^']*'|"[^"]*")+""")
-_CALL = re.compile(r"(\w+)\((.*)\)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,14 +60,13 @@ def convert_sweep(path: Path, overrides: Sequence[str] = ()) -> dict[str, object
     grid = sweeper.get("params")
     if not isinstance(grid, Mapping) or not grid:
         raise ValueError(f"{path} varies nothing; it needs hydra.sweeper.params with a line per key")
-    typed = dict(map(_split_override, overrides))
+    typed = {override.get_key_element(): override for override in map(parse_override, overrides)}
     # Options of one's own, in a folder that the words name, are not looked for.
-    for key, values in typed.items() if "hydra.searchpath" not in typed else ():
-        _check_override(key, values)
-    fixed = {key: value for key, value in typed.items() if not _varies(value)}
-    parameters = {
-        key: convert_values(key, str(values)) for key, values in {**grid, **typed}.items() if key not in fixed
-    }
+    for key, override in typed.items() if "hydra.searchpath" not in typed else ():
+        _check_override(key, override)
+    fixed = {key: override for key, override in typed.items() if not override.is_sweep_override()}
+    varied = {key: parse_override(f"{key}={values}") for key, values in grid.items()} | typed
+    parameters = {key: convert_values(override) for key, override in varied.items() if key not in fixed}
     limit = sweeper.get("n_trials")
     is_grid = all("values" in parameter for parameter in parameters.values())
     return {
@@ -79,14 +77,14 @@ def convert_sweep(path: Path, overrides: Sequence[str] = ()) -> dict[str, object
         "command": [
             *("${env}", "${interpreter}", "-m", "${program}", "tracker=wandb", FOLDER),
             *_sweep_option(path.stem, content),
-            *(f"{key}={value}" for key, value in fixed.items()),
+            *(override.input_line for override in fixed.values()),
             "${args_no_hyphens}",
         ],
         "parameters": parameters,
     }
 
 
-def _check_override(key: str, values: str) -> None:
+def _check_override(key: str, override: Override) -> None:
     """Raise `ValueError` for a key or an option that no configuration has: every agent's job would fail."""
     groups = {folder.name: folder for folder in CONF.iterdir() if folder.is_dir()}
     top = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
@@ -94,38 +92,56 @@ def _check_override(key: str, values: str) -> None:
     if first not in {*groups, *top} and not key.startswith("+"):
         raise ValueError(f"{key}: no such key{suggest(first, [*groups, *top])}")
     options = {file.stem for file in groups[key].glob("*.yaml")} if key in groups else set()
-    for value in _split_items(values) if options and _CALL.fullmatch(values.strip()) is None else ():
-        if value.strip() not in options:
+    for _, value in _elements(override) if options else ():
+        if value not in options:
             raise ValueError(f"{key}={value}: no such option of {key}{suggest(value, sorted(options))}")
 
 
-def convert_values(key: str, values: str) -> dict[str, object]:
-    """Return what W&B varies for the values that Hydra's sweep syntax has for `key`.
+def parse_override(text: str) -> Override:
+    """Return an override as Hydra reads it; `ValueError`, one line, where it cannot."""
+    key, equals, _ = text.partition("=")
+    if not (key and equals):
+        raise ValueError(f"{text!r} is no setting; write it as KEY=VALUE")
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{text}: {reason}; list the values, as {key}=1,2") from error
 
-    >>> convert_values("seed", "0,1")
+
+def convert_values(override: Override) -> dict[str, object]:
+    """Return what W&B varies for an override in Hydra's sweep syntax.
+
+    >>> convert_values(parse_override("seed=0,1"))
     {'values': [0, 1]}
-    >>> convert_values("cutoffs", "[1,5],[1,10]")
+    >>> convert_values(parse_override("cutoffs=[1,5],[1,10]"))
     {'values': ['[1,5]', '[1,10]']}
-    >>> convert_values("budget.iterations", "range(1,4)")
+    >>> convert_values(parse_override("budget.iterations=range(1,4)"))
     {'values': [1, 2, 3]}
-    >>> convert_values("objective.beta", "tag(log, interval(0.01, 1))")
-    {'distribution': 'log_uniform_values', 'min': 0.01, 'max': 1}
+    >>> convert_values(parse_override("objective.beta=tag(log, interval(0.01, 1))"))
+    {'distribution': 'log_uniform_values', 'min': 0.01, 'max': 1.0}
     """
-    call = _CALL.fullmatch(values.strip())
-    if call is None:
-        return {"values": [_parse_number(item) for item in _split_items(values)]}
-    name, inside = call.groups()
-    items = _split_items(inside)
-    match name, [_parse_number(item) for item in items]:
-        case "choice", choices:
-            return {"values": choices}
-        case "range", [*bounds] if all(isinstance(bound, int) for bound in bounds):
-            return {"values": list(range(*(bound for bound in bounds if isinstance(bound, int))))}
-        case "interval", [low, high]:
-            return {"min": low, "max": high}
-        case "tag", ["log", _]:
-            return {"distribution": "log_uniform_values", **convert_values(key, items[1])}
-    raise ValueError(f"{key}={values}: W&B has nothing like {name}(…) here; list the values, as {key}=1,2")
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep) and sweep.tags <= {"log"}:
+        distribution = {"distribution": "log_uniform_values"} if sweep.tags else {}
+        return {**distribution, "min": sweep.start, "max": sweep.end}
+    # Numbers stay numbers for W&B's charts; anything else is the text that Hydra reads back.
+    return {"values": [value if type(value) in (int, float) else text for value, text in _elements(override)]}
+
+
+def _elements(override: Override) -> list[tuple[object, str]]:
+    """Return the values of an override, each with its text; `ValueError` for those that W&B cannot list."""
+    if not override.is_sweep_override():
+        return [(override.value(), override.get_value_element_as_str())]
+    # Of a shuffled sweep each look is another order.
+    listed = override.is_discrete_sweep() and not getattr(override.value(), "shuffle", False)
+    if not listed or override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        key, values = override.get_key_element(), override.get_value_string()
+        name = values.partition("(")[0]
+        raise ValueError(
+            f"{key}={values}: W&B has nothing like {name}(…) here; list the values, as {key}=1,2"
+        )
+    return list(zip(override.sweep_iterator(), override.sweep_string_iterator(), strict=True))
 
 
 def _sweep_path(name: str) -> Path:
@@ -143,31 +159,6 @@ def _sweep_option(name: str, content: Mapping[str, Any]) -> list[str]:
     defaults = [entry for entry in content.get("defaults", []) if "override /hydra/" not in str(entry)]
     settings = {key for key in content if key not in ("hydra", "defaults")}
     return [f"+sweep={name}", "hydra.mode=RUN"] if settings or defaults else []
-
-
-def _split_override(override: str) -> tuple[str, str]:
-    key, equals, value = override.partition("=")
-    if not (key and equals):
-        raise ValueError(f"{override!r} is no setting; write it as KEY=VALUE")
-    return key, value
-
-
-def _varies(value: str) -> bool:
-    return len(_split_items(value)) > 1 or _CALL.fullmatch(value) is not None
-
-
-def _split_items(text: str) -> list[str]:
-    """Return what commas separate, outside of brackets and quotes."""
-    return [item.strip() for item in _ITEM.findall(text)]
-
-
-def _parse_number(text: str) -> int | float | str:
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _parser() -> CommandParser:

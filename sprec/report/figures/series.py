@@ -14,7 +14,6 @@ from sprec.report.labels import LABELS, Label, number_equal_names
 from sprec.report.tables.arms import (
     BASELINE_RANKING,
     HISTORY_LABELS,
-    Arm,
     excludes_history,
     group_into_arms,
     is_shared_sft,
@@ -163,7 +162,8 @@ def arm_series(records: Sequence[RunRecord]) -> list[ArmSeries]:
     for arm in group_into_arms(records):
         if arm.method in shared:  # every run scores it too, and figures have it as a baseline
             continue
-        runs = _runs_that_count(arm)
+        # The scores of a run that was stopped are shown only where there are no others.
+        runs = arm.finished or tuple(run for run in arm.runs if scored_evaluations(run))
         for ranking in rankings_of(runs):
             is_named = several and ranking != BASELINE_RANKING
             name = arm.name(ranking=LABELS.ranking(ranking) if is_named else "")
@@ -222,11 +222,6 @@ def genre_shares(record: RunRecord, evaluation: Evaluation, k: int) -> dict[str,
         return None
     genres = list(record.history_genres)
     return dict(zip(genres, genre_share(ids, item_masses([record], genres)).tolist(), strict=True))
-
-
-def _runs_that_count(arm: Arm) -> tuple[RunRecord, ...]:
-    # The scores of a run that was stopped are shown only where there are no others.
-    return arm.finished or tuple(run for run in arm.runs if scored_evaluations(run))
 
 
 def _by_iteration(runs: Sequence[RunRecord], ranking: str) -> dict[int, tuple[Evaluation, ...]]:

@@ -29,6 +29,20 @@ class DetailLevel:
     figures: bool = True
 
 
+@dataclass(frozen=True)
+class PageOptions:
+    """What a reader asks of a page: its heading, and by row number the users to show, none for a choice.
+
+    `notes` say what of the runs has no record, or one that cannot be read. After `refresh_seconds` a browser
+    reads the file again, 0 for never.
+    """
+
+    title: str
+    users: Sequence[int] = ()
+    notes: Sequence[str] = ()
+    refresh_seconds: int = 0
+
+
 # From the fullest page to the emptiest: the first that is small enough is written.
 DETAIL_LEVELS = (
     DetailLevel(True, True, True),
@@ -73,44 +87,26 @@ class Page:
     refresh_seconds: int = 0
 
 
-def build_page(
-    groups: Sequence[ReportGroup],
-    level: DetailLevel,
-    *,
-    title: str,
-    users: Sequence[int],
-    notes: Sequence[str] = (),
-    refresh_seconds: int = 0,
-) -> Page:
-    """Return the page of these runs; `ValueError` for users that the records do not hold.
-
-    Args:
-        groups: runs of one setting each, with their figures.
-        level: how full the page is.
-        title: its heading.
-        users: row numbers of the users to show, none for a choice.
-        notes: what of the runs has no record, or one that cannot be read.
-        refresh_seconds: after so many a browser reads the file again, 0 for never.
-
-    """
+def build_page(groups: Sequence[ReportGroup], level: DetailLevel, options: PageOptions) -> Page:
+    """Return the page of these runs; `ValueError` for users that the records do not hold."""
     records = list({id(record): record for group in groups for record in group.records}.values())
     names = _section_titles([group.setting for group in groups])
     sections = [
-        _section(f"s{number}", name, group, level, users)
+        _section(f"s{number}", name, group, level, options.users)
         for number, (name, group) in enumerate(zip(names, groups, strict=True), start=1)
     ]
     shown = records if level.runs else []
     runs = [run_details(record, records, with_config=level.configs) for record in shown]
     unfinished = [_unfinished(record, records) for record in records if record.status != "finished"]
     return Page(
-        title=title,
+        title=options.title,
         facts=_facts(records),
-        warnings=(*unfinished, *notes),
+        warnings=(*unfinished, *options.notes),
         sections=tuple(sections),
         runs_table=runs_table(records),
         runs=tuple(runs),
         left_out=level.left_out,
-        refresh_seconds=refresh_seconds,
+        refresh_seconds=options.refresh_seconds,
     )
 
 
@@ -186,7 +182,6 @@ def _shorten(values: Iterable[object]) -> str:
 
 
 def _unfinished(record: RunRecord, among: Sequence[RunRecord]) -> str:
-    """Return the warning about a run that did not finish."""
     state = "has not finished" if record.status == "running" else "failed"
     reason = f": {record.error.splitlines()[0]}" if record.error else ""
     return f"{run_title(record, among)} {state}{reason}"

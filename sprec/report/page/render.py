@@ -16,7 +16,7 @@ from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
 from sprec.report.figures.write_figures import named_figures, save_figures
 from sprec.report.load_records import load_records_and_notes
 from sprec.report.page.elements import render_html
-from sprec.report.page.parts import DETAIL_LEVELS, build_page
+from sprec.report.page.parts import DETAIL_LEVELS, PageOptions, build_page
 from sprec.store.atomic_files import write_atomically
 
 # The size of a page at most: mail and chat take it.
@@ -79,9 +79,7 @@ def _write(options: argparse.Namespace) -> None:
     groups = report_groups([record for _, record in records])
     if options.output is not None:
         refresh = WATCH_SECONDS if options.watch else 0
-        text = page_that_fits(
-            groups, title=options.title, notes=notes, users=options.users, refresh_seconds=refresh
-        )
+        text = page_that_fits(groups, PageOptions(options.title, options.users, notes, refresh))
         if options.watch:
             options.output.absolute().parent.stat()  # a misspelled folder is an error and not made
             write_atomically(options.output, text)  # a browser may read it at any time
@@ -91,24 +89,8 @@ def _write(options: argparse.Namespace) -> None:
         save_figures(groups, options.figures, options.format or ["svg"])
 
 
-def page_that_fits(
-    groups: Sequence[ReportGroup],
-    *,
-    title: str,
-    notes: Sequence[str] = (),
-    users: Sequence[int] = (),
-    refresh_seconds: int = 0,
-) -> str:
-    """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long.
-
-    Args:
-        groups: runs of one setting each, with their figures.
-        title: the page's heading.
-        notes: what of the runs has no record, or one that cannot be read.
-        users: row numbers of the users to show, none for a choice.
-        refresh_seconds: after so many a browser reads the file again, 0 for never.
-
-    """
+def page_that_fits(groups: Sequence[ReportGroup], options: PageOptions) -> str:
+    """Return the page as full as `MOST_BYTES` allows; `ValueError` where even the emptiest is too long."""
     # Drawings take most of the time and are the same on every level.
     drawings = {
         id(panel): to_inline_svg(panel.chart, panel.alternative)
@@ -116,10 +98,7 @@ def page_that_fits(
         for panel in figure.panels
     }
     for level in DETAIL_LEVELS:
-        page = build_page(
-            groups, level, title=title, notes=notes, users=users, refresh_seconds=refresh_seconds
-        )
-        text = render_html(page, lambda panel: drawings[id(panel)])
+        text = render_html(build_page(groups, level, options), lambda panel: drawings[id(panel)])
         if len(text.encode()) <= MOST_BYTES:
             return text
     raise ValueError(f"a page of these runs is over {MOST_BYTES / 1e6} MB; name fewer folders")

@@ -65,7 +65,8 @@ class ArmSummary:
 def summarize_arms(series: Sequence[ArmSeries]) -> list[ArmSummary]:
     """Return the changes of each arm that has iterations, p-values being corrected over all of them."""
     iterated = [arm for arm in series if len(arm.iterations) > 1]
-    keys = list(dict.fromkeys(key for arm in iterated for key in _headline_scores(arm)))
+    with_lists = [arm.last for arm in iterated if cutoffs_of(arm.last)]
+    keys = list(dict.fromkeys(key for last in with_lists for key in (*headline_keys(last), OFF_CATALOG)))
     tested = [key for key in keys if key != OFF_CATALOG]
     # One correction for all that the section states at a glance.
     few = sum(len(arm.runs) for arm in iterated) <= FEW_RUNS
@@ -132,8 +133,3 @@ def _change(arm: ArmSeries, key: str, difference: Difference | None) -> ScoreCha
         return None
     up = direction_of(key) > 0
     return ScoreChange(label_of(key), up, before.mean, after.mean, difference, judge(difference, up=up))
-
-
-def _headline_scores(arm: ArmSeries) -> Sequence[str]:
-    """Return the scores that tables show first, and the share of written titles that no item has."""
-    return (*headline_keys(arm.last), OFF_CATALOG) if cutoffs_of(arm.last) else ()

@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sprec.records.run_record import RunRecord
-from sprec.report.tables.arms import (
-    ComparisonSetting,
-    group_by_setting,
-    names_rankings,
-    scored_evaluations,
-)
+from sprec.report.tables.arms import group_by_setting, names_rankings, scored_evaluations
 from sprec.report.tables.columns import arrows, choose_keys, column_group, find_columns
 from sprec.report.tables.comparison import Comparison, TableOptions, compare_runs, score_cell, summarize
 from sprec.report.tables.difference_table import difference_table
@@ -78,12 +73,6 @@ def score_tables(
 def ablation_tables(records: Sequence[RunRecord]) -> list[Table]:
     """Return an ablation table without tests for each dataset, base LLM and N among these runs."""
     return score_tables(ABLATION, records, TableOptions(tested=False))
-
-
-def several_settings(settings: Sequence[ComparisonSetting]) -> str:
-    """Return the line which says that runs of several settings were named."""
-    listed = "; ".join(map(str, settings))
-    return f"these runs are not one comparison but {len(settings)} (each needs a table of its own): {listed}"
 
 
 def _score_table(comparison: Comparison) -> Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sprec.evaluation.registry import label_of
 from sprec.records.run_record import RunRecord, StageEntry
 from sprec.report.labels import LABELS, find_score, same_name
-from sprec.report.tables.arms import ComparisonSetting, group_by_setting, names_rankings
+from sprec.report.tables.arms import group_by_setting, names_rankings
 from sprec.report.tables.columns import OFF_CATALOG
 from sprec.report.tables.comparison import score_cell
 from sprec.report.tables.main_table import row_names
@@ -32,8 +32,13 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
     groups = group_by_setting([record for _, record in records], across_llms=kind.across_llms)
     tables: list[tuple[str, Sequence[ScoreRow], Sequence[str]]] = []
     for setting, runs in groups.items():
-        # As the main table, whose datasets share their rows' names.
-        beside = [record for one, others in groups.items() if _same_table(one, setting) for record in others]
+        # As the main table of one LLM and split, whose datasets share their rows' names.
+        beside = [
+            record
+            for one, others in groups.items()
+            if (one.base_llm, one.split) == (setting.base_llm, setting.split)
+            for record in others
+        ]
         rows = score_rows(kind, runs, several_rankings=names_rankings(beside) if kind is MAIN else None)
         # The main table has one cell for what others show in two.
         tables.append((str(setting), rows, row_names(rows, LABELS) if kind is MAIN else list(map(str, rows))))
@@ -54,11 +59,6 @@ def explain_cell(kind: TableKind, records: Sequence[tuple[Path, RunRecord]], cel
     raise ValueError(f"--explain {cell!r}: no row {name!r}; there is {', '.join(known)}")
 
 
-def _same_table(one: ComparisonSetting, two: ComparisonSetting) -> bool:
-    """Return whether one main table shows the runs of both settings."""
-    return (one.base_llm, one.split) == (two.base_llm, two.split)
-
-
 _WAYS_TO_NAME: Sequence[Callable[[str, ScoreRow, str], bool]] = (
     lambda name, row, shown: same_name(name, shown),
     lambda name, row, shown: same_name(name, str(row)),
@@ -69,7 +69,6 @@ _WAYS_TO_NAME: Sequence[Callable[[str, ScoreRow, str], bool]] = (
 
 
 def _explain(row: ScoreRow, key: str, setting: str, paths: Mapping[int, Path]) -> str:
-    """Return the number, and each run that it comes from."""
     scores = dict.fromkeys(name for run in row.by_seed.values() for name in run.evaluation.scores)
     key = find_score(key, scores) if row.by_seed else key
     value = format_cell(score_cell(row, key)) if row.by_seed else row.state

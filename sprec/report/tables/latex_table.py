@@ -74,7 +74,6 @@ def _characters(table: Table, columns: Sequence[int]) -> int:
 
 
 def _panel(table: Table, columns: Sequence[int]) -> str:
-    """Return one `tabular` of these columns."""
     rows: list[str] = []
     for number in range(len(table.rows)):
         rows += [r"\midrule"] if number in table.rules else []

@@ -73,7 +73,7 @@ def _main_table(comparisons: Sequence[Comparison], options: TableOptions) -> Tab
         (name, *(_cell(named[place].get(name), key) for place, key in columns)) for name in names
     ]
     heads = _group_heads([keys_by_name[name] for name in names])
-    own = [row for one in comparisons for row in rows_of_dataset(options.references, _of(one))]
+    own = [row for one in comparisons for row in rows_of_dataset(options.references, one.setting.dataset)]
     references = [row for row in options.references if row in own]
     reported = list(_reported(comparisons, columns, references))
     if reported:
@@ -111,10 +111,6 @@ def _unlike_rows(
         else f"rows {'; '.join(names)} differ between datasets in {note}"
         for note, names in rows_by_note.items()
     ]
-
-
-def _of(comparison: Comparison) -> str:
-    return comparison.setting.dataset
 
 
 def row_names(rows: Sequence[ScoreRow], labels: Labels) -> list[Label]:
@@ -187,7 +183,8 @@ def _reported(
         own = [row for row in rows if (row.model, row.base_llm, row.source) == (model, base_llm, source)]
         cells: list[Cell] = []
         for place, key in columns:
-            scores = [row.scores for row in rows_of_dataset(rows, _of(comparisons[place])) if row in own]
+            dataset = comparisons[place].setting.dataset
+            scores = [row.scores for row in rows_of_dataset(rows, dataset) if row in own]
             cells.append(scores[0].get(key) if scores else None)
         yield (f"{model}, {base_llm}", *cells)
 
@@ -199,7 +196,9 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
     *datasets, last = dict.fromkeys(labels.dataset(one.setting.dataset) for one in comparisons)
     data = f"{', '.join(datasets)} and {last}" if datasets else last
     counts = dict.fromkeys(one.setting.n for one in comparisons)
-    ranges = [_seeds(one.rows) for one in comparisons]
+    # Over how many seeds each dataset's rows are, those without numbers aside.
+    seeds = [{len(row.by_seed) for row in one.rows if row.by_seed} or {1} for one in comparisons]
+    ranges = list(map(format_range, seeds))
     listed = " and ".join(dict.fromkeys(ranges))
     over = "one seed" if set(ranges) == {"1"} else f"means ± standard deviations over {listed} seeds"
     rows = "validation" if any(one.setting.split == "valid" for one in comparisons) else "test"
@@ -217,11 +216,6 @@ def _caption(comparisons: Sequence[Comparison], options: TableOptions) -> str:
         f"Methods on {data} with {llm}: {over}, N = {' and '.join(map(str, counts))} "
         f"{rows} rows. {marks}; ↑ more is better, ↓ less is better."
     )
-
-
-def _seeds(rows: Sequence[ScoreRow]) -> str:
-    """Return over how many seeds a dataset's rows are, those without numbers aside."""
-    return format_range({len(row.by_seed) for row in rows if row.by_seed} or {1})
 
 
 def _notes(comparisons: Sequence[Comparison], references: Sequence[ReportedRow]) -> Iterator[str]:

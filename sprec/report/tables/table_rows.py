@@ -151,8 +151,6 @@ def model_name(evaluation: Evaluation, *, with_ranking: bool, labels: Labels = L
 
 @dataclass(frozen=True)
 class _RowMaker:
-    """Makes the rows of one table."""
-
     kind: TableKind
     labels: Labels
     several_rankings: bool
@@ -171,7 +169,11 @@ class _RowMaker:
                 shared.setdefault(name, {}).setdefault(run.record.seed, run)
         blank = ("–",) if self.kind.head and not self.kind.across_llms else ()
         return [
-            ScoreRow((name, "–", *blank), dict(sorted(by_seed.items())), key=_label_of_row(by_seed))
+            ScoreRow(
+                (name, "–", *blank),
+                dict(sorted(by_seed.items())),
+                key=next(iter(by_seed.values())).evaluation.label,
+            )
             for name, by_seed in shared.items()
         ]
 
@@ -246,10 +248,6 @@ def unvaried_arms(kind: TableKind, records: Sequence[RunRecord]) -> list[Arm]:
     arms = group_into_arms(records) if kind.factor else []
     varied = {id(arm) for arm in _varied_arms(arms, kind.factor)}
     return [arm for arm in arms if id(arm) not in varied and not is_shared_arm(arm)]
-
-
-def _label_of_row(by_seed: Mapping[int, ScoredRun]) -> str:
-    return next(iter(by_seed.values())).evaluation.label
 
 
 def _varied_arms(arms: Sequence[Arm], factor: str) -> list[Arm]:

@@ -13,7 +13,7 @@ from sprec.report import __main__ as report
 from sprec.report.figures import write_figures
 from sprec.report.figures.figure_kinds import Figure
 from sprec.report.page import render as page_module
-from sprec.report.page.parts import DETAIL_LEVELS
+from sprec.report.page.parts import DETAIL_LEVELS, PageOptions
 from sprec.report.page.render import main, page_that_fits, report_groups, watch
 from tests.report.conftest import evaluations
 from tests.report.hostile_records import TITLES, full
@@ -57,7 +57,7 @@ class Text(HTMLParser):
 def test_cards_of_many_arms_are_folded_but_for_the_first(make, without_drawings, arms, folded):
     negatives = ["self_play", "random", "popular", "in_batch", "semantic_similar", "low_exposure", "ches"]
     records = [full(make, negatives=name) for name in negatives[:arms]]
-    read = Text(page_that_fits(report_groups(records), title="t"))
+    read = Text(page_that_fits(report_groups(records), PageOptions("t")))
     cards = [attrs for tag, attrs in read.tags if tag == "details" and "fold" in attrs.get("class", "")]
     assert ["open" in attrs for attrs in cards] == folded
 
@@ -121,14 +121,14 @@ def test_runs_that_cannot_be_compared_are_never_in_one_figure(capsys, folder, ma
 @pytest.mark.usefixtures("without_drawings")
 def test_same_names_with_other_data_are_told_apart_by_their_digest(make):
     other = DatasetEntry("movie_lens", "ffff0000", 4, RowCounts(3, 2, 1))
-    text = page_that_fits(report_groups([make(), make(dataset=other)]), title="t")
+    text = page_that_fits(report_groups([make(), make(dataset=other)]), PageOptions("t"))
     assert "movie_lens (ffff0000), smollm2_135m (fedcba98), N = 1000</bdi></h2>" in text
 
 
 @pytest.mark.usefixtures("without_drawings")
 def test_failed_run_is_said_and_the_rest_is_shown(make):
     failed = make("dpo", status="failed", error="OSError: disk <full>\nTraceback", evaluations=())
-    text = Text(page_that_fits(report_groups([full(make), failed]), title="t")).text
+    text = Text(page_that_fits(report_groups([full(make), failed]), PageOptions("t"))).text
     assert "DPO, self-play on movie_lens × SmolLM2-135M-Instruct, seed 0 failed: OSError: disk <full>" in text
     assert "Traceback" not in text
     assert "Metrics over iterations" in text
@@ -157,7 +157,9 @@ def test_what_has_no_record_or_a_damaged_one_is_said_in_the_page_and_on_standard
 
 @pytest.mark.usefixtures("without_drawings")
 def test_nothing_but_a_failed_run_still_gives_a_page(make):
-    text = page_that_fits(report_groups([make(status="failed", error="boom", evaluations=())]), title="t")
+    text = page_that_fits(
+        report_groups([make(status="failed", error="boom", evaluations=())]), PageOptions("t")
+    )
     assert "Figures: no run has scores yet." in Text(text).text
 
 
@@ -180,7 +182,7 @@ def test_record_of_schema_1_says_what_is_absent(capsys, make, tmp_path):
 @pytest.mark.usefixtures("without_drawings")
 def test_provenance_of_every_run_is_there(make):
     text = Text(
-        page_that_fits(report_groups([full(make, tracker="https://wandb.example/run")]), title="t")
+        page_that_fits(report_groups([full(make, tracker="https://wandb.example/run")]), PageOptions("t"))
     ).text
     for part in (
         "python -m sprec.run method=sprec seed=0",
@@ -198,14 +200,14 @@ def test_provenance_of_every_run_is_there(make):
 @pytest.mark.usefixtures("without_drawings")
 def test_page_that_is_too_long_leaves_configurations_out_first(make, monkeypatch):
     scenes = report_groups([full(make, config={"seed": 0, "long": "x" * 5000})])
-    whole = page_that_fits(scenes, title="t")
+    whole = page_that_fits(scenes, PageOptions("t"))
     monkeypatch.setattr(page_module, "MOST_BYTES", len(whole.encode()) - 1)
-    shorter = page_that_fits(scenes, title="t")
+    shorter = page_that_fits(scenes, PageOptions("t"))
     assert "Left out, to keep this file small: the runs&#39; configurations." in shorter
     assert len(shorter) < len(whole) - 4000
     monkeypatch.setattr(page_module, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="name fewer folders"):
-        page_that_fits(scenes, title="t")
+        page_that_fits(scenes, PageOptions("t"))
 
 
 @pytest.mark.usefixtures("without_drawings")
@@ -219,7 +221,7 @@ def test_emptiest_page_keeps_the_figure_of_differences_and_says_where_others_are
     }
     assert len(titles) > 3
     monkeypatch.setattr(page_module, "DETAIL_LEVELS", DETAIL_LEVELS[-1:])
-    text = page_that_fits(scenes, title="t")
+    text = page_that_fits(scenes, PageOptions("t"))
     assert [name for name, title in titles.items() if f">{title}</h" in text] == ["differences"]
     assert "all figures but the differences (--figures DIR writes them)." in text
 
@@ -231,7 +233,7 @@ def test_page_of_many_runs_is_small_enough(make):
         for number in range(12)
         for seed in range(5)
     ]
-    assert len(page_that_fits(report_groups(runs), title="t").encode()) <= 1_500_000
+    assert len(page_that_fits(report_groups(runs), PageOptions("t")).encode()) <= 1_500_000
 
 
 @pytest.mark.usefixtures("without_drawings")
