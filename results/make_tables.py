@@ -39,7 +39,14 @@ TABLES = {
         "docs/results.md",
         (REJECTED_TITLES, "--table", "negatives", "--columns", *COLUMNS, "off_catalog"),
     ),
-    "iterations": ("docs/results.md", (ITERATIONS, "--table", "iterations", "--columns", *COLUMNS)),
+    "iterations": (
+        "docs/results.md",
+        (ITERATIONS, "--table", "iterations", "--columns", *COLUMNS, "off_catalog"),
+    ),
+    "second-iteration-against-random": (
+        "docs/results.md",
+        (ITERATIONS, "--table", "negatives", "--columns", *COLUMNS, "--against", "random negatives"),
+    ),
     **{
         f"rejected-titles-against-{word}": (
             "docs/results.md",
@@ -50,7 +57,10 @@ TABLES = {
 }
 """Tables: the page that holds them, and the arguments of `sprec.report`."""
 
-DIFFERENCES_ALONE = ("rejected-titles-against-random", "rejected-titles-against-sft")
+DIFFERENCES_ALONE = (
+    *("rejected-titles-against-random", "rejected-titles-against-sft"),
+    "second-iteration-against-random",
+)
 """Tables whose scores stand in another one."""
 
 
