@@ -1,4 +1,4 @@
-"""Configuration → objects: beside run.py and hydra_callbacks.py the only place that knows Hydra."""
+"""Configuration → objects: beside run.py and hydra_callbacks.py the only place that composes by Hydra."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ import logging
 import pytest
 import torch
 
+from sprec.llm import precision
 from sprec.llm.adapters import Lora, merged_adapters
 from sprec.llm.language_model import LanguageModel
-from sprec.llm.precision import Precision, quantization_options, resolve_precision
+from sprec.llm.precision import Precision, has_bf16, quantization_options, resolve_precision
 
 CUDA = {"device": "cuda:0", "rank": 16}
 
@@ -19,6 +20,41 @@ def quantiser(monkeypatch):
         "sprec.llm.precision.find_spec",
         lambda name: (there or None) if name == "bitsandbytes" else find(name),
     )
+
+
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """Say what Linux tells of the processor, None where it tells nothing."""
+    precision._processor_flags.cache_clear()
+
+    def tell(text):
+        if text is not None:
+            (tmp_path / "cpuinfo").write_text(text)
+        monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
+
+    yield tell
+    precision._processor_flags.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("model name\t: one\nflags\t\t: fpu avx512f avx512_bf16 amx\n\nflags\t\t: fpu\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("flags\t\t: fpu avx512f avx512_bf16_alike\n", False),
+        ("Features\t: fp asimd bf16\n", False),
+        (None, False),
+    ],
+)
+def test_units_for_bfloat16_are_read_from_the_processors_flags(processor, text, units):
+    processor(text)
+    assert has_bf16("cpu") is units
+
+
+def test_flags_say_what_torch_finds_on_this_processor():
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    found = [probe() for name in probes if (probe := getattr(torch.cpu, name, None))]
+    assert not found or has_bf16("cpu") is any(found)
 
 
 @pytest.mark.parametrize(

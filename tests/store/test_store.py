@@ -403,3 +403,11 @@ def test_a_killed_stage_is_computed_afresh_by_the_next_run(start, store, caplog)
     assert caplog.text == ""
     assert partials(store.root) == []
     assert sorted(path.name for path in store.path(SFT).iterdir()) == ["stage.json", "sub"]
+
+
+def test_what_a_store_prepares_is_done_before_a_computation_and_never_for_a_stored_stage(tmp_path):
+    done = []
+    store = Store(tmp_path, prepare=lambda: done.append("prepared"))
+    for _ in range(2):
+        store.run(SFT, lambda folder: done.append("computed"))
+    assert done == ["prepared", "computed"]

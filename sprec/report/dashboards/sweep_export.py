@@ -17,11 +17,10 @@ from hydra.core.override_parser.types import IntervalSweep, Override, ValueType
 from hydra.errors import HydraException
 
 from sprec.boundaries import suggest
+from sprec.caches import conf_folder
 from sprec.command_line import CommandParser, run_command
 
-ROOT = Path(__file__).resolve().parents[2]
-# The folder of options: beside the code in a checkout, inside it when installed.
-CONF = next(root / "conf" for root in (ROOT, ROOT.parent) if (root / "conf").is_dir())
+CONF = conf_folder()
 SWEEPS = CONF / "sweep"
 
 PROGRAM = "sprec.run"

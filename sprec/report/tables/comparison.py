@@ -16,7 +16,7 @@ from sprec.report.tables.table import Cell, Difference, Mark, MeanStd
 from sprec.report.tables.table_kinds import INITIAL, TableKind
 from sprec.report.tables.table_rows import ScoreRow, score_rows
 
-# With more runs, intervals and tests take longer than three seconds.
+# Intervals and tests of so many runs take two seconds; a table of more should still come at once.
 FEW_RUNS = 100
 # A test over so many seeds could reach 5 %: 2 / 2⁶. With fewer, chance in training gets marks.
 ENOUGH_SEEDS = 6
