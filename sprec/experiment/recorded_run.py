@@ -147,6 +147,7 @@ class RecordedRun:
             versions=result.versions,
             other_code=result.other_code,
         )
+        known = {self.record.foreign_origin(stage) for stage in self.record.stages}
         self.record = self.record.with_stage(entry)
         drops, curve = result.path / DROPS, result.path / CURVE
         if drops.is_file():
@@ -155,7 +156,8 @@ class RecordedRun:
         state = "stored" if result.reused else "done"
         made_by = origin and f", made by {origin}"
         is_long = not result.reused and result.seconds >= LONG_STAGE_SECONDS
-        extra = HEADLINE if is_long or origin else None
+        # Who made others is news once: after a commit every stored stage of every job would say the same.
+        extra = HEADLINE if is_long or (origin and origin not in known) else None
         log.info("%s: %s, %.1f s%s", label, state, result.seconds, made_by, extra=extra)
         if curve.is_file():
             self.record = self.record.with_curve(label, thin_curve(curve))

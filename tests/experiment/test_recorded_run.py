@@ -1,5 +1,7 @@
 """A run is watched while it goes on, under one name per curve, and a stored stage is sent whole."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from omegaconf import OmegaConf
 from sprec.experiment.config import validate_settings
 from sprec.experiment.recorded_run import RecordedRun, tracked_name
 from sprec.experiment.session import Session
+from sprec.records.provenance import process_provenance
 from sprec.records.tracking import Silent
 from sprec.run import CONF
 
@@ -67,6 +70,20 @@ def test_steps_are_sent_while_their_stage_runs_and_once(events, sprec_home, tmp_
     assert events.index(("done", "initial sft", None)) < min(
         place for place, event in enumerate(events) if event[0] == "initial_sft/step"
     )
+
+
+def test_a_sweep_says_once_in_a_job_that_another_commit_made_its_stages(
+    events, sprec_home, tmp_path, monkeypatch, caplog
+):
+    run(tmp_path / "first")
+    later = {**process_provenance(), "commit": "f" * 40, "dirty": False}
+    monkeypatch.setattr("sprec.experiment.session.process_provenance", lambda: later)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        record = run(tmp_path / "second")
+    said = [line for line in caplog.records if ", made by commit " in line.getMessage()]
+    assert len(said) == len(record.stages) > 5
+    assert [getattr(line, "headline", False) for line in said] == [True] + [False] * (len(said) - 1)
 
 
 def test_a_runs_name_says_what_differs(sprec_home, tmp_path):
