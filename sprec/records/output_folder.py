@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sprec.records.from_json import encode_json
 from sprec.records.record_file import RecordError, read_document
-from sprec.records.record_search import files_below
 from sprec.records.redaction import redact, redact_text, redact_word
 from sprec.records.run_record import FILE_NAME
 from sprec.store.atomic_files import write_atomically
+from sprec.store.folder_search import files_below
 
 CLAIM_FILE = "claim.json"
 """Who writes into a folder; all that is left of a run that ended before it had a record."""

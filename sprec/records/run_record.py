@@ -10,10 +10,10 @@ from typing import Literal
 from sprec.records.from_json import decode_json, encode_json
 from sprec.records.migrations import migrated
 from sprec.records.record_file import MOST_BYTES, RecordError, read_document
-from sprec.records.record_search import files_below
 from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
 from sprec.store.atomic_files import write_atomically
+from sprec.store.folder_search import files_below
 
 SCHEMA = 3
 """The layout of `run.json` that this version writes; older ones are migrated as they are read."""

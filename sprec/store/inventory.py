@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sprec.store.folder_search import files_below
 from sprec.store.stage import KEY, STAGE_NAME
 from sprec.store.stage_files import DESCRIPTION
 
@@ -39,10 +40,16 @@ def list_stages(root: Path) -> list[StoredStage]:
 
 
 def used_keys(paths: Sequence[Path]) -> set[str]:
-    """Return the keys of the stages in the records at these paths; `ValueError` if one cannot be read."""
-    files = {file for path in paths for file in (path.rglob(_RECORD) if path.is_dir() else [path])}
-    if not files:
-        raise ValueError(f"no {_RECORD} below {', '.join(map(str, paths))}; nothing is pruned")
+    """Return the keys of the stages in the records at these paths, behind links too.
+
+    `ValueError` if one cannot be read.
+    """
+    files: set[Path] = set()
+    for path in paths:
+        below = list(files_below(path, _RECORD)) if path.is_dir() else [path]
+        if not below:
+            raise ValueError(f"no {_RECORD} below {path}; nothing is pruned")
+        files.update(below)
     return {key for file in sorted(files) for key in _recorded_keys(file)}
 
 

@@ -71,6 +71,22 @@ def test_what_no_record_uses_goes_and_what_those_that_stay_were_made_from_stays(
     assert left(root) == {WEIGHTS.key, SFT.key, DPO.key}
 
 
+def test_records_behind_a_link_are_seen(capsys, root, tmp_path):
+    record(tmp_path / "disk" / "a", DPO)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "moved").symlink_to(tmp_path / "disk")
+    assert run(capsys, root, "--unused-by", tmp_path / "runs")[0] == 0
+    assert left(root) == {WEIGHTS.key, SFT.key, DPO.key}
+
+
+def test_one_folder_without_records_prunes_nothing(capsys, root, tmp_path):
+    record(tmp_path / "runs", SFT)
+    (tmp_path / "empty").mkdir()
+    status, _, err = run(capsys, root, "--unused-by", tmp_path / "runs", tmp_path / "empty")
+    assert (status, err.endswith(f"no run.json below {tmp_path / 'empty'}; nothing is pruned\n")) == (2, True)
+    assert len(left(root)) == 4
+
+
 def test_conditions_hold_together(capsys, root, tmp_path):
     record(tmp_path / "runs", SFT)
     run(capsys, root, "--older-than", "25d", "--unused-by", tmp_path / "runs")

@@ -9,7 +9,6 @@ from typing import get_args
 
 from sprec.command_line import CommandParser, run_command
 from sprec.records.output_folder import CLAIM_FILE
-from sprec.records.record_search import files_below
 from sprec.records.run_record import FILE_NAME
 from sprec.report.figures.make import ReportGroup, report_groups
 from sprec.report.figures.save import FileFormat, check_packages, to_inline_svg
@@ -18,6 +17,7 @@ from sprec.report.load_records import load_records_and_notes
 from sprec.report.page.elements import render_html
 from sprec.report.page.parts import DETAIL_LEVELS, PageOptions, build_page
 from sprec.store.atomic_files import write_atomically
+from sprec.store.folder_search import files_below
 
 # The size of a page at most: mail and chat take it.
 MOST_BYTES = 1_500_000

@@ -1,9 +1,9 @@
 """Runs are often on another disk, behind a link: these are seen too, and each is seen once."""
 
 from sprec.records.output_folder import find_unrecorded
-from sprec.records.record_search import files_below
 from sprec.records.run_record import find_records
 from sprec.report.page.render import _times_of_files
+from sprec.store.folder_search import files_below
 from tests.records.test_run_record import RECORD
 
 
