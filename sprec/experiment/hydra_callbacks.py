@@ -180,7 +180,7 @@ class SweepTable(Callback):
 
     def show(self) -> None:
         """Show the table of this sweep's records, if there are any, and what happened to the other jobs."""
-        from sprec.records.run_record import find_records
+        from sprec.records.record_search import find_records
         from sprec.report.tables.assemble import score_tables
         from sprec.report.tables.columns import headline_keys
         from sprec.report.tables.comparison import TableOptions

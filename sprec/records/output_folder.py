@@ -133,10 +133,16 @@ def claim_folder(folder: Path, claim: Claim) -> Iterator[None]:
 
 
 def find_unrecorded(paths: Sequence[Path]) -> list[tuple[Path, Claim]]:
-    """Return folders below these paths whose run ended, or was killed, before it had a record."""
+    """Return folders below these paths whose run ended, or was killed, before it had a record.
+
+    Folders that cannot be listed are passed over: whoever reads the records says so.
+    """
     folders = [path for path in paths if path.is_dir()]
+    claim_files = (
+        file for one in folders for file in files_below(one, CLAIM_FILE, unreadable=lambda _: None)
+    )
     # By their resolved paths, as records are: no run counts twice.
-    claimed = {file.resolve(): file for folder in folders for file in files_below(folder, CLAIM_FILE)}
+    claimed = {file.resolve(): file for file in claim_files}
     files = sorted(claimed.values())
     claims = [(file.parent, _read_claim(file)) for file in files if not (file.parent / FILE_NAME).exists()]
     return [(folder, claim) for folder, claim in claims if claim is not None]

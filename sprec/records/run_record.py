@@ -1,7 +1,7 @@
 """`run.json`, the record of one run: everything needed to trust or repeat its numbers."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from sprec.records.record_file import MOST_BYTES, RecordError, read_document
 from sprec.records.recorded_items import ItemColumns, RecordedItem, RecordedItems, to_columns
 from sprec.records.redaction import redact, redact_text
 from sprec.store.atomic_files import write_atomically
-from sprec.store.folder_search import files_below
 
 SCHEMA = 3
 """The layout of `run.json` that this version writes; older ones are migrated as they are read."""
@@ -243,26 +242,6 @@ class RunRecord:
         write_atomically(path, text + "\n")
 
 
-def find_records(
-    paths: Sequence[Path], load: Callable[[Path], RunRecord] = RunRecord.load
-) -> tuple[list[tuple[Path, RunRecord]], list[RecordError]]:
-    """Return the records in these files and anywhere below these folders, each once, sorted by path.
-
-    Beside them stands why `load` refuses each of the others: one that is damaged must not hide the rest.
-    Raises `RecordError` for a path that does not exist.
-    """
-    # By their resolved paths: a folder that is named twice, in two ways, must not count twice.
-    files = {file.resolve(): file for path in paths for file in _record_files(path)}.values()
-    records: list[tuple[Path, RunRecord]] = []
-    errors: list[RecordError] = []
-    for file in sorted(files):
-        try:
-            records.append((file, load(file)))
-        except RecordError as error:
-            errors.append(error)
-    return records, errors
-
-
 def utc_now() -> str:
     """Return the current time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -279,14 +258,6 @@ def _field_text(name: str, value: object) -> str:
         return json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True)
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2, sort_keys=True)
     return text.replace("\n", "\n  ")
-
-
-def _record_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return list(files_below(path, FILE_NAME))
-    if path.exists():
-        return [path]
-    raise RecordError(f"{path} does not exist; name a {FILE_NAME} or a folder that holds some")
 
 
 def _check_schema(document: Mapping[str, object], path: Path) -> None:

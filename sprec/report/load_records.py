@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sprec.records.record_checks import load_checked
 from sprec.records.record_file import RecordError
-from sprec.records.run_record import RunRecord, find_records
+from sprec.records.record_search import find_records
+from sprec.records.run_record import RunRecord
 from sprec.report.tables.missing import unrecorded_notes
 
 # Where runs are looked for when no path is named.

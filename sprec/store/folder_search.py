@@ -2,16 +2,20 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def files_below(folder: Path, *names: str) -> Iterator[Path]:
-    """Yield the files of these names below a folder, each folder once, however many links lead to it."""
+def files_below(folder: Path, *names: str, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the files of these names below a folder, each folder once, however many links lead to it.
+
+    `unreadable` gets the error of each folder that cannot be listed: what is below it would be missed in
+    silence.
+    """
     pending, visited = deque([str(folder)]), set()
     while pending:
         # Links wait until all real folders are done, so that files are called by their own paths.
-        for place, folders, files in os.walk(pending.popleft()):
+        for place, folders, files in os.walk(pending.popleft(), onerror=unreadable):
             # By resolved paths: a link to a folder above it would lead around for ever.
             real = os.path.realpath(place)
             if real in visited:

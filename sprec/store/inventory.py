@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sprec.store.folder_search import files_below
 from sprec.store.stage import KEY, STAGE_NAME
@@ -42,11 +42,11 @@ def list_stages(root: Path) -> list[StoredStage]:
 def used_keys(paths: Sequence[Path]) -> set[str]:
     """Return the keys of the stages in the records at these paths, behind links too.
 
-    `ValueError` if one cannot be read.
+    `ValueError` if one cannot be read, or a folder cannot be listed.
     """
     files: set[Path] = set()
     for path in paths:
-        below = list(files_below(path, _RECORD)) if path.is_dir() else [path]
+        below = list(files_below(path, _RECORD, unreadable=_refuse)) if path.is_dir() else [path]
         if not below:
             raise ValueError(f"no {_RECORD} below {path}; nothing is pruned")
         files.update(below)
@@ -73,6 +73,10 @@ def remove_stage(root: Path, stage: StoredStage) -> None:
     bin_folder.parent.mkdir(parents=True, exist_ok=True)
     stage.folder.rename(bin_folder)
     shutil.rmtree(bin_folder)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise ValueError(f"{error.filename} cannot be listed ({error.strerror}); nothing is pruned") from error
 
 
 def _recorded_keys(file: Path) -> Iterator[str]:

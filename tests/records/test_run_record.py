@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sprec.records.record_search import find_records
 from sprec.records.recorded_items import RecordedItem
 from sprec.records.run_record import (
     DatasetEntry,
@@ -20,7 +21,6 @@ from sprec.records.run_record import (
     SampledUser,
     StageEntry,
     WeightsEntry,
-    find_records,
 )
 
 RECORD = RunRecord(

@@ -65,7 +65,12 @@ def watch(
 def _times_of_files(paths: Sequence[Path]) -> dict[Path, int]:
     # A claim says what ended a run before it had a record.
     folders = [path for path in paths if path.is_dir()]
-    files = [file for folder in folders for file in files_below(folder, FILE_NAME, CLAIM_FILE)]
+    # Folders that cannot be listed are notes on the page.
+    files = [
+        file
+        for folder in folders
+        for file in files_below(folder, FILE_NAME, CLAIM_FILE, unreadable=lambda _: None)
+    ]
     files += [path for path in paths if path not in folders]
     times = {}
     for file in files:
