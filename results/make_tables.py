@@ -16,7 +16,7 @@ from sprec.report.__main__ import main as main_of_report
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
 ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
-ITERATIONS = "results/movielens_smollm2_iterations"
+ITERATIONS, RATES = "results/movielens_smollm2_iterations", "results/movielens_smollm2_rates"
 BY_BEAMS = sorted(
     str(folder.relative_to(ROOT))
     for pattern in ("*-beam-*", "sasrec-*")
@@ -47,6 +47,7 @@ TABLES = {
         "docs/results.md",
         (ITERATIONS, "--table", "negatives", "--columns", *COLUMNS, "--against", "random negatives"),
     ),
+    "rates": ("docs/results.md", (RATES, "--table", "main", "--columns", "HR@5", "OR@5")),
     **{
         f"rejected-titles-against-{word}": (
             "docs/results.md",
