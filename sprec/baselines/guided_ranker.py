@@ -34,9 +34,9 @@ class CollaborativeModel:
         return {"model": name, **self.model.keywords, "fit": asdict(self.settings)}
 
     def train(self, dataset: Dataset, folder: Path, *, rng: Generator) -> None:
-        """Train on the training rows, stop on the validation rows, and write the weights."""
+        """Train on the training rows, stop on all validation rows, and write the weights."""
         model = self.model(len(dataset.catalog), rng=rng)
-        fit(model, dataset.split.train, dataset.split.valid, self.settings, rng=rng)
+        fit(model, dataset.split.train, dataset.stopping_rows, self.settings, rng=rng)
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
 
     def probabilities(

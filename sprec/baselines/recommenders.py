@@ -43,7 +43,7 @@ def rank_popular(
 
 @dataclass(frozen=True)
 class SequentialRecommender:
-    """A model of item ids, trained on all training rows and stopped on validation rows.
+    """A model of item ids, trained on all training rows and stopped on all validation rows.
 
     `model` makes the untrained model for a number of items, such as `sprec.baselines.sasrec.sasrec`.
     """
@@ -59,5 +59,5 @@ class SequentialRecommender:
         from sprec.baselines.sequential import fit, rank_items  # its classes need torch
 
         model = self.model(len(dataset.catalog), rng=rng)
-        fit(model, dataset.split.train, dataset.split.valid, self.settings, rng=rng)
+        fit(model, dataset.split.train, dataset.stopping_rows, self.settings, rng=rng)
         return rank_items(model, rows.frame["history"].to_list(), k, exclude_history=self.exclude_history)

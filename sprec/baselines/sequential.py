@@ -72,7 +72,8 @@ class FitSettings:
 
     An epoch samples `windows` training rows, by default as many as give each interaction about one loss
     term: sliding windows overlap, and a row teaches the item after each of its positions. Training ends
-    after `epochs`, or after `patience` epochs without a better NDCG@`cutoff`.
+    after `epochs`, or after `patience` epochs without a better NDCG@`cutoff` of the validation rows, of which
+    at most `valid_rows` are sampled, once (None: all count). On a few hundred rows that score is a few hits.
     """
 
     epochs: int = 100
@@ -82,9 +83,10 @@ class FitSettings:
     weight_decay: float = 0.0
     patience: int = 5
     cutoff: int = 5
+    valid_rows: int | None = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "windows", "batch_rows", "patience", "cutoff"):
+        for name in ("epochs", "windows", "batch_rows", "patience", "cutoff", "valid_rows"):
             value = getattr(self, name)
             if value is not None and value < 1:  # an untrained model would be ranked like any other
                 raise ValueError(f"{name} = {value} trains nothing; take 1 or more")
@@ -139,6 +141,7 @@ def fit(
     optimiser = torch.optim.Adam(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
+    valid = _sample_rows(valid, settings.valid_rows, rng)
     histories, target = valid.frame["history"].to_list(), valid.frame["target"].to_numpy()
     curve: list[dict[str, float]] = []
     best, best_weights = 0, _copy_weights(model)
@@ -156,6 +159,12 @@ def fit(
                 best, best_weights = len(curve), _copy_weights(model)
     model.load_state_dict(best_weights)
     return curve
+
+
+def _sample_rows(rows: Examples, most: int | None, rng: Generator) -> Examples:
+    if most is None or len(rows) <= most:
+        return rows
+    return rows.take(np.sort(rng.choice(len(rows), most, replace=False)).tolist())
 
 
 def _copy_weights(model: nn.Module) -> dict[str, Tensor]:

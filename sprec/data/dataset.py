@@ -45,6 +45,7 @@ class Dataset:
 
     `popularity[i]` counts the interactions with item `i` in the training rows, `genres` are the selected
     genres of MGU and DGU, `digest` is a SHA-256 hex of the files and settings that the rows came from.
+    `all_valid` are the validation rows that a sampled dataset was sampled from (None: those of the split).
     """
 
     name: str
@@ -54,6 +55,17 @@ class Dataset:
     genres: tuple[str, ...]
     wording: Wording
     digest: str
+    all_valid: Examples | None = None
+
+    @property
+    def stopping_rows(self) -> Examples:
+        """All validation rows, however few of them are scored: what says when a baseline's training ends."""
+        return self.split.valid if self.all_valid is None else self.all_valid
+
+    @cached_property
+    def stopping_digest(self) -> str:
+        """SHA-256 hex of the stopping rows; apart from the content's, which is of the rows of the split."""
+        return hash_integers(self.stopping_rows.frame)
 
     @cached_property
     def part_digests(self) -> dict[str, str]:
@@ -85,7 +97,8 @@ class Dataset:
 
         `seed_stream("train")` gives the generator of the training rows, and so on. None keeps all
         rows in order; where a split has fewer than asked for, all are kept and `drops["train_short"]`
-        says how many were missing. Popularity stays that of the full training rows.
+        says how many were missing. Popularity stays that of all training rows, and the stopping rows
+        are all validation rows.
         """
         sizes = dict(zip(SPLIT_NAMES, (train, valid, test), strict=True))
         parts = {name: getattr(self.split, name) for name in SPLIT_NAMES}
@@ -97,7 +110,7 @@ class Dataset:
         drops = {**self.split.drops, **{name: count for name, count in short.items() if count}}
         split = Split(**{name: part.take(rows[name]) for name, part in parts.items()}, drops=drops)
         digest = fingerprint("sampled", parent=self.digest, rows=rows)
-        return replace(self, split=split, digest=digest)
+        return replace(self, split=split, digest=digest, all_valid=self.stopping_rows)
 
     def most_popular(self, k: int) -> NDArray[np.int64]:
         """Return the k items of the highest `popularity`, ties by first appearance as a training target.

@@ -31,7 +31,8 @@ class RankingStages(Stages):
         # No LLM in it: of the numeric settings only the threads change its last bits.
         settings = {"seed": context.seed, "threads": context.numerics.get("threads")}
         settings |= {"assistant": assistant.describe()}
-        stage = self._stage("assistant", settings, [RankingStages.assistant, assistant], ["valid"])
+        code, stopping = [RankingStages.assistant, assistant], context.dataset.stopping_digest
+        stage = self._stage("assistant", settings, code, stopping=stopping)
 
         def work(folder: Path) -> None:
             """Train on item ids."""
@@ -101,7 +102,7 @@ class RankingStages(Stages):
         settings = {**self._shared_settings, **own}
         # Anybody's class may stand here, and it is handed the whole dataset, so all of that counts.
         code, data = [RankingStages.baseline, baseline], ["valid", test.split, "genres"]
-        stage = self._stage("baseline", settings, code, data)
+        stage = self._stage("baseline", settings, code, data, stopping=context.dataset.stopping_digest)
 
         def work(folder: Path) -> None:
             """Rank without an LLM."""

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sprec.baselines import sequential
 from sprec.baselines.gru4rec import gru4rec
 from sprec.baselines.recommenders import rank_popular
 from sprec.baselines.sasrec import sasrec
@@ -134,6 +137,18 @@ def test_training_stops_without_progress_and_leaves_the_best_epoch(toy):
     valid = toy.split.valid
     found = ndcg(rank_items(model, histories(valid), 5), valid.frame["target"].to_numpy()).mean()
     assert found == max(gains) > gains[-1]
+
+
+@pytest.mark.parametrize(("most", "judged"), [(7, 7), (None, 235), (1000, 235)])
+def test_each_epoch_is_judged_by_the_same_rows_of_which_there_may_be_a_sample(toy, monkeypatch, most, judged):
+    asked, rank = [], sequential.rank_items
+    monkeypatch.setattr(
+        sequential, "rank_items", lambda model, rows, k: asked.append(rows) or rank(model, rows, k)
+    )
+    model = sasrec(len(toy.catalog), rng=rng(), width=16)
+    fit(model, toy.split.train, toy.split.valid, replace(SHORT, valid_rows=most), rng=rng())
+    assert [len(rows) for rows in asked] == [judged] * 2
+    assert asked[0] == asked[1]
 
 
 def test_loss_that_is_no_number_stops_with_the_remedy(toy):

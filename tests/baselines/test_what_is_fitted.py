@@ -1,4 +1,7 @@
-"""Recommenders of item ids stop on validation rows: test rows would choose the epoch that suits them best."""
+"""Recommenders of item ids stop on all validation rows: on a sample of them the epoch would be luck.
+
+Test rows would choose the epoch that suits them best.
+"""
 
 from functools import partial
 
@@ -17,23 +20,27 @@ class Fitted(Exception):
     """Carries the rows that a model was to be fitted on, so that nothing has to be trained."""
 
 
+def sampled_toy():
+    return toy_dataset().sampled(None, 5, 7, lambda _: np.random.default_rng(0))
+
+
 def refuse(model, train, valid, *rest, **more):
     raise Fitted(train, valid)
 
 
-def test_a_recommender_fits_training_rows_and_stops_on_validation_rows(monkeypatch):
+def test_a_recommender_fits_training_rows_and_stops_on_all_validation_rows(monkeypatch):
     monkeypatch.setattr("sprec.baselines.sequential.fit", refuse)
-    data = toy_dataset()
+    data = sampled_toy()
     recommender = SequentialRecommender(partial(sasrec, width=16), FitSettings())
     with pytest.raises(Fitted) as fitted:
         recommender(data, data.split.test, k=5, rng=np.random.default_rng(0))
-    assert fitted.value.args == (data.split.train, data.split.valid)
+    assert fitted.value.args == (data.split.train, data.stopping_rows)
 
 
-def test_a_guide_fits_training_rows_and_stops_on_validation_rows(monkeypatch, tmp_path):
+def test_a_guide_fits_training_rows_and_stops_on_all_validation_rows(monkeypatch, tmp_path):
     monkeypatch.setattr(guided_ranker, "fit", refuse)
-    data = toy_dataset()
+    data = sampled_toy()
     guide = CollaborativeModel(partial(sasrec, width=16), FitSettings())
     with pytest.raises(Fitted) as fitted:
         guide.train(data, tmp_path, rng=np.random.default_rng(0))
-    assert fitted.value.args == (data.split.train, data.split.valid)
+    assert fitted.value.args == (data.split.train, data.stopping_rows)

@@ -143,6 +143,10 @@ def test_a_sampled_dataset_draws_each_split_by_its_own_stream():
     assert (len(small.split.train), len(small.split.valid)) == (100, 20)
     assert list(small.split.test) == list(dataset.split.test)
     assert small.popularity is dataset.popularity
+    assert dataset.stopping_rows is small.stopping_rows is dataset.split.valid
+    again = small.sampled(None, 5, None, stream)
+    assert (len(again.split.valid), again.stopping_rows) == (5, dataset.split.valid)
+    assert again.stopping_digest == dataset.stopping_digest == dataset.part_digests["valid"]
     assert small.split.drops == dataset.split.drops
 
 

@@ -316,6 +316,22 @@ def test_a_baselines_name_seeds_it_and_so_is_part_of_its_key(planned):
     assert len({planned().baseline(name, MostPopular(), {}, test) for name in names}) == 2
 
 
+def test_what_is_trained_on_item_ids_depends_on_all_validation_rows(planned):
+    def keys(rows):
+        stages = planned()
+        whole = stages.context.dataset
+        parts = replace(whole.split, valid=whole.split.valid.take(rows))
+        data = replace(whole, split=parts).sampled(None, 1, 7, lambda name: stream(1, name))
+        data = replace(data, split=replace(data.split, valid=whole.split.valid.take([0])))
+        stages.context = replace(stages.context, dataset=data)
+        test = TestSetup(BeamRanker(), "test", 5)
+        return stages.assistant(guided()).key, stages.baseline("sasrec", MostPopular(), {}, test)
+
+    one, two, again = keys([0, 1, 2]), keys([0, 1, 3]), keys([0, 1, 2])
+    assert one == again
+    assert (one[0] != two[0], one[1] != two[1]) == (True, True)
+
+
 def without_genres(stages, *, catalog):
     """Return the stages with a dataset that selects no genre; `catalog` says whether its items have any."""
     data = stages.context.dataset
