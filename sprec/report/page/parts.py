@@ -177,8 +177,13 @@ def _facts(records: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:
 
 
 def _shorten(values: Iterable[object]) -> str:
+    """Return the values in one short line; where only one would be left out, all of them.
+
+    >>> _shorten(range(5)), _shorten(range(6))
+    ('0, 1, 2, 3, 4', '0, 1, 2, 3 and 2 more')
+    """
     texts = [str(value) for value in values]
-    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+    return ", ".join(texts) if len(texts) <= 5 else f"{', '.join(texts[:4])} and {len(texts) - 4} more"
 
 
 def _unfinished(record: RunRecord, among: Sequence[RunRecord]) -> str:

@@ -91,7 +91,7 @@ def result_sentence(summary: ArmSummary) -> str:
     iterations = "iteration" if summary.iterations == 1 else "iterations"
     seeds = "one seed" if summary.seeds == 1 else f"{summary.seeds} seeds"
     return (
-        f"After {summary.iterations} {iterations}, {summary.name} ({seeds}), beside the initial SFT: "
+        f"After {summary.iterations} {iterations}, {summary.name} beside the initial SFT, {seeds}: "
         f"{'; '.join(clauses)}."
     )
 

@@ -55,7 +55,7 @@ def test_the_sentence_says_what_changed_and_what_chance_explains():
     assert summary.news == "better in OR@5 and OR@1"
     assert replace(summary, changes=summary.changes[2:]).news == "no difference beyond chance"
     assert result_sentence(summary) == (
-        "After 2 iterations, SPRec (3 seeds), beside the initial SFT: better in OR@5 (0.480 → 0.390) "
+        "After 2 iterations, SPRec beside the initial SFT, 3 seeds: better in OR@5 (0.480 → 0.390) "
         "and OR@1 (0.950 → 0.720); no difference beyond chance in HR@5; unchanged in MGU@5; "
         "without a test, off-catalogue (0.010 → 0.080)."
     )
