@@ -23,6 +23,15 @@ BY_BEAMS = sorted(
     for folder in (ROOT / REJECTED_TITLES).glob(pattern)
 )
 """The runs that are ranked by the model's own list, and the baseline beside them."""
+OF_FIVE_SEEDS = [
+    *sorted(
+        str(folder.relative_to(ROOT))
+        for pattern in ("sprec-greedy-*", "sprec-beams-*")
+        for folder in (ROOT / ITERATIONS).glob(pattern)
+    ),
+    f"{ITERATIONS}_more",
+]
+"""The runs of two iterations whose arms have all five seeds."""
 FIGURES = {
     "self_play.svg": (REJECTED_TITLES, "--figures", "differences", "--columns", "OR@5", "HR@5"),
     "differences.svg": (ABLATION, "--figures", "differences", "--columns", "OR@5", "HR@5"),
@@ -42,6 +51,10 @@ TABLES = {
     "iterations": (
         "docs/results.md",
         (ITERATIONS, "--table", "iterations", "--columns", *COLUMNS, "off_catalog"),
+    ),
+    "iterations-of-five-seeds": (
+        "docs/results.md",
+        (*OF_FIVE_SEEDS, "--table", "iterations", "--columns", *COLUMNS, "off_catalog"),
     ),
     "second-iteration-against-random": (
         "docs/results.md",
