@@ -17,20 +17,18 @@ ROOT = Path(__file__).parents[1]
 COLUMNS = ("HR@5", "NDCG@5", "OR@1", "OR@5")
 ABLATION, REJECTED_TITLES = "results/movielens_tiny", "results/movielens_smollm2"
 ITERATIONS, RATES = "results/movielens_smollm2_iterations", "results/movielens_smollm2_rates"
-BY_BEAMS = sorted(
-    str(folder.relative_to(ROOT))
-    for pattern in ("*-beam-*", "sasrec-*")
-    for folder in (ROOT / REJECTED_TITLES).glob(pattern)
-)
+
+
+def runs(folder: str, *patterns: str) -> list[str]:
+    """Return the runs in one of this folder's folders whose names match, by their paths in the project."""
+    return sorted(
+        str(path.relative_to(ROOT)) for pattern in patterns for path in (ROOT / folder).glob(pattern)
+    )
+
+
+BY_BEAMS = runs(REJECTED_TITLES, "*-beam-*", "sasrec-*")
 """The runs that are ranked by the model's own list, and the baseline beside them."""
-OF_FIVE_SEEDS = [
-    *sorted(
-        str(folder.relative_to(ROOT))
-        for pattern in ("sprec-greedy-*", "sprec-beams-*")
-        for folder in (ROOT / ITERATIONS).glob(pattern)
-    ),
-    f"{ITERATIONS}_more",
-]
+OF_FIVE_SEEDS = [*runs(ITERATIONS, "sprec-greedy-*", "sprec-beams-*"), f"{ITERATIONS}_more"]
 """The runs of two iterations whose arms have all five seeds."""
 FIGURES = {
     "self_play.svg": (REJECTED_TITLES, "--figures", "differences", "--columns", "OR@5", "HR@5"),

@@ -16,8 +16,8 @@ def find_records(
     Beside them stands why `load` refuses each of the others, and which folders cannot be listed: one that is
     damaged must not hide the rest. Raises `RecordError` for a path that does not exist.
     """
-    # By their resolved paths: a folder that is named twice, in two ways, must not count twice.
     errors: list[RecordError] = []
+    # By their resolved paths: a folder that is named twice, in two ways, must not count twice.
     files = {file.resolve(): file for path in paths for file in _record_files(path, errors)}.values()
     records: list[tuple[Path, RunRecord]] = []
     for file in sorted(files):

@@ -185,7 +185,7 @@ def test_more_places_than_items_are_refused():
         rank_items(gru4rec(10, rng=rng()), [[1]], 11)
 
 
-@pytest.mark.parametrize("name", ["epochs", "windows", "batch_rows", "patience", "cutoff"])
+@pytest.mark.parametrize("name", ["epochs", "windows", "batch_rows", "patience", "cutoff", "valid_rows"])
 def test_settings_that_train_nothing_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} = 0 trains nothing"):
         FitSettings(**{name: 0})
